@@ -1,0 +1,199 @@
+"""The types of the latency room: a receipt, what answers with one, and who is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["fp32", "fp16", "int8"]
+Verdict = Literal["ok", "unstable", "contended"]
+Clock = Literal["wall", "cpu", "device"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+
+class CompileError(Exception):
+    """The engine refuses this graph: the graph is at fault, another machine would refuse it too."""
+
+
+class DeviceError(Exception):
+    """The machine is at fault (lost, out of memory, hung): the graph may be fine elsewhere."""
+
+
+class EngineUnavailable(DeviceError):
+    """The engine that was asked for cannot run here; the message says why and what to install."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One inference, timed by every clock that the engine has.
+
+    Attributes:
+        wall_ms: host wall time of the call.
+        cpu_ms: processor time the process spent in it (all its threads).
+        device_ms: time between two events on the accelerator's stream, where there is one.
+    """
+
+    wall_ms: float
+    cpu_ms: float
+    device_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One executed layer of a compiled model.
+
+    Attributes:
+        name: the engine's name for it.
+        kind: the engine's kind, such as `Convolution`.
+        precision: the type it really runs in, as the engine says it.
+        original_nodes: names of the ONNX nodes that were fused into it.
+        ms: time of one run by the engine's own profiler, where it was asked for.
+    """
+
+    name: str
+    kind: str
+    precision: str
+    original_nodes: tuple[str, ...] = ()
+    ms: float | None = None
+
+
+@dataclass(frozen=True)
+class LatencyReport:
+    """A receipt: how long one inference takes, how that is known, and on what.
+
+    `median_ms`, the percentiles and the interval are on `clock`. A report whose verdict is not
+    `ok` must not be compared with another without saying so.
+
+    Attributes:
+        ci_low_ms: lower end of the 95 % confidence interval of the median.
+        ci_high_ms: its upper end.
+        drift: slow-down of the reference network during the measurement, relative (0.02 = 2 %),
+            already divided out of the other figures.
+        layers_before: nodes in the ONNX file.
+        layers_after: layers the engine executes.
+        estimated: true when nothing was run (a prediction or a bound).
+    """
+
+    median_ms: float
+    p5_ms: float
+    p95_ms: float
+    p99_ms: float
+    ci_low_ms: float
+    ci_high_ms: float
+    samples: int
+    warmup_s: float
+    clock: Clock
+    wall_median_ms: float
+    cpu_median_ms: float
+    batch_size: int
+    input_shape: tuple[int, ...]
+    precision: Precision
+    engine: str
+    engine_version: str
+    device: str
+    threads: int
+    build_s: float
+    peak_memory_mib: float
+    engine_bytes: int
+    layers_before: int
+    layers_after: int
+    onnx_sha256: str
+    drift: float
+    verdict: Verdict
+    estimated: bool = False
+    conditions: Mapping[str, float | str] = field(default_factory=dict)
+    """Clocks, temperature, throttling, load: what the machine told while it was measured."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        return cls(**{**data, "input_shape": tuple(data["input_shape"])})
+
+
+class CompiledModel(Protocol):
+    """A network that an engine has compiled for one static shape; a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run once on these inputs and return the outputs as float32 or the graph's own type."""
+
+    def timed_runs(self, count: int) -> list[Sample]:
+        """Run `count` times on bound random inputs, each timed on its own."""
+
+    def layers(self, *, timed: bool = False) -> list[Layer]:
+        """What the engine really executes; with `timed`, how long each layer takes."""
+
+
+class Engine(Protocol):
+    """What compiles an ONNX file and runs it."""
+
+    name: str
+    threads: int
+
+    def available(self) -> str | None:
+        """None when this engine can run here, else the reason and what to install."""
+
+    def version(self) -> str:
+        """The library's version."""
+
+    def device(self) -> str:
+        """The name of the processor it compiles for."""
+
+    def compile(self, onnx: bytes, precision: Precision) -> CompiledModel:
+        """Compile one file.
+
+        Raises:
+            CompileError: the engine refuses the graph; with the engine's own words.
+            DeviceError: the machine failed.
+        """
+
+
+class LatencyModel(Protocol):
+    """Anything that answers how long one inference of this file takes."""
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        """Return the receipt; with `limit_ms` it may stop as soon as the side is certain.
+
+        Raises:
+            CompileError: the graph is at fault.
+            DeviceError: the machine is at fault.
+        """
+
+
+def first_input_shape(onnx_model: Any) -> tuple[int, ...]:
+    """The static shape of the first graph input.
+
+    Raises:
+        CompileError: a dimension is not fixed.
+    """
+    value = onnx_model.graph.input[0]
+    shape = tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
+    if not shape or any(d <= 0 for d in shape):
+        raise CompileError(
+            f"input '{value.name}' has no static shape ({shape}): export it with fixed sizes"
+        )
+    return shape
+
+
+def random_inputs(shape: tuple[int, ...], *, seed: int = 0) -> NDArray[np.float32]:
+    """Uniform values in [0, 1): non-zero, so that no kernel takes a short cut."""
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)

@@ -1,0 +1,86 @@
+"""One file per engine; the names below are imported only when they are picked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from latency_models.base import Engine, EngineUnavailable
+
+ENGINES: dict[str, str] = {
+    "openvino": "latency_models.engines.ov:OpenVINOEngine",
+    "onnxruntime": "latency_models.engines.ort:OnnxRuntimeEngine",
+    "tensorrt": "latency_models.engines.trt:TensorRTEngine",
+    "inductor": "latency_models.engines.inductor:InductorEngine",
+}
+
+
+def pick_engine(
+    name: str, *, threads: int = 1, settings: Mapping[str, Any] | None = None
+) -> tuple[Engine, str]:
+    """The engine of this name and one sentence that says what was picked and why.
+
+    `auto` picks TensorRT where it is installed with a GPU, else OpenVINO. A name is never
+    answered with another engine.
+
+    Args:
+        threads: of the inference; an engine that has no such setting takes one only.
+        settings: further arguments of the engine's class, by name.
+
+    Raises:
+        ValueError: the name is not known, or the engine has no such setting.
+        EngineUnavailable: the engine cannot run here; says why and what to install.
+    """
+    if name == "auto":
+        if settings:
+            raise ValueError(f"settings {sorted(settings)} need an engine's name, not auto")
+        return _pick_automatically(threads)
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine '{name}': there are {', '.join(ENGINES)} and auto")
+    engine = _make(name, threads, settings or {})
+    reason = engine.available()
+    if reason is not None:
+        raise EngineUnavailable(f"engine '{name}' was asked for but cannot run here: {reason}")
+    return engine, f"engine {name}, as asked for"
+
+
+def _pick_automatically(threads: int) -> tuple[Engine, str]:
+    reasons: dict[str, str] = {}
+    for name, of_it, why in (
+        ("tensorrt", 1, "it is installed and there is a GPU"),
+        ("openvino", threads, "the default for CPUs"),
+    ):
+        try:
+            engine = _make(name, of_it, {})
+            reason = engine.available()
+        except EngineUnavailable as error:
+            reason = str(error)
+        if reason is None:
+            instead = "".join(f"; not {other}: {text}" for other, text in reasons.items())
+            return engine, f"engine {name} was picked: {why}{instead}"
+        reasons[name] = reason
+    raise EngineUnavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
+
+
+def _make(name: str, threads: int, settings: Mapping[str, Any]) -> Engine:
+    """Import the engine's file and make it; the library itself may still be missing."""
+    module_name, class_name = ENGINES[name].split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"engine '{name}' needs a package that is missing ({error}): "
+            f"pip install 'freeway-nas[{name}]'"
+        ) from error
+    kind = getattr(module, class_name)
+    known = inspect.signature(kind).parameters
+    given = {**settings, **({"threads": threads} if "threads" in known else {})}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"engine '{name}' has no setting {unknown}: there are {sorted(known)}")
+    if "threads" not in known and threads != 1:
+        raise ValueError(f"engine '{name}' has no threads to set; {threads} were asked for")
+    engine: Engine = kind(**given)
+    return engine

@@ -1,0 +1,207 @@
+"""ONNX Runtime: the second CPU engine, quick to compile, and its CUDA and TensorRT providers.
+
+On the CPU an int8 file in TensorRT's style would run in float, so `compile(..., "int8")` first
+rewrites it (`ort_flavour`) and then counts the integer convolutions of the optimized graph.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from latency_models.base import (
+    CompileError,
+    DeviceError,
+    EngineUnavailable,
+    Layer,
+    Precision,
+    random_inputs,
+)
+from latency_models.engines import file_facts, ort_flavour
+from latency_models.engines.ort_model import OnnxRuntimeModel, blame
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+
+_COMPUTE_KINDS = frozenset({"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul"})
+
+_PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_INSTALL = {
+    "cpu": "pip install 'freeway-nas[onnxruntime]'",
+    "cuda": "pip install onnxruntime-gpu (in place of onnxruntime)",
+    "tensorrt": "pip install onnxruntime-gpu tensorrt-cu12 (in place of onnxruntime)",
+}
+
+
+class OnnxRuntimeEngine:
+    """Compiles for one execution provider and never runs on another.
+
+    Attributes:
+        threads: threads of one operator; they do not spin while idle, because a spinning thread
+            adds its processor time to whatever is measured next.
+        provider: "cpu", "cuda" or "tensorrt".
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, threads: int = 1, provider: Provider = "cpu") -> None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; at least one is needed")
+        if provider not in _PROVIDERS:
+            raise ValueError(f"provider is {provider!r}: one of {', '.join(_PROVIDERS)}")
+        self.threads = threads
+        self.provider: Provider = provider
+
+    def available(self) -> str | None:
+        """None when the provider can be used, else what to install."""
+        try:
+            ort = importlib.import_module("onnxruntime")
+        except ImportError as error:
+            return f"onnxruntime is not installed ({error}): {_INSTALL[self.provider]}"
+        wanted, there = _PROVIDERS[self.provider], ort.get_available_providers()
+        if wanted not in there:
+            return (
+                f"this onnxruntime has {', '.join(there)}, not {wanted}: "
+                + (_INSTALL[self.provider])
+            )
+        return None
+
+    def version(self) -> str:
+        """The library's version, and the provider where it is not the CPU."""
+        self._require()
+        version = str(importlib.import_module("onnxruntime").__version__)
+        return version if self.provider == "cpu" else f"{version} ({self.provider})"
+
+    def device(self) -> str:
+        """The processor's name, or the GPU's number for the GPU providers."""
+        self._require()
+        return _processor_name() if self.provider == "cpu" else "cuda:0"
+
+    def compile(self, onnx: bytes, precision: Precision) -> OnnxRuntimeModel:
+        """Compile one file written at this precision.
+
+        On the CPU an int8 file is rewritten to ONNX Runtime's flavour; scales that it does not
+        hold are taken from one random input, which is enough for timing. To ship, call
+        `ort_flavour.to_ort_flavour` with ranges of real images and compile its result, which is
+        taken as it is.
+
+        Raises:
+            CompileError: the graph is refused, or would not run as asked.
+            DeviceError: the provider or the machine failed.
+        """
+        self._require()
+        model = file_facts.read_model(onnx)
+        file_facts.require_precision(model, precision)
+        convs = len(file_facts.quantized_convs(model))
+        if precision == "int8":
+            onnx = self._int8_file(onnx, model, convs)
+        compiled = OnnxRuntimeModel(self, onnx, precision)
+        if self.provider == "cpu" and precision != "fp32":
+            try:
+                _require_run_precision(compiled.layers(), precision, convs)
+            except (CompileError, DeviceError):
+                compiled.close()
+                raise
+        return compiled
+
+    def _int8_file(self, onnx: bytes, model: Any, convs: int) -> bytes:
+        if self.provider == "cuda":
+            raise CompileError(
+                "the CUDA provider has no int8 convolution and would run this file in float: use "
+                "the tensorrt engine, or the cpu provider"
+            )
+        if convs == 0:
+            raise CompileError("int8 was asked for, but no convolution of the file is quantized")
+        if self.provider == "tensorrt" or _has_ort_flavour(model):
+            return onnx
+        shapes = [_shape(value) for value in model.graph.input]
+        inputs = [random_inputs(shape, seed=index) for index, shape in enumerate(shapes)]
+        return ort_flavour.to_ort_flavour(onnx, ort_flavour.ranges_from_inputs(onnx, [inputs]))
+
+    def session(
+        self, onnx: bytes, *, profile: Path | None = None, optimized: Path | None = None
+    ) -> Any:
+        """Open a session on the asked provider alone.
+
+        Args:
+            onnx: the file.
+            profile: prefix of a profile to write.
+            optimized: where to write the optimized graph.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # failures come as exceptions
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without it, processors that have no VNNI saturate sums of uint8 x int8 products: outputs
+        # were wrong by 10 % of their range. With VNNI it changes nothing.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        if self.provider != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        if optimized is not None:
+            options.optimized_model_filepath = str(optimized)
+        wanted = _PROVIDERS[self.provider]
+        try:
+            session = onnxruntime.InferenceSession(onnx, options, providers=[wanted])
+        except Exception as error:
+            raise blame("compile the network", error) from error
+        if session.get_providers()[0] != wanted:
+            raise DeviceError(
+                f"{wanted} was asked for, ONNX Runtime took {session.get_providers()}"
+            )
+        return session
+
+    def _require(self) -> None:
+        reason = self.available()
+        if reason is not None:
+            raise EngineUnavailable(reason)
+
+
+def _require_run_precision(layers: Sequence[Layer], precision: Precision, convs: int) -> None:
+    """Refuse what would run at another precision than the report will say."""
+    if precision == "int8":
+        found = sum(layer.kind == "QLinearConv" for layer in layers)
+        if found != convs:
+            raise CompileError(
+                f"{convs} convolutions are quantized, but ONNX Runtime runs only {found} in int8 "
+                "and the others in float"
+            )
+    elif any(layer.kind in _COMPUTE_KINDS and layer.precision == "fp32" for layer in layers):
+        raise DeviceError(
+            "ONNX Runtime has no fp16 kernels for this processor and would cast to fp32: ask for "
+            "fp32 or int8, or measure on a device that has them"
+        )
+
+
+def _has_ort_flavour(model: Any) -> bool:
+    """True when the file's activations are uint8 already."""
+    from onnx import TensorProto
+
+    return any(i.data_type == TensorProto.UINT8 for i in model.graph.initializer)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
+
+
+def _processor_name() -> str:
+    """The processor's model name, as Linux tells it."""
+    import platform
+
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,118 @@
+"""A crash or a hang of an engine costs a child process, not the worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_models import device
+from latency_models.base import LatencyModel, LatencyReport, Precision
+from latency_models.child import Child
+
+
+class IsolatedLatency:
+    """Runs a latency model in a child process that is kept while it is healthy.
+
+    What the child does wrong while it works on a file is that file's rejection (`CompileError`):
+    it crashed by a signal or an exit, hung, or took too much memory. A child that does not start,
+    or that somebody killed from outside, is the machine's fault (`DeviceError`). After any of
+    these the next call starts a fresh child. The child dies with this process, however that dies.
+
+    Attributes:
+        factory: makes the model in the child; anything that can be pickled by its name, such as
+            `functools.partial(MeasuredLatency, OpenVINOEngine())`.
+        timeout_s: for one request, not counting the wait for another process that is timing.
+        memory_limit_mib: resident memory of the child; without one, 80 % of what is free when
+            the child starts.
+        notice: told when the child waits for another process.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], LatencyModel],
+        *,
+        timeout_s: float = 120.0,
+        memory_limit_mib: float | None = None,
+        notice: device.Notice | None = None,
+    ) -> None:
+        if getattr(getattr(factory, "func", factory), "__module__", "") == "__main__":
+            raise TypeError(
+                "the factory is defined in the main script, which the child does not import: "
+                "move it to a module"
+            )
+        self.factory = factory
+        self.timeout_s = timeout_s
+        self.memory_limit_mib = memory_limit_mib
+        self.notice = notice
+        self._child: Child | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child; a later call starts another."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def identity(self) -> dict[str, str]:
+        """That of the model in the child."""
+        identity: dict[str, str] = self._ask("identity")
+        return identity
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        """Measure in the child.
+
+        Raises:
+            CompileError: the graph is at fault: the engine refused it, crashed, hung or took more
+                memory than allowed.
+            DeviceError: the machine is at fault, or the child did not start.
+        """
+        report: LatencyReport = self._ask("measure", onnx, precision, limit_ms=limit_ms)
+        return report
+
+    def run(
+        self, onnx: bytes, precision: Precision, inputs: Sequence[NDArray[Any]]
+    ) -> list[NDArray[Any]]:
+        """Compile in the child, run once on these inputs and return the outputs.
+
+        Raises:
+            CompileError: as in `measure`.
+            DeviceError: as in `measure`.
+        """
+        arrays = [np.ascontiguousarray(array) for array in inputs]
+        outputs: list[NDArray[Any]] = self._ask("run", onnx, precision, arrays)
+        return outputs
+
+    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        if device.is_held():
+            raise RuntimeError(
+                "this process holds a device alone, so the child would wait for it for ever: "
+                "release it first"
+            )
+        with self._one_at_a_time:
+            if self._child is None:
+                self._child = Child(self.factory, self.memory_limit_mib, self.notice)
+            child = self._child
+            try:
+                result = child.ask((method, args, kwargs), self.timeout_s)
+            finally:
+                if not child.is_healthy():
+                    self.close()
+            return result

@@ -1,0 +1,134 @@
+"""The case file that flows through the pipeline: one architecture and the evidence about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from latency_models.base import LatencyReport
+from search_spaces.base import Architecture
+from trainers.base import QuantReport, TrainReport
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a candidate goes no further: the graph is at fault, it is never tried again.
+
+    Attributes:
+        constraint: what was violated, such as `latency_ms` or `compiles`.
+        reason: one line for people.
+        value: what was measured, where something was.
+        limit: what was allowed.
+    """
+
+    constraint: str
+    reason: str
+    value: float | None = None
+    limit: float | None = None
+
+    @property
+    def violation(self) -> float:
+        """How far beyond the limit, relative to it; 1 where nothing could be measured."""
+        if self.value is None or not self.limit:
+            return 1.0
+        return self.value / self.limit - 1.0
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A winner's bundle, checked on the files that ship.
+
+    Attributes:
+        folder: where it lies, relative to the study's folder.
+        shipped: receipt of the file at the precision that ships.
+        fp32: receipt of the fp32 file, timed in the same run.
+        max_abs_error: largest difference of one output value between the engine on a file and
+            the torch module it came from, by precision.
+        mean_abs_error: the mean difference, by precision.
+    """
+
+    folder: str
+    shipped: LatencyReport
+    fp32: LatencyReport
+    max_abs_error: Mapping[str, float]
+    mean_abs_error: Mapping[str, float]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` gave."""
+        receipts = {key: LatencyReport.from_json(data[key]) for key in ("shipped", "fp32")}
+        return cls(**{**data, **receipts})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network under examination. Which reports are filled in *is* its status.
+
+    Attributes:
+        name: `trial-<number>` for a proposal, the network's name for a published one.
+        parameters: the sampler's choices that led to it, kept to build neighbours.
+        screened: latency of the untrained network.
+        probed: a short training, only to rank it among the others.
+        trained: the full training.
+        quantized: the metric at the precision that ships, in the engine's own output.
+        exported: the winner's bundle.
+    """
+
+    name: str
+    architecture: Architecture
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    screened: LatencyReport | None = None
+    probed: TrainReport | None = None
+    trained: TrainReport | None = None
+    quantized: QuantReport | None = None
+    exported: ExportReport | None = None
+    rejected: Rejection | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is a published network and not a proposal."""
+        return not self.name.startswith("trial-")
+
+    @property
+    def latency_ms(self) -> float:
+        """The best-founded latency there is: of the shipped file, else of the untrained one."""
+        if self.exported:
+            return self.exported.shipped.median_ms
+        if self.screened is None:
+            raise ValueError(f"{self.name} has not been timed")
+        return self.screened.median_ms
+
+    @property
+    def quality(self) -> float | None:
+        """The best-founded metric there is, or None before any training."""
+        for report in (self.quantized, self.trained, self.probed):
+            if report is not None:
+                return report.metric
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` reads them back to an equal candidate."""
+        return {**asdict(self), "architecture": self.architecture.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        readers: dict[str, Any] = {
+            "screened": LatencyReport.from_json,
+            "probed": TrainReport.from_json,
+            "trained": TrainReport.from_json,
+            "quantized": QuantReport.from_json,
+            "exported": ExportReport.from_json,
+            "rejected": lambda value: Rejection(**value),
+        }
+        reports = {
+            key: None if data.get(key) is None else read(data[key])
+            for key, read in readers.items()
+        }
+        return cls(
+            data["name"],
+            Architecture.from_json(data["architecture"]),
+            data["parameters"],
+            **reports,
+        )

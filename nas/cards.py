@@ -1,0 +1,128 @@
+"""Parts of the report about single things: how it was measured, and each winner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from latency_models.base import LatencyReport
+from nas.candidate import Candidate
+from nas.describe import figure, layer_lines, milliseconds
+from nas.experiment import Target
+from nas.page import bullets, cell, facts, table
+from nas.summary import Row, Summary, receipt_of
+
+_CLOCKS = {
+    "wall": "wall time of the call",
+    "cpu": "processor time spent in the call, all its threads together",
+    "device": "time between two events on the accelerator",
+}
+
+
+def measurement(
+    candidates: Sequence[Candidate], target: Target, images: Sequence[str], notes: Sequence[str]
+) -> str:
+    """How latencies and qualities were found, so that somebody can find them again."""
+    receipts = [r for c in candidates if (r := receipt_of(c)) is not None]
+    pairs = _circumstances(receipts) if receipts else [("engine", target.engine)]
+    pairs += [("validation images", _listed(images))]
+    told = bullets(list(notes)) if notes else ""
+    protocol = (
+        "Each network was built with random weights, written as the file that would ship, "
+        "compiled by the engine and run on one image until the 95 % interval of its median was "
+        "narrow, or until it was certain to be over the limit. A small reference network ran in "
+        "between; when it slowed down, the machine did, and the figures were corrected by as "
+        "much. Winners were timed again on the trained file."
+    )
+    return (
+        f'<h2>How this was measured</h2><section class="card">{facts(pairs)}'
+        f'<p class="small" style="margin-top:1em">{escape(protocol)}</p>{told}</section>'
+    )
+
+
+def _circumstances(receipts: Sequence[LatencyReport]) -> list[tuple[str, str]]:
+    verdicts = Counter(r.verdict for r in receipts)
+    samples = sorted(r.samples for r in receipts)
+    clocks = sorted({_CLOCKS[r.clock] for r in receipts})
+    return [
+        ("engine", _distinct(f"{r.engine} {r.engine_version}" for r in receipts)),
+        ("device", _distinct(r.device for r in receipts)),
+        ("threads", _distinct(str(r.threads) for r in receipts)),
+        ("input", _distinct(" x ".join(map(str, r.input_shape)) for r in receipts)),
+        ("precision", _distinct(r.precision for r in receipts)),
+        ("clock", "; ".join(clocks)),
+        ("samples", f"{samples[0]} to {samples[-1]}, median {samples[len(samples) // 2]}"),
+        ("verdicts", ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())),
+        ("estimated, not run", str(n) if (n := sum(r.estimated for r in receipts)) else ""),
+    ]
+
+
+def _distinct(words: Iterable[str]) -> str:
+    return "; ".join(sorted(set(words)))
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> str:
+    """Everything about one winner: what it is, what it costs, how it was checked."""
+    exported, quantized = candidate.exported, candidate.quantized
+    assert exported is not None
+    shipped, metric = exported.shipped, summary.metric
+    errors = ", ".join(
+        f"{precision} {worst:.2g} at most, {exported.mean_abs_error.get(precision, 0.0):.2g} mean"
+        for precision, worst in exported.max_abs_error.items()
+    )
+    quality = "" if row.metric is None else figure(metric, row.metric)
+    if quantized is not None:
+        drop = quantized.metric_drop
+        side = "lost" if drop >= 0 else "gained"
+        quality += f" in {quantized.precision}, by the engine; {figure(metric, abs(drop))} {side}"
+    pairs = [
+        ("quality", quality),
+        ("latency", _spread(shipped)),
+        ("in fp32", milliseconds(exported.fp32.median_ms)),
+        ("parity", f"largest output difference to torch: {errors}"),
+        ("compiled", f"{shipped.layers_before} nodes to {shipped.layers_after} layers in "
+                     f"{shipped.build_s:.2g} s, {shipped.peak_memory_mib:.0f} MiB at most"),
+        ("verdict", f"{shipped.verdict}, drift {shipped.drift:+.1%}, {shipped.samples} samples"),
+        ("files", f"{exported.folder}/"),
+        ("sha256 of the file", shipped.onnx_sha256),
+        ("proposed as", candidate.name),
+    ]
+    command = time_again.replace("{folder}", exported.folder)
+    return (
+        f'<section class="card"><h3><code class="win">{escape(row.label)}</code></h3>'
+        f"<p>{escape(row.description)}</p>{facts(pairs)}"
+        f'<p class="soft small" style="margin:1em 0 0">To time it again:</p>'
+        f"<pre><code>{escape(command)}</code></pre>"
+        f"<details><summary>Layer by layer</summary>{_layers(candidate, summary.target)}</details>"
+        "</section>"
+    )
+
+
+def _spread(receipt: LatencyReport) -> str:
+    return (
+        f"{milliseconds(receipt.median_ms)} (95 % interval {milliseconds(receipt.ci_low_ms)} to "
+        f"{milliseconds(receipt.ci_high_ms)}; 1 in 20 takes over "
+        f"{milliseconds(receipt.p95_ms)})"
+    )
+
+
+def _layers(candidate: Candidate, target: Target) -> str:
+    lines = layer_lines(candidate.architecture, height=target.height, width=target.width)
+    whole = sum(line.macs for line in lines) or 1
+    heads = [("layer", ""), ("", ""), ("output", ""), ("params", "n"), ("MMACs", "n"), ("", "n")]
+    rows = []
+    for line in lines:
+        work = f"{line.macs / 1e6:,.1f}" if line.macs else ""
+        share = f"{line.macs / whole:.0%}" if line.macs else ""
+        params = f"{line.params:,}" if line.params else ""
+        rows.append(
+            cell(line.kind) + cell(line.detail) + cell(line.shape)
+            + cell(params, "n") + cell(work, "n") + cell(share, "n")
+        )
+    return table(heads, rows)

@@ -1,0 +1,126 @@
+"""Architectures, figures and durations in words, as short as they can be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from search_spaces.base import Architecture, BlockSpec
+from search_spaces.graph import Conv, ConvTranspose, Primitive, shapes_of, work_of
+from search_spaces.skeletons import lower
+from trainers.base import Metric
+
+STAGE_WORDS = {
+    "screened": "timing",
+    "probed": "short training",
+    "trained": "full training",
+    "quantized": "quantizing",
+    "exported": "exporting",
+}
+
+
+def describe(architecture: Architecture) -> str:
+    """One line such as `strided, 3x conv 32 k3, bicubic base`."""
+    parts = []
+    reduction = str(architecture.arg("reduction", "none"))
+    if reduction != "none":
+        parts.append(reduction.replace("_", " "))
+    used = {str(b.arg("activation", "relu")) for b in architecture.blocks}
+    for spec, group in groupby(architecture.blocks, key=_without_repeat):
+        repeat = sum(b.repeat for b in group)
+        parts.append(_block(spec, repeat, name_activation=len(used) > 1))
+    if len(used) == 1 and used != {"relu"}:
+        parts.append(used.pop())
+    if architecture.arg("skip", False):
+        parts.append("skip")
+    base = str(architecture.arg("base", "none"))
+    if base != "none":
+        parts.append(f"{base} base")
+    if architecture.skeleton == "transposed_upscaler":
+        parts.append(f"transposed head k{architecture.arg('head_kernel', 9)}")
+    return ", ".join(parts)
+
+
+def _without_repeat(spec: BlockSpec) -> BlockSpec:
+    """What two entries must share to be read as one; defaults are written out for that."""
+    args = {"kernel": 3, "activation": "relu", **dict(spec.args)}
+    return BlockSpec(spec.op, spec.channels, 1, tuple(sorted(args.items())))
+
+
+def _block(spec: BlockSpec, repeat: int, *, name_activation: bool) -> str:
+    times = f"{repeat}x " if repeat > 1 else ""
+    activation = f" {spec.arg('activation', 'relu')}" if name_activation else ""
+    return f"{times}{spec.op} {spec.channels} k{spec.arg('kernel', 3)}{activation}"
+
+
+@dataclass(frozen=True)
+class LayerLine:
+    """One primitive of a network, to be printed.
+
+    Attributes:
+        detail: kernel, stride, groups and activation, as far as there are any.
+        shape: channels x height x width of its output.
+    """
+
+    kind: str
+    detail: str
+    shape: str
+    macs: int
+    params: int
+
+
+def layer_lines(architecture: Architecture, *, height: int, width: int) -> list[LayerLine]:
+    """Every primitive of the network after its input, for an input of this size."""
+    graph = lower(architecture)
+    shapes = shapes_of(graph, height, width)
+    work = work_of(graph, height, width)
+    return [
+        LayerLine(
+            type(node).__name__, _detail(node), " x ".join(map(str, shape)), cost.macs, cost.params
+        )
+        for node, shape, cost in zip(graph.nodes, shapes, work, strict=True)
+        if node.inputs
+    ]
+
+
+def _detail(node: Primitive) -> str:
+    parts = []
+    if isinstance(node, Conv | ConvTranspose):
+        parts.append(f"{node.kernel[0]}x{node.kernel[1]}")
+        if node.stride > 1:
+            parts.append(f"stride {node.stride}")
+        if node.activation != "none":
+            parts.append(node.activation)
+    if isinstance(node, Conv) and node.groups > 1:
+        parts.append(f"{node.groups} groups")
+    if isinstance(node, Conv) and node.fixed:
+        parts.append(f"fixed {node.fixed}")
+    elif getattr(node, "factor", 1) > 1:
+        parts.append(f"by {getattr(node, 'factor', 1)}")
+    return ", ".join(parts)
+
+
+def figure(metric: Metric, value: float, *, sign: bool = False) -> str:
+    """A value of the metric with its unit: two decimals for decibels, four otherwise."""
+    digits = 2 if metric.unit == "dB" else 4
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return f"{text} {metric.unit}".strip()
+
+
+def gain(metric: Metric, value: float, over: float) -> float:
+    """How much better `value` is than `over`, whatever the metric's mode; negative if worse."""
+    return value - over if metric.mode == "max" else over - value
+
+
+def milliseconds(value_ms: float) -> str:
+    """Three digits that mean something, and the unit."""
+    digits = 0 if value_ms >= 1000 else 1 if value_ms >= 10 else 2 if value_ms >= 1 else 3
+    return f"{value_ms:.{digits}f} ms"
+
+
+def duration(seconds: float) -> str:
+    """`35 s`, `4 min` or `1 h 12 min`."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

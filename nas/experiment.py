@@ -1,0 +1,116 @@
+"""What one search works with: its target, its budget and its collaborators, built once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_models.base import LatencyModel, Precision
+from nas.ledger import Ledger
+from nas.view import View
+from search_spaces.base import SearchSpace
+from search_spaces.quantize import QuantRules
+from trainers.base import Budget, Task
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the network will run, and how fast it must be there.
+
+    Attributes:
+        engine: a name in `latency_models.engines.ENGINES`, or `auto`.
+        precision: what ships: `int8`, `fp16` or `fp32`.
+        height: rows of the input at deployment.
+        width: columns of it.
+        max_latency_ms: the limit on the median of one inference.
+        threads: processor threads the engine may use.
+    """
+
+    engine: str = "auto"
+    precision: Precision = "int8"
+    height: int = 360
+    width: int = 640
+    max_latency_ms: float = 50.0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse a target that nothing can meet or that is not understood.
+
+        Raises:
+            ValueError: a field is out of its range; the message names it.
+        """
+        if self.precision not in ("int8", "fp16", "fp32"):
+            raise ValueError(f"target.precision is '{self.precision}': use int8, fp16 or fp32")
+        for name in ("height", "width", "max_latency_ms", "threads"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"target.{name} is {value}: it must be a positive number")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far a search goes.
+
+    Attributes:
+        name: the study's name; its folder under `runs`.
+        candidates: how many different networks are timed.
+        probe_steps: training steps after which the fast ones are ranked.
+        finalists: how many of them are trained in full and quantized.
+        max_minutes: no new candidate is proposed after this many minutes, all runs of the study
+            together; what was begun is ended. None for no limit.
+        patience: give up when so many candidates were timed and none was fast enough.
+        references: published networks to train and time beside the front.
+        seed: of the sampler, the weights and the crops.
+    """
+
+    name: str
+    candidates: int = 64
+    probe_steps: int = 120
+    finalists: int = 8
+    max_minutes: float | None = None
+    patience: int = 24
+    references: Sequence[str] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a plan that cannot be followed.
+
+        Raises:
+            ValueError: a field is out of its range; the message names it.
+        """
+        if not self.name or any(c in self.name for c in "/\\ "):
+            raise ValueError(f"study.name is '{self.name}': use letters, digits, '-' and '_'")
+        for name in ("candidates", "probe_steps", "finalists", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"study.{name} is {getattr(self, name)}: it must be at least 1")
+
+
+class Runner(Protocol):
+    """The target's engine, running files on given inputs."""
+
+    def run(
+        self, onnx: bytes, precision: Precision, inputs: list[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Compile and run once, for parity and quality on the real engine."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything a stage may ask for."""
+
+    folder: Path
+    plan: Plan
+    target: Target
+    budget: Budget
+    space: SearchSpace
+    task: Task
+    latency: LatencyModel
+    runner: Runner
+    rules: QuantRules
+    ledger: Ledger
+    view: View

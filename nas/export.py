@@ -1,0 +1,122 @@
+"""The last stage: a winner's bundle, timed and compared on the very files that ship."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from latency_models.base import Precision
+from nas.candidate import Candidate, ExportReport, Rejection
+from nas.experiment import Experiment
+from nas.stages import (
+    INT8_WEIGHTS,
+    Images,
+    module_run,
+    shipped_file,
+    trained_network,
+)
+from nas.ledger import load_arrays, unpack_scales
+from search_spaces.quantize import place
+from search_spaces.skeletons import lower
+from trainers.base import Run
+
+WINNERS = "winners"
+
+
+def export(candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Write the bundle `winners/<architecture id>/`; refuse a file that misses the limit.
+
+    The bundle appears whole or not at all: it is made beside and renamed into place.
+    """
+    target = experiment.target
+    precisions: list[Precision] = ["fp32"]
+    if target.precision != "fp32":
+        precisions.append(target.precision)
+    files = {
+        p: shipped_file(candidate, experiment, p, target.height, target.width)
+        for p in precisions
+    }
+    receipts = {p: experiment.latency.measure(files[p], p) for p in precisions}
+    errors = {p: _parity(candidate, experiment, p, files[p]) for p in precisions}
+    folder = f"{WINNERS}/{candidate.architecture.id}"
+    report = ExportReport(
+        folder,
+        receipts[target.precision],
+        receipts["fp32"],
+        {p: worst for p, (worst, _) in errors.items()},
+        {p: mean for p, (_, mean) in errors.items()},
+    )
+    exported = replace(candidate, exported=report)
+    shipped_ms = report.shipped.median_ms
+    if shipped_ms > target.max_latency_ms:
+        reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {target.max_latency_ms:g}"
+        missed = Rejection("latency_ms", reason, shipped_ms, target.max_latency_ms)
+        return replace(candidate, rejected=missed)
+    _write_bundle(experiment.folder / folder, exported, files, report)
+    return exported
+
+
+def _write_bundle(
+    folder: Path, candidate: Candidate, files: dict[Precision, bytes], report: ExportReport
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
+        bundle = Path(making) / "bundle"
+        bundle.mkdir()
+        for precision, onnx in files.items():
+            (bundle / f"{precision}.onnx").write_bytes(onnx)
+        documents = {
+            "architecture.json": candidate.architecture.to_json(),
+            "latency.json": {p: asdict(r) for p, r in _receipts(report, files).items()},
+            "parity.json": {
+                "max_abs_error": dict(report.max_abs_error),
+                "mean_abs_error": dict(report.mean_abs_error),
+            },
+            "case.json": candidate.to_json(),
+        }
+        for name, content in documents.items():
+            (bundle / name).write_text(json.dumps(content, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        bundle.rename(folder)
+
+
+def _receipts(report: ExportReport, files: dict[Precision, bytes]) -> dict[str, object]:
+    return {p: report.fp32 if p == "fp32" else report.shipped for p in files}
+
+
+def _parity(
+    candidate: Candidate, experiment: Experiment, precision: Precision, onnx: bytes
+) -> tuple[float, float]:
+    """Largest and mean difference between the engine on this file and the torch module."""
+    image = _deployment_image(experiment)
+    engine = experiment.runner.run(onnx, precision, [image])[0]
+    torch_output = _module(candidate, experiment, precision)(image)
+    difference = np.abs(engine - torch_output)
+    return float(difference.max()), float(difference.mean())
+
+
+def _module(candidate: Candidate, experiment: Experiment, precision: Precision) -> Run:
+    network = trained_network(candidate, experiment)
+    if precision != "int8":
+        return module_run(network)
+    from search_spaces.fake_quantize import restore
+
+    placement = place(lower(candidate.architecture), experiment.rules)
+    home = experiment.ledger.home(candidate.name)
+    weights, scales = unpack_scales(load_arrays(home / INT8_WEIGHTS), placement)
+    return module_run(restore(network, placement, weights, scales))
+
+
+def _deployment_image(experiment: Experiment) -> Images:
+    """A real picture, mirrored until it fills the deployment's input: (1, 3, H, W)."""
+    target = experiment.target
+    low = experiment.task.examples()[0].low
+    pad = [(0, max(0, size - side)) for size, side in
+           zip((target.height, target.width), low.shape[:2], strict=True)]
+    full = np.pad(low, [*pad, (0, 0)], mode="symmetric")[: target.height, : target.width]
+    return np.ascontiguousarray(full.transpose(2, 0, 1)[None]).astype(np.float32) / 255

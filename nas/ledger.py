@@ -1,0 +1,95 @@
+"""Case files on disk: what is known about every candidate, written so that nothing is half there.
+
+    <study>/candidates/<name>/case.json        the evidence
+    <study>/candidates/<name>/training.ckpt    where training goes on
+    <study>/candidates/<name>/*.npz            trained weights, quantized weights and scales
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.candidate import Candidate
+from search_spaces.quantize import Placement, Scales
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a death on any line, sees the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+class Ledger:
+    """The case files of one study."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "candidates"
+
+    def home(self, name: str) -> Path:
+        """The folder of one candidate; made if it is not there."""
+        home = self._folder / name
+        home.mkdir(parents=True, exist_ok=True)
+        return home
+
+    def save(self, candidate: Candidate) -> None:
+        """Write the case file."""
+        text = json.dumps(candidate.to_json(), indent=1)
+        write_aside(self.home(candidate.name) / "case.json", text.encode())
+
+    def load(self, name: str) -> Candidate | None:
+        """The case file of one candidate, or None."""
+        path = self._folder / name / "case.json"
+        return Candidate.from_json(json.loads(path.read_text())) if path.is_file() else None
+
+    def all(self) -> list[Candidate]:
+        """Every candidate, in the order of their names."""
+        if not self._folder.is_dir():
+            return []
+        found = (self.load(path.name) for path in sorted(self._folder.iterdir()))
+        return [candidate for candidate in found if candidate is not None]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays into one file, aside first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    np.savez(aside, **dict(arrays))
+    aside.replace(path)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what `save_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
+def pack_scales(scales: Scales) -> dict[str, NDArray[Any]]:
+    """Scales as named arrays, to lie beside the weights."""
+    tensors = {f"tensor_scale.{i}": np.float32(s) for i, s in scales.tensors.items()}
+    weights = {f"weight_scale.{i}": s for i, s in scales.weights.items()}
+    return {key: np.asarray(value) for key, value in (tensors | weights).items()}
+
+
+def unpack_scales(
+    arrays: Mapping[str, NDArray[Any]], placement: Placement
+) -> tuple[dict[str, NDArray[Any]], Scales]:
+    """Weights and scales from one file of both."""
+    tensors = {i: float(arrays[f"tensor_scale.{i}"]) for i in placement.tensors}
+    weights = {i: arrays[f"weight_scale.{i}"] for i in placement.layers}
+    rest = {k: v for k, v in arrays.items() if "_scale." not in k}
+    return rest, Scales(tensors, weights)

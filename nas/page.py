@@ -1,0 +1,125 @@
+"""The frame of the report: one HTML file without a script and without a second file."""
+
+from __future__ import annotations
+
+from html import escape
+
+STYLE = """
+:root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#20242a;--soft:#69707a;
+--line:#e3e0da;--win:#0f7b6c;--ref:#9a5b13;--warn:#b3403a;--dot:#9aa3ad}
+@media(prefers-color-scheme:dark){:root{--paper:#14171b;--card:#1b1f25;--ink:#e6e8ea;
+--soft:#949ca6;--line:#2e343c;--win:#45c4ac;--ref:#e0a458;--warn:#ee8078;--dot:#8791a0}}
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+main{max-width:1000px;margin:0 auto;padding:44px 24px 80px}
+h1{font-size:2.05rem;line-height:1.2;margin:.1em 0 .45em;letter-spacing:-.015em;
+font-weight:650;text-wrap:balance}
+h2{font-size:1.2rem;margin:2.7em 0 .7em;font-weight:650}
+h3{font-size:1rem;margin:0 0 .3em;font-weight:650}
+p{margin:.4em 0 .9em;max-width:70ch}
+.over{color:var(--soft);font-size:.9rem;margin:0}
+.lead{font-size:1.08rem}
+.soft,figcaption{color:var(--soft)}
+.small{font-size:.88rem}
+.win{color:var(--win)}.ref{color:var(--ref)}.warn{color:var(--warn)}
+code{font:.87em ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;
+overflow-wrap:anywhere}
+pre{background:var(--paper);border:1px solid var(--line);border-radius:7px;padding:9px 12px;
+white-space:pre-wrap;margin:.6em 0}
+section.card,.box{background:var(--card);border:1px solid var(--line);border-radius:11px;
+padding:20px 22px;margin:0 0 16px}
+.scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
+table{border-collapse:collapse;width:100%;font-size:.91rem;font-variant-numeric:tabular-nums}
+th{font-weight:500;color:var(--soft);text-align:left;font-size:.84rem;white-space:nowrap}
+th,td{padding:7px 16px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
+tr:last-child td{border-bottom:0}
+td.n,th.n{text-align:right;white-space:nowrap}
+td.what{min-width:15em}
+.ci{display:block;color:var(--soft);font-size:.8rem}
+td.name{white-space:nowrap;font-weight:600}
+dl{display:grid;grid-template-columns:minmax(8em,max-content) 1fr;gap:5px 22px;margin:0;
+font-size:.93rem}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+ul{padding-left:1.15em;margin:.5em 0 1em}li{margin:.25em 0}
+details summary{cursor:pointer;color:var(--soft);font-size:.92rem;margin-top:.7em}
+.crops{display:flex;flex-wrap:wrap;gap:16px 14px;padding-bottom:4px}
+figure{margin:0;flex:none}
+figure img{display:block;image-rendering:pixelated;border-radius:3px}
+figcaption{font-size:.83rem;line-height:1.35;margin-top:5px}
+figcaption b{color:var(--ink);font-weight:600;display:block;overflow-wrap:anywhere}
+svg{display:block;width:100%;height:auto;overflow:visible}
+svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;
+fill:var(--ink);font-variant-numeric:tabular-nums}
+svg .axis,svg .soft{fill:var(--soft)}svg .end{text-anchor:end}svg .middle{text-anchor:middle}
+svg .count{font-weight:600}
+svg .warn{fill:var(--warn)}svg .win-label{fill:var(--win);font-weight:600}
+svg .ref-label{fill:var(--ref)}
+svg .grid{stroke:var(--line);fill:none}
+svg .limit{stroke:var(--warn);fill:none;stroke-width:1.5}
+svg .beyond{fill:var(--warn);opacity:.06}
+svg .baseline{stroke:var(--soft);stroke-dasharray:5 4;fill:none}
+svg .front{stroke:var(--win);stroke-width:2;fill:none;opacity:.55}
+svg circle.win{fill:var(--win);stroke:var(--card);stroke-width:2}
+svg path.ref{fill:var(--ref);stroke:var(--card);stroke-width:1.5}
+svg .brief{fill:var(--dot);opacity:.5}
+svg .full{fill:none;stroke:var(--win);stroke-width:1.5;opacity:.8}
+svg .tick{stroke-width:1.5;fill:none}svg .slow{stroke:var(--warn);opacity:.65}
+svg .fast{stroke:var(--dot);opacity:.65}
+svg .bar{fill:var(--dot);opacity:.6}svg .won{fill:var(--win);opacity:1}
+.legend{display:flex;flex-wrap:wrap;gap:4px 20px;font-size:.85rem;color:var(--soft);
+margin:12px 0 0}
+.legend span{display:flex;align-items:baseline;gap:7px}
+.narrow{display:none}
+.key{flex:none;width:10px;height:10px;border-radius:50%}
+.key.w{background:var(--win)}.key.f{border:1.5px solid var(--win)}
+.key.b{background:var(--dot);opacity:.6}.key.r{background:var(--ref);border-radius:1px;
+transform:rotate(45deg) scale(.85)}
+.key.s{background:var(--warn);width:2px;border-radius:0}
+@media(max-width:640px){main{padding:26px 16px 60px}h1{font-size:1.55rem}
+section.card,.box{padding:16px 15px}.wide{display:none}.narrow{display:block}
+dl{grid-template-columns:1fr;gap:0}.crops{flex-wrap:nowrap;overflow-x:auto}dd{margin-bottom:8px}}
+@media print{body{background:#fff}section.card{break-inside:avoid}}
+"""
+
+
+def page(title: str, body: str) -> str:
+    """A whole document around a body that is HTML already."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def cell(text: str, css: str = "") -> str:
+    """One cell; the text is escaped."""
+    return f'<td class="{css}">{escape(text)}</td>' if css else f"<td>{escape(text)}</td>"
+
+
+def table(heads: list[tuple[str, str]], rows: list[str]) -> str:
+    """A table that scrolls sideways where the screen is narrow.
+
+    Args:
+        heads: (text, css class) of each column.
+        rows: each the HTML of its cells.
+    """
+    head = "".join(f'<th class="{css}">{escape(text)}</th>' for text, css in heads)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def facts(pairs: list[tuple[str, str]]) -> str:
+    """A list of terms and what is to be said of them; what is empty is left out."""
+    lines = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in pairs if v)
+    return f"<dl>{lines}</dl>"
+
+
+def bullets(lines: list[str]) -> str:
+    """A list of sentences."""
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"

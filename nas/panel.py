@@ -1,0 +1,174 @@
+"""The live picture of a search: where it is going, what is left of it, what is best so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.candidate import Candidate
+from nas.describe import STAGE_WORDS, describe, duration, figure, gain, milliseconds
+from nas.experiment import Plan, Target
+from nas.scatter import scatter
+from nas.watch import Watch
+from trainers.base import Metric
+
+_BEST_SHOWN = 4
+_WIDE = 100
+"""Columns from which the picture of quality per latency fits beside the funnel."""
+_WIDEST_PICTURE = 44
+_BAR_WIDTH = 24
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def draw(
+    watch: Watch,
+    best: Sequence[Candidate],
+    plan: Plan,
+    target: Target,
+    metric: Metric,
+    baseline: float | None,
+    *,
+    width: int,
+) -> RenderableType:
+    """One picture of the whole search, at most 23 lines high, for so many columns."""
+    everyone = watch.candidates
+    published = [c for c in everyone if c.is_reference and c.quality is not None]
+    above: RenderableType = _funnel(watch, plan)
+    if width >= _WIDE:
+        picture = scatter(
+            everyone, best, limit_ms=target.max_latency_ms, metric=metric, baseline=baseline,
+            width=min(_WIDEST_PICTURE, width - _WIDE + 28),
+        )
+        beside = Table.grid(padding=(0, 3, 0, 0))
+        beside.add_row(above, picture)
+        above = beside
+    parts: list[RenderableType] = [
+        _aim(target), Text(), above, Text(), *_now(watch), Text(),
+        _best([*best[-_BEST_SHOWN:], *published[-2:]], metric, baseline), _times(watch),
+    ]
+    return Panel(
+        Group(*parts),
+        title=Text.assemble(("freeway", "bold"), " · ", plan.name),
+        title_align="left",
+        box=box.ROUNDED,
+        border_style="dim",
+        padding=(0, 1),
+    )
+
+
+def _aim(target: Target) -> Text:
+    threads = f"{target.threads} thread" + ("s" if target.threads > 1 else "")
+    return Text.assemble(
+        (target.engine, "bold"),
+        f" · {target.precision} · {threads} · {target.width}x{target.height} in · at most ",
+        (milliseconds(target.max_latency_ms), "bold"),
+        overflow="ellipsis",
+        no_wrap=True,
+    )
+
+
+def _funnel(watch: Watch, plan: Plan) -> Table:
+    counts = watch.funnel
+    trained = f" of {min(plan.finalists, counts.proposed)}" if counts.trained else ""
+    lines = [
+        ("timed untrained", counts.proposed, f" of {plan.candidates}", "cyan"),
+        ("too slow", counts.too_slow, "", "yellow"),
+        ("failed", counts.failed, "", "red"),
+        ("trained briefly", counts.probed, "", "cyan"),
+        ("trained in full", counts.trained, trained, "cyan"),
+        ("quantized", counts.quantized, "", "cyan"),
+        ("winners", counts.winners, "", "green"),
+    ]
+    table = Table.grid(padding=(0, 1))
+    table.add_column(min_width=15, no_wrap=True)
+    table.add_column(justify="right", min_width=4, no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    whole = max(plan.candidates, counts.proposed)
+    for label, count, of, colour in lines:
+        style = "" if count else "dim"
+        bar = Text(blocks(count / whole, _BAR_WIDTH), style=colour)
+        number = Text(str(count), style=style)
+        table.add_row(Text(label, style=style), number, bar, Text(of, "dim"))
+    return table
+
+
+def blocks(share: float, width: int) -> str:
+    """A bar of so many columns in eighths of one; what is not nothing can be seen."""
+    eighths = round(min(1.0, share) * width * 8)
+    if share > 0:
+        eighths = max(1, eighths)
+    whole, rest = divmod(eighths, 8)
+    return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(width)
+
+
+def _now(watch: Watch) -> list[RenderableType]:
+    """Two lines, whatever is done, so that the picture keeps its height."""
+    stage = watch.current
+    if stage is None:
+        return [Text("now   -", style="dim"), Text()]
+    head = Text.assemble(
+        ("now   ", "dim"), (STAGE_WORDS[stage.evidence], "bold"), f"  {stage.candidate.name}  ",
+        (describe(stage.candidate.architecture), "dim"), no_wrap=True, overflow="ellipsis",
+    )
+    if not stage.total:
+        return [head, Text()]
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=5)
+    line.add_column(width=_BAR_WIDTH + 10)
+    line.add_column(no_wrap=True)
+    line.add_column(no_wrap=True)
+    loss = "" if stage.loss is None else f"loss {stage.loss:.4f}"
+    bar = ProgressBar(
+        total=stage.total, completed=stage.done, width=_BAR_WIDTH + 10, complete_style="cyan"
+    )
+    line.add_row("", bar, f"{stage.done}/{stage.total}", Text(loss, style="dim"))
+    return [head, line]
+
+
+def _best(shown: Sequence[Candidate], metric: Metric, baseline: float | None) -> RenderableType:
+    if not shown:
+        return Text("best per latency   nothing trained yet", style="dim")
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True
+    )
+    table.add_column("latency", justify="right", no_wrap=True, min_width=8)
+    table.add_column(metric.name, justify="right", no_wrap=True, min_width=9)
+    if baseline is not None:
+        table.add_column("gain", justify="right", no_wrap=True, min_width=5)
+    table.add_column("stage", no_wrap=True, min_width=9)
+    table.add_column("best per latency", no_wrap=True, overflow="ellipsis", ratio=1)
+    for candidate in shown:
+        quality = candidate.quality
+        if quality is None:
+            continue
+        gained = [] if baseline is None else [f"{gain(metric, quality, baseline):+.2f}"]
+        network = describe(candidate.architecture)
+        if candidate.is_reference:
+            network = f"{candidate.name}: {network}"
+        cells = [
+            milliseconds(candidate.latency_ms), figure(metric, quality), *gained,
+            _latest(candidate), network,
+        ]
+        table.add_row(*map(Text, cells), style="magenta" if candidate.is_reference else "")
+    return table
+
+
+def _latest(candidate: Candidate) -> str:
+    """The last stage that left evidence."""
+    known = [s for s in STAGE_WORDS if getattr(candidate, s) is not None]
+    return known[-1] if known else ""
+
+
+def _times(watch: Watch) -> Text:
+    left_s = watch.remaining_s()
+    left = "…" if left_s is None else f"~{duration(left_s)}"
+    return Text.assemble(
+        ("elapsed ", "dim"), duration(watch.elapsed_s), ("   remaining ", "dim"), left
+    )

@@ -1,0 +1,156 @@
+"""The main corridor of the house, on one screen.
+
+    propose -> screened -> probed -> trained -> quantized -> exported
+
+A stage takes a candidate and returns one with more evidence, or with a rejection. The evidence is
+written after each stage, so a search that died on any line goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from latency_models.base import DeviceError
+from nas.candidate import Candidate
+from nas.experiment import Experiment
+from nas.export import export
+from nas.stages import probe, quantize, screen, train
+from nas.study import Study, StudyExhausted
+from nas.winners import front, ranked
+from search_spaces.references import reference
+
+Stage = Callable[[Candidate, Experiment], Candidate]
+STAGES: dict[str, Stage] = {
+    "screened": screen,
+    "probed": probe,
+    "trained": train,
+    "quantized": quantize,
+    "exported": export,
+}
+_MOST_DEVICE_ERRORS = 3
+_MOST_COMPILE_ERRORS = 20
+
+
+class NothingFastEnough(Exception):
+    """The limit cannot be met: the answer to the search is that there is none."""
+
+
+class BrokenMachine(Exception):
+    """So many failures in a row that the machine, not the candidates, must be at fault."""
+
+
+def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candidate:
+    """Take a candidate through every stage it has no evidence of, until `upto` or a rejection."""
+    for evidence, stage in STAGES.items():
+        if candidate.rejected is not None:
+            break
+        if getattr(candidate, evidence) is None:
+            experiment.view.started(candidate, evidence)
+            candidate = _retried(stage, candidate, experiment)
+            experiment.ledger.save(candidate)
+            experiment.view.finished(candidate, evidence)
+        if evidence == upto:
+            break
+    return candidate
+
+
+def _retried(stage: Stage, candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Run a stage; a failure of the machine is tried again and never blamed on the candidate."""
+    for attempt in range(1, _MOST_DEVICE_ERRORS + 1):
+        try:
+            return stage(candidate, experiment)
+        except DeviceError as error:
+            experiment.view.note(f"{candidate.name}: {error} (attempt {attempt})")
+            last = error
+    raise BrokenMachine(f"{_MOST_DEVICE_ERRORS} attempts failed; the last: {last}") from last
+
+
+def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
+    """Search: propose and rank, train the finalists and the published networks, export the front.
+
+    Returns:
+        Every candidate of the study with all its evidence.
+
+    Raises:
+        NothingFastEnough: no candidate is within the limit.
+        BrokenMachine: the device keeps failing.
+    """
+    show_known(experiment)
+    explore(experiment, study)
+    everyone = experiment.ledger.all()
+    finalists = choose_finalists(experiment, everyone)
+    for name in experiment.plan.references:
+        known = experiment.ledger.load(name)
+        published = Candidate(name, reference(name, experiment.task.scale))
+        advance(known or published, experiment, upto="quantized")
+    finished = [advance(c, experiment, upto="quantized") for c in finalists]
+    for candidate in front([c for c in finished if c.quantized], experiment.task.metric):
+        advance(candidate, experiment, upto="exported")
+    return experiment.ledger.all()
+
+
+def show_known(experiment: Experiment) -> None:
+    """Tell the view what earlier runs of this study have found."""
+    for candidate in experiment.ledger.all():
+        known = [evidence for evidence in STAGES if getattr(candidate, evidence) is not None]
+        for evidence in known or ["screened"]:
+            experiment.view.finished(candidate, evidence, again=True)
+
+
+def explore(experiment: Experiment, study: Study) -> None:
+    """Propose, screen and probe until the plan's number of candidates has been timed."""
+    plan = experiment.plan
+    started = time.monotonic()
+    while True:
+        trials = proposals(experiment.ledger.all())
+        _check_progress(trials, experiment)
+        timed = [c for c in trials if c.screened or c.rejected]
+        complete = [c for c in timed if c.probed or c.rejected]
+        if len(complete) >= plan.candidates:
+            return
+        if plan.max_minutes and time.monotonic() - started > plan.max_minutes * 60:
+            experiment.view.note(f"study.max_minutes reached after {len(complete)} candidates")
+            return
+        try:
+            candidate = study.next(experiment.space)
+        except StudyExhausted as end:
+            experiment.view.note(str(end))
+            return
+        known = experiment.ledger.load(candidate.name) or candidate
+        study.tell(advance(known, experiment, upto="probed"))
+
+
+def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None:
+    """Stop early when the limit is out of reach or nothing compiles any more."""
+    last = trials[-_MOST_COMPILE_ERRORS:]
+    failures = [c.rejected for c in last if c.rejected and c.rejected.constraint == "compiles"]
+    if len(failures) == _MOST_COMPILE_ERRORS:
+        raise BrokenMachine(
+            f"{len(failures)} candidates in a row did not compile; the last: {failures[-1].reason}"
+        )
+    target, plan = experiment.target, experiment.plan
+    times = [c.screened.median_ms for c in trials if c.screened]
+    within = [c for c in trials if not c.rejected and c.screened]
+    if len(times) >= min(plan.patience, plan.candidates) and not within:
+        raise NothingFastEnough(
+            f"no network is within target.max_latency_ms={target.max_latency_ms:g}: the fastest "
+            f"of {len(times)} takes {min(times):.3g} ms at {target.height}x{target.width} in "
+            f"{target.precision}; raise the limit, shrink the input, or offer smaller networks "
+            "(search_space.widths)"
+        )
+
+
+def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that the search proposed, published networks left out."""
+    return [c for c in candidates if not c.is_reference]
+
+
+def choose_finalists(
+    experiment: Experiment, candidates: Sequence[Candidate]
+) -> list[Candidate]:
+    """The candidates that are trained in full: those begun, then the best ranked by probing."""
+    alive = [c for c in proposals(candidates) if c.probed]
+    begun = [c for c in alive if c.trained]
+    rest = ranked([c for c in alive if c not in begun and not c.rejected], experiment.task.metric)
+    return (begun + rest)[: max(experiment.plan.finalists, len(begun))]

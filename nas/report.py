@@ -1,0 +1,225 @@
+"""The report of a study: one HTML file that can be sent to somebody and read anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from nas.candidate import Candidate
+from nas.cards import card, measurement
+from nas.crops import CropRow, data_uri
+from nas.describe import figure, milliseconds
+from nas.experiment import Plan
+from nas.ledger import write_aside
+from nas.page import bullets, cell, page, table
+from nas.plots import front_plot, funnel_plot
+from nas.summary import Funnel, Row, Summary
+from nas.tables import cells_of, sentence
+
+_NARROW = 360
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a report tells beside the candidates' own evidence.
+
+    Attributes:
+        date: when the study ended, as it is to be printed.
+        images: names of the validation images.
+        notes: what the reader should know: skipped images, the engine that was picked.
+        time_again: the command that times a winner again; `{folder}` stands for its bundle.
+    """
+
+    date: str
+    images: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    time_again: str = "nas bench {folder}"
+
+
+def write_report(
+    path: Path,
+    summary: Summary,
+    funnel: Funnel,
+    candidates: Sequence[Candidate],
+    crops: Sequence[CropRow],
+    *,
+    plan: Plan,
+    circumstances: Circumstances,
+) -> None:
+    """Write the report; a reader sees the old one or the new one, never half of it."""
+    text = render(
+        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances
+    )
+    write_aside(path, text.encode())
+
+
+def render(
+    summary: Summary,
+    funnel: Funnel,
+    candidates: Sequence[Candidate],
+    crops: Sequence[CropRow],
+    *,
+    plan: Plan,
+    circumstances: Circumstances,
+) -> str:
+    """The report as HTML."""
+    by_name = {c.name: c for c in candidates}
+    winners = [by_name[row.name] for row in summary.winners]
+    parts = [
+        _headline(summary, funnel, plan, circumstances.date),
+        _plot(candidates, summary),
+        "<h2>The numbers</h2>" + _numbers(summary),
+        _comparisons(summary),
+        _funnel(funnel, candidates),
+        _crops(crops),
+        measurement(candidates, summary.target, circumstances.images, circumstances.notes),
+    ]
+    if winners:
+        parts.append("<h2>The winners one by one</h2>")
+    parts += [
+        card(winner, row, summary, circumstances.time_again)
+        for winner, row in zip(winners, summary.winners, strict=True)
+    ]
+    return page(f"{plan.name}: {_found(summary)}", "\n".join(parts))
+
+
+def _found(summary: Summary) -> str:
+    best = summary.best
+    if best is None or best.metric is None:
+        return f"no network within {milliseconds(summary.target.max_latency_ms)}"
+    if best.gain is not None and best.gain < 0:
+        worse = figure(summary.metric, -best.gain)
+        return f"the best network is {worse} worse than {summary.baseline.label}"
+    gained = figure(summary.metric, best.gain or 0.0)
+    ms = milliseconds(best.latency_ms or 0.0)
+    return f"{gained} better than {summary.baseline.label} in {ms}"
+
+
+def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
+    target, best, found = summary.target, summary.best, _found(summary)
+    asked = (
+        f"Asked for: the best network that {target.engine} runs in {target.precision} on a "
+        f"{target.width}x{target.height} image within {milliseconds(target.max_latency_ms)}, "
+        f"on {target.threads} thread{'s' if target.threads > 1 else ''}. "
+    )
+    told = (
+        f"{funnel.proposed} networks were compiled untrained and timed; {funnel.too_slow} were "
+        f"too slow and were never trained. {funnel.trained} were trained in full."
+    )
+    parts = [
+        f'<p class="over">{escape(plan.name)} · {escape(date)}</p>',
+        f"<h1>{escape(found[0].upper() + found[1:])}</h1>",
+        f'<p class="lead">{escape(asked + told)}</p>',
+    ]
+    if summary.advice:
+        parts.append(f'<section class="card"><h3 class="warn">What to do</h3>'
+                     f"<p>{escape(summary.advice)}</p></section>")
+    elif best is not None:
+        parts.append(
+            f"<p>The best one, <code>{escape(best.label)}</code>, reaches "
+            f"{escape(figure(summary.metric, best.metric or 0.0))} in "
+            f"{escape(milliseconds(best.latency_ms or 0.0))} "
+            f"({best.images_per_s or 0.0:.0f} images per second): "
+            f"{escape(best.description)}.</p>"
+        )
+    return "\n".join(parts)
+
+
+def _plot(candidates: Sequence[Candidate], summary: Summary) -> str:
+    if not any(c.quality is not None for c in candidates):
+        return ""
+    legend = (
+        '<div class="legend"><span><i class="key w"></i>winners, quantized, on the file that '
+        'ships</span><span><i class="key r"></i>published networks, trained and quantized alike'
+        '</span><span><i class="key f"></i>trained in full</span><span><i class="key b"></i>'
+        'trained briefly</span><span><i class="key s"></i>too slow, never trained</span></div>'
+    )
+    wide = front_plot(candidates, summary)
+    narrow = front_plot(candidates, summary, width=360, height=380)
+    return (
+        '<section class="card"><h3>Quality against latency</h3>'
+        f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>{legend}</section>'
+    )
+
+
+def _numbers(summary: Summary) -> str:
+    numbers = ["latency", "images/s", summary.metric.name, "gain", "params", "GMACs", "over fp32"]
+    heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
+    rows = []
+    for row in (summary.baseline, *summary.winners, *summary.references):
+        cells = cells_of(row, summary.metric)
+        css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
+        shown = [cell(row.label, css), _latency(row, cells["latency"])]
+        shown += [cell(cells[n], "n") for n in numbers[1:]]
+        doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
+        shown.append(f'<td class="what">{escape(row.description)}{doubt}</td>')
+        rows.append("".join(shown))
+    note = (
+        f"Gain is over {summary.baseline.label}. Under each latency its 95 % interval. "
+        f"“Over fp32” is the measured fp32 latency over that in {summary.target.precision}."
+    )
+    return (
+        f'<section class="card">{table(heads, rows)}'
+        f'<p class="soft small">{escape(note)}</p></section>'
+    )
+
+
+def _latency(row: Row, text: str) -> str:
+    if row.ci_low_ms is None or row.ci_high_ms is None:
+        return cell(text, "n")
+    low, high = milliseconds(row.ci_low_ms).removesuffix(" ms"), milliseconds(row.ci_high_ms)
+    interval = f"{low} to {high.removesuffix(' ms')}"
+    return f'<td class="n">{escape(text)}<span class="ci">{escape(interval)}</span></td>'
+
+
+def _comparisons(summary: Summary) -> str:
+    if not summary.comparisons:
+        return ""
+    lines = [sentence(c, summary.metric) for c in summary.comparisons]
+    return (
+        "<h2>Beside published networks</h2><p>For each one, the best winner that is not slower. "
+        "All were trained with the same recipe and data, quantized, and timed in the same way.</p>"
+        + bullets([line[0].upper() + line[1:] + "." for line in lines])
+    )
+
+
+def _funnel(funnel: Funnel, candidates: Sequence[Candidate]) -> str:
+    reasons = sorted(
+        {f"{c.name}: {c.rejected.reason}" for c in candidates
+         if c.rejected and c.rejected.constraint != "latency_ms"}
+    )
+    listed = ""
+    if reasons:
+        listed = (
+            f"<details><summary>{len(reasons)} that failed for another reason than speed</summary>"
+            f"{bullets(reasons)}</details>"
+        )
+    return (
+        "<h2>How many came how far</h2>"
+        f'<section class="card"><div class="wide">{funnel_plot(funnel)}</div>'
+        f'<div class="narrow">{funnel_plot(funnel, width=_NARROW)}</div>'
+        f'<p class="soft small">{funnel.too_slow} too slow, {funnel.failed} failed.</p>'
+        f"{listed}</section>"
+    )
+
+
+def _crops(rows: Sequence[CropRow]) -> str:
+    if not rows:
+        return ""
+    parts = [
+        "<h2>What it looks like</h2><p>Pieces of validation images at real size, where there is "
+        "most detail and the methods differ most. The number is that of the whole image.</p>"
+    ]
+    for row in rows:
+        shown = "".join(
+            f'<figure style="width:{crop.pixels.shape[1]}px"><img src="{data_uri(crop.pixels)}" '
+            f'width="{crop.pixels.shape[1]}" height="{crop.pixels.shape[0]}" '
+            f'alt="{escape(row.picture)}, {escape(crop.name)}"><figcaption>'
+            f"<b>{escape(crop.name)}</b>{escape(crop.caption)}</figcaption></figure>"
+            for crop in row.crops
+        )
+        parts.append(f'<section class="card"><h3>{escape(row.picture)}</h3>'
+                     f'<div class="crops">{shown}</div></section>')
+    return "\n".join(parts)

@@ -1,0 +1,211 @@
+"""The bodies of the pipeline's stages: each takes a candidate and returns one with more evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latency_models.base import CompileError, LatencyReport
+from nas.candidate import Candidate, Rejection
+from nas.experiment import Experiment
+from nas.ledger import load_arrays, pack_scales, save_arrays, unpack_scales
+from search_spaces.graph import Graph
+from search_spaces.onnx_writer import Weights, random_weights, write
+from search_spaces.quantize import FloatType, Placement, Scales, nominal_scales, place
+from search_spaces.skeletons import lower
+from trainers.base import Diverged, QuantReport, Run, TrainReport
+
+if TYPE_CHECKING:
+    from search_spaces.modules import Network
+
+Images = NDArray[np.float32]
+FLOAT_WEIGHTS = "fp32.npz"
+INT8_WEIGHTS = "int8.npz"
+_TRAINING = "training.ckpt"
+_FINE_TUNING = "fine_tuning.ckpt"
+
+
+def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Compile the untrained network as it will ship, time it, and reject it when it is too slow.
+
+    The limit is decided first, which takes a handful of runs far from it; only a candidate that
+    is within it is measured to a narrow interval. Published networks are timed, never rejected.
+    """
+    graph, target = lower(candidate.architecture), experiment.target
+    onnx = _untrained_file(graph, experiment)
+    try:
+        if not candidate.is_reference:
+            report = experiment.latency.measure(
+                onnx, target.precision, limit_ms=target.max_latency_ms
+            )
+            slow = _too_slow(report, target.max_latency_ms)
+            if slow is not None:
+                return replace(candidate, screened=report, rejected=slow)
+        report = experiment.latency.measure(onnx, target.precision)
+    except CompileError as error:
+        return replace(candidate, rejected=Rejection("compiles", str(error)))
+    slow = None if candidate.is_reference else _too_slow(report, target.max_latency_ms)
+    return replace(candidate, screened=report, rejected=slow)
+
+
+def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
+    if report.median_ms <= limit_ms:
+        return None
+    reason = f"{report.median_ms:.3g} ms is over the limit of {limit_ms:g} ms"
+    return Rejection("latency_ms", reason, report.median_ms, limit_ms)
+
+
+def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Train for a few steps of the full schedule: enough to rank, cheap enough for everyone."""
+    return _fit(candidate, experiment, "probed", experiment.plan.probe_steps)
+
+
+def train(candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Train to the end of the budget, from where probing left off."""
+    return _fit(candidate, experiment, "trained", experiment.budget.max_steps)
+
+
+def _fit(candidate: Candidate, experiment: Experiment, evidence: str, until: int) -> Candidate:
+    from search_spaces.modules import build, weights_of
+    from trainers.fit import fit
+
+    home = experiment.ledger.home(candidate.name)
+    network = build(lower(candidate.architecture), seed=experiment.plan.seed)
+    try:
+        report = fit(
+            network,
+            experiment.task,
+            experiment.budget,
+            seed=experiment.plan.seed,
+            until_step=until,
+            checkpoint=home / _TRAINING,
+            progress=experiment.view.step,
+        )
+    except Diverged as error:
+        return replace(candidate, rejected=Rejection("trains", str(error)))
+    save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
+    return _with_report(candidate, evidence, report)
+
+
+def _with_report(candidate: Candidate, evidence: str, report: TrainReport) -> Candidate:
+    if evidence == "probed":
+        return replace(candidate, probed=report)
+    return replace(candidate, trained=report)
+
+
+def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
+    """Bring the network to the precision that ships and judge it by the engine's own output."""
+    assert candidate.trained is not None
+    home = experiment.ledger.home(candidate.name)
+    steps, train_s = 0, 0.0
+    if experiment.target.precision == "int8":
+        from search_spaces.fake_quantize import convert, prepare
+        from trainers.qat import fine_tune
+
+        prepared = prepare(trained_network(candidate, experiment), experiment.rules)
+        try:
+            tuned = fine_tune(
+                prepared,
+                experiment.task,
+                experiment.budget,
+                seed=experiment.plan.seed,
+                checkpoint=home / _FINE_TUNING,
+                progress=experiment.view.step,
+            )
+        except Diverged as error:
+            return replace(candidate, rejected=Rejection("quantizes", str(error)))
+        weights, _, scales = convert(prepared)
+        save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
+        steps, train_s = tuned.steps, tuned.train_s
+    metric = experiment.task.evaluate(engine_run(candidate, experiment))
+    drop = candidate.trained.metric - metric
+    if experiment.task.metric.mode == "min":
+        drop = -drop
+    report = QuantReport(metric, drop, experiment.target.precision, steps, train_s)
+    for leftover in (_TRAINING, _FINE_TUNING):
+        (home / leftover).unlink(missing_ok=True)
+    return replace(candidate, quantized=report)
+
+
+def trained_network(candidate: Candidate, experiment: Experiment) -> Network:
+    """The network with its trained float weights."""
+    from search_spaces.modules import build, load_weights
+
+    network = build(lower(candidate.architecture), seed=experiment.plan.seed)
+    load_weights(
+        network, load_arrays(experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS)
+    )
+    network.eval()
+    return network
+
+
+def shipped_file(
+    candidate: Candidate, experiment: Experiment, precision: str, height: int, width: int
+) -> bytes:
+    """The trained network as an ONNX file at one precision and input size."""
+    graph = lower(candidate.architecture)
+    home = experiment.ledger.home(candidate.name)
+    if precision != "int8":
+        weights = load_arrays(home / FLOAT_WEIGHTS)
+        return _file(graph, weights, experiment, precision, height, width, None)
+    placement = place(graph, experiment.rules)
+    weights, scales = unpack_scales(load_arrays(home / INT8_WEIGHTS), placement)
+    return _file(graph, weights, experiment, precision, height, width, (placement, scales))
+
+
+def _untrained_file(graph: Graph, experiment: Experiment) -> bytes:
+    target, weights = experiment.target, random_weights(graph)
+    quantized = None
+    if target.precision == "int8":
+        placement = place(graph, experiment.rules)
+        quantized = (placement, nominal_scales(graph, placement, weights))
+    return _file(
+        graph, weights, experiment, target.precision, target.height, target.width, quantized
+    )
+
+
+def _file(
+    graph: Graph,
+    weights: Weights,
+    experiment: Experiment,
+    precision: str,
+    height: int,
+    width: int,
+    quantized: tuple[Placement, Scales] | None,
+) -> bytes:
+    rest: FloatType = experiment.rules.float_type if precision == "int8" else "fp32"
+    if precision == "fp16":
+        rest = "fp16"
+    return write(
+        graph, weights, height=height, width=width, float_type=rest, quantized=quantized
+    )
+
+
+def engine_run(candidate: Candidate, experiment: Experiment) -> Run:
+    """The trained network as the engine computes it, compiled anew for each input size."""
+    precision = experiment.target.precision
+
+    def run(image: Images) -> Images:
+        _, _, height, width = image.shape
+        onnx = shipped_file(candidate, experiment, precision, height, width)
+        return experiment.runner.run(onnx, precision, [image])[0]
+
+    return run
+
+
+def module_run(forward: Callable[..., object]) -> Run:
+    """A torch module as a function of arrays."""
+    import torch
+
+    def run(image: Images) -> Images:
+        with torch.no_grad():
+            output = forward(torch.from_numpy(np.ascontiguousarray(image)))
+        assert isinstance(output, torch.Tensor)
+        result: Images = output.numpy()
+        return result
+
+    return run

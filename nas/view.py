@@ -1,0 +1,42 @@
+"""What a search tells while it runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nas.candidate import Candidate
+
+
+class View(Protocol):
+    """Somebody who watches a search; all calls come from the searching thread."""
+
+    def note(self, line: str) -> None:
+        """One line that should be read: the engine that was picked, skipped images, a wait."""
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """A candidate enters a stage, named by the evidence it will leave."""
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Training has come so far inside the current stage."""
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """A candidate has left a stage, with its evidence or its rejection.
+
+        `again` is true for evidence of an earlier run of the same study.
+        """
+
+
+class Unwatched:
+    """Nobody watches."""
+
+    def note(self, line: str) -> None:
+        """Drop it."""
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """Drop it."""
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Drop it."""
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """Drop it."""

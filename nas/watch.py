@@ -1,0 +1,170 @@
+"""How far a running search is: what is known of each candidate, and how long it still takes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nas.candidate import Candidate
+from nas.experiment import Plan
+from nas.summary import Funnel, funnel, was_too_slow
+from trainers.base import Budget
+
+Clock = Callable[[], float]
+_QUANTIZING_STEP = 2.0
+"""Guess, used until one was seen: a step with fake quantization over one without."""
+_EXPORT_TIMINGS = 2.0
+"""Guess, used until one was seen: exporting times two files, screening one."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is being done now.
+
+    Attributes:
+        began_s: when, on the watch's clock.
+        done: training steps done, of `total`; both 0 where nothing is trained.
+    """
+
+    candidate: Candidate
+    evidence: str
+    began_s: float
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+
+
+class Watch:
+    """Follows the calls of a `View` and knows counts, durations and what is left."""
+
+    def __init__(
+        self, plan: Plan, budget: Budget | None = None, clock: Clock = time.monotonic
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            budget: lets durations of stages that were not seen yet be guessed from probing.
+            clock: seconds from anywhere.
+        """
+        self._plan, self._budget, self.clock = plan, budget, clock
+        self._began_s = clock()
+        self._durations_s: dict[str, list[float]] = defaultdict(list)
+        self._known: dict[str, Candidate] = {}
+        self._search_over = False
+        self.current: Stage | None = None
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Everything that left a stage, with its newest evidence."""
+        return list(self._known.values())
+
+    @property
+    def funnel(self) -> Funnel:
+        """Counts of the proposals."""
+        return funnel(self._known.values())
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since this run began."""
+        return self.clock() - self._began_s
+
+    def started(self, candidate: Candidate, evidence: str) -> None:
+        """A stage begins."""
+        self.current = Stage(candidate, evidence, self.clock())
+        if candidate.is_reference or evidence not in ("screened", "probed"):
+            self._search_over = True
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Training has come so far."""
+        if self.current is not None:
+            now = self.current
+            self.current = Stage(now.candidate, now.evidence, now.began_s, done, total, loss)
+
+    def finished(self, candidate: Candidate, evidence: str, *, again: bool) -> None:
+        """A stage ends; evidence of an earlier run has no duration."""
+        now = self.current
+        if not again and now is not None and now.evidence == evidence:
+            self._durations_s[evidence].append(self.clock() - now.began_s)
+        self._known[candidate.name] = candidate
+        self.current = None
+
+    def remaining_s(self) -> float | None:
+        """Estimated time to the end of the plan, or None while it cannot be told."""
+        left = self._left()
+        if left is None:
+            return None
+        total_s = 0.0
+        for evidence, count in left.items():
+            each_s = self._each_s(evidence)
+            if count > 0 and each_s is None:
+                return None
+            total_s += count * (each_s or 0.0)
+            if evidence == "probed" and self._plan.max_minutes:
+                total_s = min(total_s, max(0.0, self._plan.max_minutes * 60 - self.elapsed_s))
+        return max(0.0, total_s - self._spent_s())
+
+    def _spent_s(self) -> float:
+        """How much of the current stage is behind, at most what such a stage takes."""
+        if self.current is None:
+            return 0.0
+        usual_s = self._each_s(self.current.evidence) or 0.0
+        return min(self.clock() - self.current.began_s, usual_s)
+
+    def _left(self) -> dict[str, float] | None:
+        """How often each stage will still run, or None before the first proposal was timed."""
+        plan, counts = self._plan, self.funnel
+        if not counts.proposed:
+            return None
+        proposals = [c for c in self._known.values() if not c.is_reference]
+        passed = [c for c in proposals if c.screened and not was_too_slow(c)]
+        to_propose = 0 if self._search_over else max(0, plan.candidates - counts.proposed)
+        more = to_propose * len(passed) / counts.proposed
+        unprobed = sum(c.probed is None and c.rejected is None for c in passed)
+        alive = sum(c.rejected is None or c.trained is not None for c in passed)
+        finalists = min(float(plan.finalists), alive + more)
+        references = [c for c in self._known.values() if c.is_reference]
+
+        def still(evidence: str) -> float:
+            published = len(plan.references) - _through(references, evidence)
+            ours = finalists - _through([c for c in passed if c.probed], evidence)
+            return max(0, published) + max(0.0, ours)
+
+        published_left = max(0, len(plan.references) - _through(references, "screened"))
+        unprobed_references = max(0, len(plan.references) - _through(references, "probed"))
+        return {
+            "screened": to_propose + published_left,
+            "probed": more + unprobed_references + (0 if self._search_over else unprobed),
+            "trained": still("trained"),
+            "quantized": still("quantized"),
+            "exported": max(0.0, self._to_export(finalists)),
+        }
+
+    def _to_export(self, finalists: float) -> float:
+        """Winners are a front, often half of the finalists; exact once exporting has begun."""
+        exported = sum(c.exported is not None for c in self._known.values())
+        return max(1.0 if not exported else 0.0, finalists / 2 - exported)
+
+    def _each_s(self, evidence: str) -> float | None:
+        """Mean duration of a stage; where none was seen, a guess from the others, or None."""
+        seen = self._durations_s[evidence]
+        if seen:
+            return sum(seen) / len(seen)
+        if evidence == "exported" and self._durations_s["screened"]:
+            return _EXPORT_TIMINGS * (self._each_s("screened") or 0.0)
+        if self._budget is None or not self._durations_s["probed"]:
+            return None
+        step_s = (self._each_s("probed") or 0.0) / self._plan.probe_steps
+        if evidence == "trained":
+            return step_s * max(0, self._budget.max_steps - self._plan.probe_steps)
+        if evidence == "quantized":
+            return step_s * _QUANTIZING_STEP * self._budget.quant_steps
+        return None
+
+
+def _through(candidates: list[Candidate], evidence: str) -> int:
+    """How many need this stage no more: they have its evidence or were refused."""
+    return sum(
+        getattr(c, evidence) is not None or c.rejected is not None for c in candidates
+    )

@@ -1,0 +1,134 @@
+"""The types of the space room: what a network is as data, and what proposes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+Scalar = str | int | float | bool
+Args = tuple[tuple[str, Scalar], ...]
+
+
+class UnknownName(ValueError):
+    """A name in stored data that nothing is registered under; the message lists what is."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"unknown {kind} '{name}'; known: {', '.join(sorted(known))}")
+
+
+class InvalidArchitecture(ValueError):
+    """The description contradicts itself: channels, strides or shapes do not fit together."""
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """One entry of a network's plan: a named block, its feature count, how often it stands.
+
+    Attributes:
+        op: a name in `blocks.BLOCKS`.
+        channels: feature count of its output.
+        repeat: how many of it in a row.
+        args: the block's own choices, sorted by name.
+    """
+
+    op: str
+    channels: int
+    repeat: int = 1
+    args: Args = ()
+
+    @classmethod
+    def of(cls, op: str, channels: int, repeat: int = 1, **args: Scalar) -> Self:
+        """Build one with its arguments by name."""
+        return cls(op, channels, repeat, tuple(sorted(args.items())))
+
+    def arg(self, name: str, default: Scalar) -> Scalar:
+        """The value of one argument, or the default."""
+        return dict(self.args).get(name, default)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A decoded network: it outlives the search space and the sampler that proposed it.
+
+    Attributes:
+        skeleton: a name in `skeletons.SKELETONS`; says how the blocks are wired.
+        scale: output size / input size.
+        args: the skeleton's own choices, sorted by name.
+    """
+
+    skeleton: str
+    in_channels: int
+    out_channels: int
+    scale: int
+    blocks: tuple[BlockSpec, ...]
+    args: Args = ()
+
+    @property
+    def id(self) -> str:
+        """First 12 hex digits of the sha256 of the canonical JSON."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def arg(self, name: str, default: Scalar) -> Scalar:
+        """The value of one of the skeleton's arguments, or the default."""
+        return dict(self.args).get(name, default)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` reads them back to an equal architecture."""
+        return {
+            "skeleton": self.skeleton,
+            "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
+            "scale": self.scale,
+            "args": dict(self.args),
+            "blocks": [
+                {"op": b.op, "channels": b.channels, "repeat": b.repeat, "args": dict(b.args)}
+                for b in self.blocks
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            InvalidArchitecture: a field is missing.
+        """
+        try:
+            blocks = tuple(
+                BlockSpec(b["op"], b["channels"], b["repeat"], tuple(sorted(b["args"].items())))
+                for b in data["blocks"]
+            )
+            return cls(
+                data["skeleton"],
+                data["in_channels"],
+                data["out_channels"],
+                data["scale"],
+                blocks,
+                tuple(sorted(data["args"].items())),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidArchitecture(f"not an architecture: {error} is missing or odd") from error
+
+
+class Chooser(Protocol):
+    """What a search space draws its choices from: an Optuna trial, a seeded generator, a replay.
+
+    The names are Optuna's, so that a trial is a Chooser as it is.
+    """
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
+        """An integer from low to high, both included."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+
+class SearchSpace(Protocol):
+    """A set of architectures, given by how one is drawn."""
+
+    def propose(self, chooser: Chooser) -> Architecture:
+        """Draw one architecture; the same choices give the same id."""

@@ -1,0 +1,190 @@
+"""Prepare a network for quantization-aware training and read its learned scales back.
+
+Learned step sizes after Esser et al., "Learned Step Size Quantization" (ICLR 2020): the scale is
+a parameter, its gradient passes through rounding as if it were the identity and is divided by
+sqrt(elements * 127). Scales are kept as logarithms, so that they stay positive.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from search_spaces.graph import Input, Primitive
+from search_spaces.modules import Network, WeightedLayer, load_weights, weights_of
+from search_spaces.onnx_writer import Weights
+from search_spaces.quantize import (
+    CPU_RULES,
+    INT8_MAX,
+    Placement,
+    QuantRules,
+    Scales,
+    place,
+    weight_axis,
+    weight_scale,
+)
+
+
+class _Round(torch.autograd.Function):
+    """Rounding whose gradient is the identity (straight-through estimator)."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def fake_quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    """Round to integers in [low, high] times scale, half to even as QuantizeLinear does."""
+    rounded: Tensor = _Round.apply(torch.clamp(x / scale, low, high))  # type: ignore[no-untyped-call]
+    return rounded * scale
+
+
+def _slow(scale: Tensor, elements: int) -> Tensor:
+    """The same value with its gradient divided by sqrt(elements * 127)."""
+    factor = 1.0 / math.sqrt(elements * INT8_MAX)
+    return scale * factor + (scale * (1.0 - factor)).detach()
+
+
+class TensorQuantizer(nn.Module):
+    """Fake-quantizes one activation tensor with a learned scale.
+
+    `start_calibration` makes it pass tensors through and keep their range; `finish_calibration`
+    sets the scale from it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(()))
+        self._peak: Tensor | None = None
+        self._observing = False
+
+    def start_calibration(self) -> None:
+        """From now on observe, do not quantize."""
+        self._observing, self._peak = True, None
+
+    def finish_calibration(self) -> None:
+        """Take the scale from what was observed.
+
+        Raises:
+            RuntimeError: nothing was observed.
+        """
+        if self._peak is None:
+            raise RuntimeError("calibration saw no data: run the network between start and finish")
+        self._observing = False
+        with torch.no_grad():
+            self.scale.copy_(self._peak.clamp(min=1e-8).log())
+
+    def step(self) -> Tensor:
+        """The step size, a positive scalar."""
+        return self.scale.exp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._observing:
+            low, high = x.detach().aminmax()
+            peak = torch.maximum(-low / (INT8_MAX + 1), high / INT8_MAX)
+            self._peak = peak if self._peak is None else torch.maximum(self._peak, peak)
+            return x
+        return fake_quantize(x, _slow(self.step(), x[0].numel()), -INT8_MAX - 1, INT8_MAX)
+
+
+class QuantizedNetwork(Network):
+    """A network that computes as its int8 file will, with gradients to weights and scales."""
+
+    def __init__(self, network: Network, placement: Placement) -> None:
+        super().__init__(network.graph)
+        self.layers = copy.deepcopy(network.layers)
+        self.placement = placement
+        self.tensors = nn.ModuleDict(
+            {f"t{owner}": TensorQuantizer() for owner in set(placement.tensors.values())}
+        )
+        self.weight_scales = nn.ParameterDict(
+            {f"n{index}": self._initial_scale(index) for index in sorted(placement.layers)}
+        )
+        self._observing = False
+
+    def _initial_scale(self, index: int) -> nn.Parameter:
+        weight = self._layer(index).weight.detach().numpy()
+        scale = weight_scale(
+            weight, weight_axis(self.graph, index), self.placement.weight_max
+        )
+        return nn.Parameter(torch.from_numpy(scale).log())
+
+    def _layer(self, index: int) -> WeightedLayer:
+        layer = self.layers[f"n{index}"]
+        assert isinstance(layer, WeightedLayer)
+        return layer
+
+    def forward(self, image: Tensor) -> Tensor:
+        values: list[Tensor] = []
+        quantized: dict[int, Tensor] = {}
+        for index, node in enumerate(self.graph.nodes):
+            sources = [
+                quantized[source]
+                if self.placement.reads_quantized(self.graph, index, source)
+                else values[source]
+                for source in node.inputs
+            ]
+            values.append(image if isinstance(node, Input) else self.step(index, node, sources))
+            if index in self.placement.tensors:
+                owner = self.placement.tensors[index]
+                quantized[index] = self.tensors[f"t{owner}"](values[index])
+        return values[-1]
+
+    def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
+        if index not in self.placement.layers:
+            return super().step(index, node, sources)
+        layer = self._layer(index)
+        shape = [1] * layer.weight.ndim
+        shape[weight_axis(self.graph, index)] = -1
+        scale = self.weight_scales[f"n{index}"].exp().view(shape)
+        per_channel = layer.weight.numel() // scale.numel()
+        top = self.placement.weight_max
+        weight = fake_quantize(layer.weight, _slow(scale, per_channel), -top, top)
+        return layer.activate(layer.linear(sources[0], weight))
+
+
+def prepare(network: Network, rules: QuantRules = CPU_RULES) -> QuantizedNetwork:
+    """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it."""
+    return QuantizedNetwork(network, place(network.graph, rules))
+
+
+def restore(
+    network: Network, placement: Placement, weights: Weights, scales: Scales
+) -> QuantizedNetwork:
+    """The fake-quantized network that `convert` gave these weights and scales for."""
+    restored = QuantizedNetwork(network, placement)
+    load_weights(restored, weights)
+    with torch.no_grad():
+        for index, owner in placement.tensors.items():
+            scale = restored.tensors[f"t{owner}"].scale
+            assert isinstance(scale, Tensor)
+            scale.copy_(torch.tensor(scales.tensors[index]).log())
+        for index in placement.layers:
+            logarithm = torch.from_numpy(np.array(scales.weights[index])).log()
+            restored.weight_scales[f"n{index}"].copy_(logarithm)
+    restored.eval()
+    return restored
+
+
+def convert(network: QuantizedNetwork) -> tuple[Weights, Placement, Scales]:
+    """The float weights, the placement and the learned scales, as the ONNX writer takes them."""
+    steps = {
+        name: float(np.float32(quantizer.step().detach()))
+        for name, quantizer in network.tensors.items()
+        if isinstance(quantizer, TensorQuantizer)
+    }
+    placement = network.placement
+    tensors = {index: steps[f"t{owner}"] for index, owner in placement.tensors.items()}
+    weights = {
+        index: network.weight_scales[f"n{index}"].detach().exp().numpy()
+        for index in placement.layers
+    }
+    return weights_of(network), placement, Scales(tensors, weights)

@@ -1,0 +1,160 @@
+"""Where Q/DQ pairs belong on a Graph, and the scales that go there. Pure data, no torch.
+
+The rules are TensorRT's recommendations for explicit quantization: quantize all inputs of
+weighted layers (data per tensor, weights per output channel), nothing between a convolution and
+its activation, the skip input of a residual Add, one scale per tensor, one shared scale for
+everything a quantized Concat joins; symmetric, zero point 0.
+https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.graph import Add, Concat, Conv, ConvTranspose, Graph, channels_of
+
+FloatType = Literal["fp32", "fp16"]
+INT8_MAX = 127
+NOMINAL_SCALE = 0.02
+
+
+@dataclass(frozen=True)
+class QuantRules:
+    """What an engine can run in int8.
+
+    Attributes:
+        channels_per_group: a grouped convolution stays float unless its channels per group are
+            a multiple of this (TensorRT documents 4 for IConvolutionLayer; CPU engines have
+            int8 depthwise kernels, 1).
+        transposed: whether transposed convolutions are quantized.
+        weight_max: largest integer of a weight. 127, but 64 on x86 processors without VNNI:
+            there int8 kernels add pairs of u8 x s8 products in 16 bits, which saturate
+            (2 * 255 * 127 > 32767) and give wrong pictures without any error. See oneDNN,
+            "Nuances of int8 Computations".
+        float_type: the type of what is not int8. TensorRT builds exactly the types in the file,
+            and fp32 between int8 layers is slower than fp16 throughout.
+    """
+
+    channels_per_group: int = 1
+    transposed: bool = True
+    weight_max: int = INT8_MAX
+    float_type: FloatType = "fp32"
+
+
+TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16")
+CPU_RULES = QuantRules()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which tensors carry a Q/DQ pair and which layers have int8 weights.
+
+    Attributes:
+        tensors: node whose output is quantized -> the node whose scale it uses (itself, unless
+            a Concat makes them share).
+        layers: the weighted nodes with int8 weights.
+        weight_max: largest integer of a weight.
+    """
+
+    tensors: Mapping[int, int]
+    layers: frozenset[int]
+    weight_max: int = INT8_MAX
+
+    def reads_quantized(self, graph: Graph, reader: int, source: int) -> bool:
+        """Whether `reader` takes the quantized form of `source`."""
+        if source not in self.tensors:
+            return False
+        node = graph.nodes[reader]
+        if isinstance(node, Conv | ConvTranspose):
+            return reader in self.layers
+        if isinstance(node, Add):
+            return reader in self.tensors and source == node.inputs[1]
+        return isinstance(node, Concat) and reader in self.tensors
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Symmetric step sizes: real value = scale * integer.
+
+    Attributes:
+        tensors: per quantized node, the scale of its output.
+        weights: per quantized layer, one scale per output channel, shape (C_out,).
+    """
+
+    tensors: Mapping[int, float] = field(default_factory=dict)
+    weights: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def place(graph: Graph, rules: QuantRules = CPU_RULES) -> Placement:
+    """Decide where Q/DQ pairs go.
+
+    The output of the network is never quantized: it would cost precision and no layer would
+    profit.
+    """
+    channels = channels_of(graph.nodes)
+    layers = frozenset(
+        index
+        for index, node in enumerate(graph.nodes)
+        if _runs_in_int8(node, channels[node.inputs[0]] if node.inputs else 0, rules)
+    )
+    tensors = {graph.nodes[index].inputs[0] for index in layers}
+    for index, node in reversed(list(enumerate(graph.nodes))):
+        if isinstance(node, Add) and index in tensors:
+            tensors.add(node.inputs[1])
+        if isinstance(node, Concat) and index in tensors:
+            tensors.update(node.inputs)
+    return Placement(_shared_scales(graph, tensors), layers, rules.weight_max)
+
+
+def _runs_in_int8(node: object, in_channels: int, rules: QuantRules) -> bool:
+    match node:
+        case ConvTranspose():
+            return rules.transposed
+        case Conv(groups=groups, out_channels=out) if groups > 1:
+            per_group = (in_channels // groups, out // groups)
+            return all(c % rules.channels_per_group == 0 for c in per_group)
+        case Conv():
+            return True
+    return False
+
+
+def _shared_scales(graph: Graph, tensors: set[int]) -> dict[int, int]:
+    """Map each quantized tensor to the one whose scale it takes (the last Concat it reaches)."""
+    owner = {index: index for index in sorted(tensors)}
+    for index, node in reversed(list(enumerate(graph.nodes))):
+        if isinstance(node, Concat) and index in owner:
+            for source in node.inputs:
+                owner[source] = owner[index]
+    return owner
+
+
+def weight_scale(weight: NDArray[np.float32], axis: int, top: int) -> NDArray[np.float32]:
+    """Scale per output channel from the largest magnitude; strictly positive, as engines ask."""
+    others = tuple(a for a in range(weight.ndim) if a != axis)
+    peak = np.abs(weight).max(axis=others)
+    return np.maximum(peak / top, 1e-8).astype(np.float32)
+
+
+def nominal_scales(
+    graph: Graph, placement: Placement, weights: Mapping[str, NDArray[np.float32]]
+) -> Scales:
+    """Scales for an untrained network: int8 latency does not depend on their values."""
+    return Scales(
+        {index: NOMINAL_SCALE for index in placement.tensors},
+        {
+            index: weight_scale(
+                weights[f"n{index}.weight"], weight_axis(graph, index), placement.weight_max
+            )
+            for index in placement.layers
+        },
+    )
+
+
+def weight_axis(graph: Graph, index: int) -> int:
+    """The axis of the output channels in a layer's weight: 0 for Conv, 1 for ConvTranspose."""
+    return 1 if isinstance(graph.nodes[index], ConvTranspose) else 0

@@ -1,0 +1,50 @@
+"""An engine is picked by name and never replaced by another."""
+
+from __future__ import annotations
+
+import pytest
+
+from latency_models.base import EngineUnavailable
+from latency_models.engines import ENGINES, pick_engine
+from latency_models.engines.ov import OpenVINOEngine
+
+
+def test_the_engine_that_was_asked_for_is_given() -> None:
+    engine, sentence = pick_engine("openvino", threads=2)
+    assert isinstance(engine, OpenVINOEngine)
+    assert engine.threads == 2
+    assert "openvino" in sentence
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="openvino, onnxruntime, tensorrt, inductor and auto"):
+        pick_engine("tflite")
+
+
+def test_an_engine_that_cannot_run_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(OpenVINOEngine, "available", lambda self: "not here: pip install it")
+    with pytest.raises(EngineUnavailable, match="openvino.*not here: pip install it"):
+        pick_engine("openvino")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "openvino", "latency_models.engines.no_such_file:Engine")
+    with pytest.raises(EngineUnavailable, match="pip install"):
+        pick_engine("openvino")
+
+
+def test_auto_says_what_it_picked_and_why_not_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ENGINES, "tensorrt", "latency_models.engines.no_such_file:Engine")
+    engine, sentence = pick_engine("auto")
+    assert engine.name == "openvino"
+    assert "openvino was picked" in sentence
+    assert "not tensorrt" in sentence
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ValueError, match="no setting.*colour"):
+        pick_engine("openvino", settings={"colour": "red"})

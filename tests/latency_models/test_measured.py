@@ -1,0 +1,219 @@
+"""The measuring protocol on streams of drawn samples: nothing here depends on this machine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from latency_models.base import CompileError, LatencyReport
+from latency_models.intervals import median_interval
+from latency_models.measured import MeasuredLatency, MeasuringProtocol, side_of
+from tests.latency_models.small_nets import FakeEngine, Stream, conv_net, finished, report
+
+QUICK = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0)
+NET = conv_net(layers=1, size=8)
+
+
+def noisy(median_ms: float, *, seed: int, sigma: float = 0.03) -> Callable[[], Stream]:
+    """Log-normal noise, with a long tail: a twentieth of the runs takes half as long again."""
+
+    def make() -> Stream:
+        random = np.random.default_rng(seed)
+
+        def draw(_: int) -> float:
+            late = 1.5 if random.random() < 0.05 else 1.0
+            return float(median_ms * random.lognormal(0.0, sigma) * late)
+
+        return Stream(draw)
+
+    return make
+
+
+def symmetric(median_ms: float, *, seed: int) -> Callable[[], Stream]:
+    """Log-normal noise of 5 % whose median is exactly this."""
+
+    def make() -> Stream:
+        random = np.random.default_rng(seed)
+        return Stream(lambda _: float(median_ms * random.lognormal(0.0, 0.05)))
+
+    return make
+
+
+def measured(
+    candidate: Callable[[], Stream],
+    *,
+    reference: Callable[[], Stream] | None = None,
+    protocol: MeasuringProtocol = QUICK,
+    limit_ms: float | None = None,
+    threads: int = 1,
+) -> LatencyReport:
+    engine = FakeEngine(reference or noisy(1.0, seed=99, sigma=0.005), candidate, threads)
+    return MeasuredLatency(engine, protocol).measure(NET, "fp32", limit_ms=limit_ms)
+
+
+def test_a_report_tells_the_median_and_its_circumstances() -> None:
+    found = measured(noisy(20.0, seed=1))
+    assert found.median_ms == pytest.approx(20.0, rel=0.02)
+    assert found.ci_low_ms <= found.median_ms <= found.ci_high_ms
+    assert found.p5_ms < found.median_ms < found.p95_ms <= found.p99_ms
+    assert (found.clock, found.verdict, found.layers_before) == ("cpu", "ok", 2)
+    assert {"load_1min", "rounds", "reference_ms"} <= set(found.conditions)
+    assert LatencyReport.from_json(found.to_json()) == found
+
+
+def test_a_constant_stream_stops_at_the_fewest_rounds() -> None:
+    found = measured(lambda: Stream(lambda _: 20.0), reference=lambda: Stream(lambda _: 1.0))
+    assert found.samples == QUICK.min_rounds
+    assert found.verdict == "ok"
+
+
+def test_what_never_settles_is_unstable() -> None:
+    protocol = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, max_rounds=40)
+    found = measured(noisy(20.0, seed=2, sigma=0.6), protocol=protocol)
+    assert found.verdict == "unstable"
+
+
+def test_a_slow_down_of_the_machine_is_divided_out() -> None:
+    ticks = itertools.count()
+
+    def slower_later(base_ms: float) -> Callable[[], Stream]:
+        return lambda: Stream(lambda _: base_ms * (1.0 if next(ticks) < 200 else 1.3))
+
+    protocol = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, min_rounds=100)
+    found = measured(slower_later(20.0), reference=slower_later(1.0), protocol=protocol)
+    assert found.median_ms == pytest.approx(20.0, rel=0.02)
+    assert found.drift > 0.1
+
+
+def test_a_network_that_suffers_less_than_the_reference_is_not_corrected_too_much() -> None:
+    phase = itertools.count()
+    busy = [False]
+
+    def reference(_: int) -> float:
+        busy[0] = next(phase) // 40 % 2 == 1
+        return 1.4 if busy[0] else 1.0
+
+    protocol = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, min_rounds=80)
+    found = measured(
+        lambda: Stream(lambda _: 20.0 * (1.1 if busy[0] else 1.0)),
+        reference=lambda: Stream(reference),
+        protocol=protocol,
+    )
+    assert found.median_ms == pytest.approx(20.0, rel=0.03)
+
+
+def test_a_machine_that_is_never_calm_gives_a_wide_interval_and_no_ok() -> None:
+    found = measured(noisy(20.0, seed=3), reference=lambda: Stream(lambda _: 1.4))
+    assert found.verdict != "ok"
+    assert found.ci_high_ms > 1.15 * found.median_ms
+
+
+def test_waiting_for_the_processor_is_contention_only_when_it_hurts() -> None:
+    def waited(sigma: float) -> Callable[[], Stream]:
+        def make() -> Stream:
+            stream = noisy(20.0, seed=4, sigma=sigma)()
+            stream.wall_factor = 1.5
+            return stream
+
+        return make
+
+    few = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, max_rounds=40)
+    assert measured(waited(0.01), protocol=few).verdict == "ok"
+    assert measured(waited(0.6), protocol=few).verdict == "contended"
+
+
+def test_several_threads_are_timed_on_the_wall() -> None:
+    found = measured(noisy(20.0, seed=5), threads=2)
+    assert found.clock == "wall"
+
+
+@pytest.mark.parametrize(("median_ms", "side"), [(40.0, "slower"), (1.0, "faster")])
+def test_a_candidate_far_from_the_limit_is_settled_in_three_rounds(
+    median_ms: float, side: str
+) -> None:
+    found = measured(noisy(median_ms, seed=6), limit_ms=8.0)
+    assert found.conditions["rounds"] == 3
+    assert (side_of(found, 8.0), found.verdict) == (side, "ok")
+
+
+def test_a_candidate_a_hundred_times_too_slow_runs_a_handful_of_times() -> None:
+    streams: list[Stream] = []
+
+    def slow() -> Stream:
+        streams.append(Stream(lambda _: 1000.0))
+        return streams[-1]
+
+    found = measured(slow, limit_ms=10.0)
+    assert side_of(found, 10.0) == "slower"
+    assert streams[0].runs <= 5
+
+
+def test_a_candidate_at_the_limit_is_left_undecided() -> None:
+    found = measured(noisy(10.0, seed=7, sigma=0.01), limit_ms=10.0)
+    assert side_of(found, 10.0) == "undecided"
+
+
+def test_a_candidate_exactly_at_the_limit_is_decided_as_rarely_as_the_confidence_says() -> None:
+    protocol = MeasuringProtocol(
+        warmup_s=0.0, reference_ms=1.0, confidence=0.9, guard=0.0, max_rounds=40
+    )
+    decided = 0
+    for seed in range(200):
+        reference = noisy(1.0, seed=10_000 + seed, sigma=0.005)
+        found = measured(
+            symmetric(20.0, seed=seed), reference=reference, protocol=protocol, limit_ms=20.0
+        )
+        decided += side_of(found, 20.0) != "undecided"
+    assert decided / 200 <= 0.1
+
+
+def test_wrong_sides_are_rare_within_ten_percent_of_the_limit() -> None:
+    random = np.random.default_rng(8)
+    protocol = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, max_rounds=60)
+    wrong = decided = 0
+    for seed in range(120):
+        truth = float(random.uniform(0.9, 1.1))
+        found = measured(symmetric(20.0 * truth, seed=seed), protocol=protocol, limit_ms=20.0)
+        side = side_of(found, 20.0)
+        decided += side != "undecided"
+        wrong += side != "undecided" and (side == "slower") != (truth > 1)
+    assert decided > 45
+    assert wrong / decided <= 0.01
+
+
+def test_a_report_answers_for_another_limit_by_its_interval() -> None:
+    limited = report(
+        ci_low_ms=5.0, ci_high_ms=20.0, conditions={"limit_ms": 40.0, "side": "faster"}
+    )
+    assert side_of(limited, 40.0) == "faster"
+    assert side_of(limited, 15.0) == "undecided"
+    assert side_of(limited, 4.0) == "slower"
+
+
+def test_what_is_no_onnx_file_is_refused_before_the_engine_sees_it() -> None:
+    engine = FakeEngine(noisy(1.0, seed=1), noisy(1.0, seed=1))
+    with pytest.raises(CompileError, match="not an ONNX file"):
+        MeasuredLatency(engine, QUICK).measure(b"garbage", "fp32")
+
+
+def test_an_open_dimension_is_refused() -> None:
+    from onnx import helper
+
+    node = helper.make_node("Relu", ["x"], ["y"])
+    open_net = finished([node], {}, "y", [1, 3, "height", 8], [1, 3, "height", 8])
+    engine = FakeEngine(noisy(1.0, seed=1), noisy(1.0, seed=1))
+    with pytest.raises(CompileError, match="no static shape"):
+        MeasuredLatency(engine, QUICK).measure(open_net, "fp32")
+
+
+def test_a_protocol_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ValueError, match="confidence"):
+        MeasuringProtocol(confidence=1.0)
+
+
+def test_the_few_value_interval_is_used_only_while_it_must_be() -> None:
+    values = [10.0] * 12
+    assert median_interval(values, error=0.01, far_factor=2.0) == (10.0, 10.0)

@@ -1,0 +1,194 @@
+"""The report of a study, as HTML text."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from finished_studies import (
+    BASELINE,
+    PLAN,
+    PSNR,
+    TARGET,
+    broken,
+    finished_study,
+    probed,
+    proposal,
+    published,
+    receipt,
+    too_slow,
+    winner,
+)
+from PIL import Image
+
+from nas.candidate import Candidate, Rejection
+from nas.crops import Crop, CropRow, choose_crop, png
+from nas.plots import Axes, _place, ticks
+from nas.report import Circumstances, render, write_report
+from nas.summary import funnel, summarize
+from trainers.base import Metric
+
+EVIL = '<script>alert("x")</script>&<img src=x onerror=y>'
+_VOID = {"meta", "img", "br"}
+
+
+class Balance(HTMLParser):
+    """Fails where an element is closed that is not the innermost open one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def report(
+    candidates: list[Candidate], crops: list[CropRow] | None = None, metric: Metric = PSNR,
+    images: Sequence[str] = (), notes: Sequence[str] = (), time_again: str = "nas bench {folder}",
+) -> str:
+    summary = summarize(candidates, target=TARGET, metric=metric, baseline=BASELINE)
+    circumstances = Circumstances("4 March 2026", images, notes, time_again)
+    return render(
+        summary, funnel(candidates), candidates, crops or [], plan=PLAN,
+        circumstances=circumstances,
+    )
+
+
+def crop_row(name: str = "bicubic") -> CropRow:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    return CropRow("a.png", [Crop(name, "31.6 dB", pixels), Crop("original", "", pixels)])
+
+
+def test_the_report_says_what_was_asked_and_what_was_found() -> None:
+    text = report(finished_study())
+    assert "<h1>1.69 dB better than bicubic in 46.3 ms</h1>" in text
+    assert "within 50.0 ms" in text and "28 networks were compiled untrained" in text
+    assert "Beside fsrcnn (47.6 ms): 2659ce28735f is 0.51 dB better in 46.3 ms." in text
+
+
+def test_the_report_needs_nothing_from_elsewhere() -> None:
+    text = report(finished_study(), [crop_row()])
+    assert not re.search(r"https?:|//|<script|<link|@import|url\(", text.replace("</", ""))
+    sources = re.findall(r'(?:src|href)="([^"]{0,22})', text)
+    assert sources and set(sources) == {"data:image/png;base64,"}
+
+
+def test_every_element_is_closed_in_order() -> None:
+    for candidates in (finished_study(), [], [too_slow(1, 60.0)], [probed(1, 20.0, 32.0)]):
+        parser = Balance()
+        parser.feed(report(candidates, [crop_row()], images=["a"], notes=["b"]))
+        assert not parser.open and "svg" in parser.seen
+
+
+def test_what_comes_from_outside_is_escaped() -> None:
+    odd = replace(winner(1, 20.0, 33.0), name=f"trial-{EVIL}")
+    shipped = receipt(20.0, device=EVIL, engine_version=EVIL)
+    assert odd.exported is not None
+    odd = replace(odd, exported=replace(odd.exported, shipped=shipped, folder=EVIL))
+    text = report(
+        [odd, broken(2, EVIL), replace(published("espcn", 40.0, 32.0), name=EVIL)],
+        [crop_row(EVIL)], images=[EVIL], notes=[EVIL], time_again=EVIL,
+    )
+    assert "<script" not in text and "<img src=x" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_study_without_a_winner_says_so_and_what_to_do() -> None:
+    text = report([too_slow(1, 80.0), too_slow(2, 61.0)])
+    assert "<h1>No network within 50.0 ms</h1>" in text
+    assert "the fastest took 61.0 ms" in text and "Raise target.max_latency_ms" in text
+    assert "one by one" not in text
+
+
+def test_a_winner_that_is_worse_than_no_network_is_not_praised() -> None:
+    assert "0.62 dB worse than bicubic" in report([winner(1, 20.0, BASELINE - 0.62)])
+
+
+def test_each_winner_has_its_receipt_and_the_command_to_time_it_again() -> None:
+    text = report([winner(1, 20.0, 33.0)], time_again="nas bench runs/s/{folder}/int8.onnx")
+    bundle = f"winners/{winner(1, 20.0, 33.0).architecture.id}"
+    assert f"nas bench runs/s/{bundle}/int8.onnx" in text
+    assert "5f5f" in text and "0.0081 at most" in text and "DepthToSpace" in text
+
+
+def test_reasons_other_than_speed_are_listed() -> None:
+    diverged = proposal(4, screened=receipt(9.0), rejected=Rejection("trains", "loss is nan"))
+    assert "trial-4: loss is nan" in report([diverged])
+
+
+def test_what_lies_beyond_the_drawing_is_counted_or_named() -> None:
+    text = report([winner(1, 20.0, 33.0), too_slow(2, 400.0), published("espcn", 300.0, 33.2)])
+    assert "1 more are slower" in text and "espcn → 300.0 ms" in text
+
+
+def test_a_metric_of_which_less_is_better_is_drawn_upwards() -> None:
+    lpips = Metric("lpips", "", "min")
+    text = report([winner(1, 20.0, 0.3), winner(2, 40.0, 0.1)], metric=lpips)
+    heights = [float(y) for y in re.findall(r'class="win" cx="[\d.]+" cy="([\d.]+)"', text)]
+    assert heights[1] < heights[0]
+
+
+def test_the_file_appears_whole(tmp_path: Path) -> None:
+    candidates = finished_study()
+    summary = summarize(candidates, target=TARGET, metric=PSNR, baseline=BASELINE)
+    write_report(
+        tmp_path / "report.html", summary, funnel(candidates), candidates, [], plan=PLAN,
+        circumstances=Circumstances("today"),
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3), (6, 4)])
+def test_a_png_holds_its_pixels(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(pixels)))), pixels)
+
+
+def test_a_crop_is_taken_where_there_is_detail_and_the_methods_differ() -> None:
+    random = np.random.default_rng(1)
+    high = np.full((256, 320, 3), 128, np.uint8)
+    high[:64, :64] = random.integers(0, 256, (64, 64, 3))
+    high[128:192, 200:264] = random.integers(0, 256, (64, 64, 3))
+    other = high.copy()
+    other[128:192, 200:264] = 128
+    rows, columns = choose_crop(high, other, size=64)
+    assert (rows, columns) == (slice(128, 192), slice(200, 264))
+
+
+def test_a_crop_is_never_larger_than_its_picture() -> None:
+    rows, columns = choose_crop(np.zeros((50, 300, 3), np.uint8), size=192)
+    assert (rows, columns) == (slice(0, 50), slice(0, 192))
+
+
+def test_labels_of_neighbouring_points_do_not_collide() -> None:
+    axes = Axes(0, 0, 500, 300, 50.0, 30.0, 34.0)
+    taken: list[tuple[float, float, float, float]] = []
+    spots = [_place(250 + k, 150 + k, 60, axes, taken) for k in range(4)]
+    assert len(set(spots)) == 4
+    boxes = taken
+    for i, a in enumerate(boxes):
+        for b in boxes[i + 1:]:
+            apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+            assert apart
+
+
+def test_ticks_are_round_numbers_inside_the_axis() -> None:
+    assert ticks(0.0, 57.0, 8) == [0, 10, 20, 30, 40, 50]
+    assert ticks(31.4, 33.6, 5) == pytest.approx([31.5, 32.0, 32.5, 33.0, 33.5])

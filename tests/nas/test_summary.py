@@ -1,0 +1,166 @@
+"""What a study came to, from candidates with made-up evidence."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from finished_studies import (
+    BASELINE,
+    PSNR,
+    TARGET,
+    broken,
+    finished_study,
+    network,
+    probed,
+    published,
+    receipt,
+    too_slow,
+    winner,
+)
+from rich.console import Console
+
+from nas.candidate import Candidate, Rejection
+from nas.describe import describe, duration, layer_lines, milliseconds
+from nas.summary import Funnel, Summary, funnel, summarize
+from nas.tables import print_table
+from search_spaces.base import Architecture, BlockSpec
+from search_spaces.references import reference
+from trainers.base import Metric
+
+
+def summary_of(*candidates: Candidate) -> Summary:
+    return summarize(candidates, target=TARGET, metric=PSNR, baseline=BASELINE)
+
+
+def printed(summary: Summary, width: int = 120) -> str:
+    out = io.StringIO()
+    console = Console(width=width, file=out)
+    print_table(console, summary, report=Path("runs/photos-x2/report.html"))
+    return out.getvalue()
+
+
+def test_the_funnel_counts_proposals_by_their_evidence() -> None:
+    assert funnel(finished_study()) == Funnel(28, 9, 2, 17, 4, 4, 4)
+
+
+def test_a_shipped_file_that_misses_the_limit_is_no_winner_and_not_too_slow_untrained() -> None:
+    late = replace(
+        winner(1, 49.0, 33.0), exported=None, rejected=Rejection("latency_ms", "51 ms", 51.0, 50.0)
+    )
+    assert funnel([late]) == Funnel(1, 0, 1, 1, 1, 1, 0)
+
+
+def test_winners_come_fastest_first_with_what_they_cost() -> None:
+    summary = summary_of(*finished_study())
+    assert [row.latency_ms for row in summary.winners] == [14.2, 22.8, 31.5, 46.3]
+    first = summary.winners[0]
+    assert first.gain == pytest.approx(32.41 - BASELINE)
+    assert first.speed_up == pytest.approx(2.1)
+    assert first.images_per_s == pytest.approx(1000 / 14.2)
+    assert first.params and first.gmacs and first.doubt is None
+
+
+def test_a_reference_is_compared_with_the_best_winner_that_is_not_slower() -> None:
+    summary = summary_of(*finished_study())
+    told = {c.reference.label: c for c in summary.comparisons}
+    assert told["ecbsr_m4c16"].best and told["ecbsr_m4c16"].best.latency_ms == 31.5
+    assert told["ecbsr_m4c16"].advantage == pytest.approx(0.05)
+
+
+def test_a_reference_that_is_faster_than_every_winner_is_told() -> None:
+    summary = summary_of(winner(1, 40.0, 33.0), published("fsrcnn", 5.0, 32.0))
+    assert summary.comparisons[0].best is None
+    assert "beside fsrcnn (5.00 ms): no winner is as fast" in printed(summary)
+
+
+def test_less_is_better_where_the_metric_says_so() -> None:
+    lpips = Metric("lpips", "", "min")
+    summary = summarize(
+        [winner(1, 20.0, 0.20), winner(2, 30.0, 0.10), published("espcn", 35.0, 0.15)],
+        target=TARGET, metric=lpips, baseline=0.4,
+    )
+    assert summary.best and summary.best.metric == 0.10
+    assert summary.best.gain == pytest.approx(0.3)
+    assert summary.comparisons[0].advantage == pytest.approx(0.05)
+
+
+def test_an_unstable_latency_is_marked() -> None:
+    shaky = winner(1, 20.0, 33.0)
+    assert shaky.exported is not None
+    report = replace(shaky.exported, shipped=receipt(20.0, verdict="unstable"))
+    row = summary_of(replace(shaky, exported=report)).winners[0]
+    assert row.doubt == "latency unstable"
+
+
+def test_a_reference_that_was_not_trained_has_no_metric_and_no_comparison() -> None:
+    bare = replace(published("espcn", 20.0, 32.0), probed=None, trained=None, quantized=None)
+    summary = summary_of(bare)
+    assert (summary.references[0].metric, summary.references[0].doubt) == (None, "not trained")
+    assert not summary.comparisons
+
+
+def test_without_a_fast_network_the_fastest_one_is_named_and_the_limit_doubted() -> None:
+    summary = summary_of(too_slow(1, 80.0), too_slow(2, 61.0), broken(3))
+    assert summary.advice and "the fastest took 61.0 ms" in summary.advice
+    assert "target.max_latency_ms" in summary.advice
+    assert "No winner." in printed(summary)
+
+
+def test_when_nothing_compiles_the_engine_is_doubted() -> None:
+    advice = summary_of(broken(1), broken(2, "no such operator")).advice
+    assert advice and "no such operator" in advice
+
+
+def test_an_interrupted_study_is_to_be_run_again() -> None:
+    advice = summary_of(probed(1, 20.0, 32.0)).advice
+    assert advice and "Run the study again" in advice
+
+
+def test_an_empty_study_has_an_end_too() -> None:
+    assert "No network was examined" in printed(summary_of())
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_the_table_keeps_its_numbers_at_any_width(width: int) -> None:
+    text = printed(summary_of(*finished_study()), width)
+    assert all(word in text for word in ("13a209e786f6", "14.2 ms", "33.31 dB", "+1.69 dB"))
+    assert "report: runs/photos-x2/report.html" in text
+
+
+def test_equal_neighbours_are_described_as_one_stack() -> None:
+    assert describe(network(32, 2)) == "strided, 3x conv 32 k3, bicubic base"
+
+
+def test_published_networks_are_described() -> None:
+    assert describe(reference("espcn", 2)) == "conv 64 k5, conv 32 k3, tanh"
+    assert describe(reference("fsrcnn", 2)).endswith("prelu, transposed head k9")
+
+
+def test_mixed_activations_are_named_at_each_block() -> None:
+    blocks = (BlockSpec.of("conv", 8, activation="relu"), BlockSpec.of("conv", 8, kernel=5,
+              activation="prelu"))
+    mixed = Architecture("upscaler", 3, 3, 2, blocks, (("reduction", "max_pool"), ("skip", True)))
+    assert describe(mixed) == "max pool, conv 8 k3 relu, conv 8 k5 prelu, skip"
+
+
+def test_layers_are_listed_with_shape_and_work() -> None:
+    lines = layer_lines(network(16, 1), height=32, width=32)
+    stem = next(line for line in lines if line.kind == "Conv")
+    assert (stem.detail, stem.shape) == ("3x3, stride 2, relu", "16 x 16 x 16")
+    assert stem.macs == 16 * 3 * 9 * 16 * 16
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(8.4, "8 s"), (59.6, "1 min"), (240, "4 min"), (4300, "1 h 12 min")]
+)
+def test_durations_are_rounded_to_what_matters(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_latencies_keep_three_digits() -> None:
+    assert [milliseconds(v) for v in (0.1234, 1.234, 12.34, 1234.0)] == [
+        "0.123 ms", "1.23 ms", "12.3 ms", "1234 ms"
+    ]

@@ -1,0 +1,259 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.trainers.conftest import TinyNet
+from trainers.base import Budget, Diverged
+from trainers.fit import fit, judge
+from trainers.data.sources import Sources
+from trainers.tasks.super_resolution import SuperResolution
+
+
+def weights(net: TinyNet) -> Tensor:
+    return torch.cat([value.double().flatten() for value in net.state_dict().values()])
+
+
+class OneBatch(SuperResolution):
+    """Shows the same batch at every step."""
+
+    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+        return super().batch(0, seed=seed, size=size)
+
+
+class Poisoned(SuperResolution):
+    """Its loss becomes NaN, or grows without end, from step 25 on."""
+
+    factor = math.nan
+
+    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+        self.step = step
+        return super().batch(step, seed=seed, size=size)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        loss = super().loss(prediction, target)
+        return loss * self.factor if self.step >= 25 else loss
+
+
+def test_the_loss_falls_on_one_overfit_batch(photos: Path, budget: Budget) -> None:
+    task, net = OneBatch(data=Sources(str(photos)), crop=12), TinyNet()
+    inputs, targets = task.batch(0, seed=0, size=4)
+    before = task.loss(net.eval()(inputs), targets)
+    fit(net, task, replace(budget, max_steps=100, ema_decay=0.9), seed=0)
+    assert task.loss(net(inputs), targets) < 0.5 * before
+
+
+def test_the_report_is_the_metric_of_the_weights_the_network_holds(
+    task: SuperResolution, budget: Budget
+) -> None:
+    net = TinyNet()
+    report = fit(net, task, budget, seed=0)
+    assert (report.steps, report.metric_name, report.stopped) == (30, "psnr_y", None)
+    assert report.metric == judge(net, task)
+    assert report.train_s > 0
+
+
+def test_a_training_in_rungs_equals_an_uninterrupted_one(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    whole = TinyNet(dropout=0.2)
+    expected = fit(whole, task, budget, seed=7)
+    for until_step in (10, 17, None):
+        # Other weights each time: all that counts is in the checkpoint after the first rung.
+        net = TinyNet(dropout=0.2, seed=0 if until_step == 10 else 99)
+        report = fit(
+            net, task, budget, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt"
+        )
+    assert torch.equal(weights(net), weights(whole))
+    assert report.metric == expected.metric
+    assert report.steps == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["c.ckpt"]
+
+
+_RUNG = """
+import sys
+from pathlib import Path
+from tests.trainers.conftest import TinyNet
+from trainers.base import Budget
+from trainers.fit import fit
+from trainers.tasks.super_resolution import SuperResolution
+task = SuperResolution(data=Sources(sys.argv[1]), crop=12)
+budget = Budget(max_steps=30, batch_size=4, learning_rate=5e-3, quant_steps=10)
+fit(TinyNet(), task, budget, seed=7, until_step=12, checkpoint=Path(sys.argv[2]))
+"""
+
+
+def test_another_process_goes_on_where_one_stopped_and_prints_nothing(
+    task: SuperResolution, budget: Budget, photos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    run = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", _RUNG, str(photos), str(path)],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]),
+             "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    net, whole = TinyNet(seed=99), TinyNet()
+    fit(net, task, budget, seed=7, checkpoint=path)
+    fit(whole, task, budget, seed=7)
+    torch.testing.assert_close(weights(net), weights(whole), rtol=0, atol=1e-6)
+
+
+class Deadly(SuperResolution):
+    """Ends the process, as it were, when it is asked for the batch of step 15."""
+
+    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+        if step == 15:
+            raise RuntimeError("killed")
+        return super().batch(step, seed=seed, size=size)
+
+
+def test_a_killed_training_goes_on_from_the_last_timed_checkpoint(
+    photos: Path, task: SuperResolution, budget: Budget, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("trainers.module._SAVE_EVERY_S", -1.0)
+    path = tmp_path / "deep" / "c.ckpt"
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(TinyNet(dropout=0.2), Deadly(data=Sources(str(photos)), crop=12), budget, seed=7,
+            checkpoint=path)  # fmt: skip
+    assert torch.load(path, weights_only=True)["global_step"] == 15
+    net, whole = TinyNet(dropout=0.2, seed=99), TinyNet(dropout=0.2)
+    fit(net, task, budget, seed=7, checkpoint=path)
+    fit(whole, task, budget, seed=7)
+    assert torch.equal(weights(net), weights(whole))
+
+
+def test_a_rung_that_is_done_already_is_only_judged(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    first = fit(TinyNet(), task, budget, seed=0, until_step=10, checkpoint=path)
+    again = fit(TinyNet(seed=99), task, budget, seed=0, until_step=10, checkpoint=path)
+    assert (again.steps, again.metric) == (10, first.metric)
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    fit(TinyNet(), task, budget, seed=0, until_step=5, checkpoint=path)
+    with pytest.raises(ValueError, match="name another checkpoint"):
+        fit(TinyNet(), task, budget, seed=1, checkpoint=path)
+    with pytest.raises(ValueError, match="name another checkpoint"):
+        fit(TinyNet(), task, replace(budget, learning_rate=1.0), seed=0, checkpoint=path)
+
+
+def test_the_checkpoint_is_safe_to_load(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    fit(TinyNet(), task, budget, seed=0, until_step=5, checkpoint=path)
+    assert torch.load(path, weights_only=True)["training"]["seed"] == 0
+
+
+def test_the_same_seed_gives_the_same_weights_and_touches_no_global_randomness(
+    task: SuperResolution, budget: Budget
+) -> None:
+    nets = [TinyNet(dropout=0.5) for _ in range(2)]
+    for net in nets:
+        torch.manual_seed(torch.seed())
+        before = torch.get_rng_state()
+        fit(net, task, budget, seed=3)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(weights(nets[0]), weights(nets[1]))
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 1e5])
+def test_a_loss_that_breaks_down_raises_diverged(
+    photos: Path, budget: Budget, factor: float
+) -> None:
+    task = Poisoned(data=Sources(str(photos)), crop=12)
+    task.factor = factor
+    with pytest.raises(Diverged, match="step (2[6-9]|30) of 30"):
+        fit(TinyNet(), task, budget, seed=0)
+
+
+def test_outputs_that_are_not_finite_raise_diverged(task: SuperResolution) -> None:
+    net = TinyNet()
+    torch.nn.init.constant_(net.last.weight, math.nan)
+    with pytest.raises(Diverged, match="not finite"):
+        judge(net, task)
+
+
+def test_the_time_limit_ends_training_early_and_is_reported(
+    task: SuperResolution, budget: Budget
+) -> None:
+    report = fit(TinyNet(), task, replace(budget, max_minutes=1e-6), seed=0)
+    assert report.stopped == "out of time"
+    assert report.steps < 30
+    assert math.isfinite(report.metric)
+
+
+def test_the_time_limit_counts_earlier_rungs(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    limited = replace(budget, max_minutes=0.5)
+    path = tmp_path / "c.ckpt"
+    fit(TinyNet(), task, limited, seed=0, until_step=5, checkpoint=path)
+    saved = torch.load(path, weights_only=True)
+    (state,) = (s for s in saved["callbacks"].values() if "train_s" in s)
+    state["train_s"] = 31.0
+    torch.save(saved, path)
+    report = fit(TinyNet(), task, limited, seed=0, checkpoint=path)
+    assert (report.steps, report.stopped) == (6, "out of time")
+    assert report.train_s >= 31.0
+
+
+def test_progress_is_told_at_the_last_step(task: SuperResolution, budget: Budget) -> None:
+    told: list[tuple[int, int, float]] = []
+    fit(TinyNet(), task, budget, seed=0, progress=lambda *now: told.append(now))
+    assert [(step, steps) for step, steps, _ in told] == [(30, 30)]
+
+
+def test_an_interrupt_passes_and_the_process_keeps_its_signal_handlers(
+    task: SuperResolution, budget: Budget
+) -> None:
+    received: list[int] = []
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+
+    def terminate(*now: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def interrupt(*now: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        assert fit(TinyNet(), task, budget, seed=0, progress=terminate).steps == 30
+        assert received == [signal.SIGTERM]
+        with pytest.raises(KeyboardInterrupt):
+            fit(TinyNet(), task, budget, seed=0, progress=interrupt)
+        assert signal.getsignal(signal.SIGINT) == before[0]
+    finally:
+        signal.signal(signal.SIGTERM, before[1])
+
+
+def test_a_slurm_job_is_not_taken_over(
+    task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0",
+                        "SLURM_LOCALID": "0", "SLURM_NODEID": "0",
+                        "SLURM_JOB_NAME": "search"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert fit(TinyNet(), task, budget, seed=0).steps == 30
+
+
+def test_fit_warns_of_nothing(task: SuperResolution, budget: Budget) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(TinyNet(), task, budget, seed=0)

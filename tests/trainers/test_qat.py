@@ -1,0 +1,135 @@
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainers.conftest import TinyNet
+from trainers.base import Budget, Quantizer
+from trainers.fit import fit
+from trainers.qat import calibrate, fine_tune
+from trainers.tasks.super_resolution import SuperResolution
+
+
+def rounded(x: Tensor, step: Tensor) -> Tensor:
+    """Four bits, so that rounding is felt; its gradient is the identity."""
+    clamped = torch.clamp(x / step, -8, 7)
+    return (clamped + (clamped.round() - clamped).detach()) * step
+
+
+class PeakQuantizer(nn.Module):
+    """The least that is a quantizer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(()))
+        self.peak, self.observing, self.seen = 0.0, False, 0
+
+    def start_calibration(self) -> None:
+        self.observing, self.peak = True, 0.0
+
+    def finish_calibration(self) -> None:
+        self.observing = False
+        with torch.no_grad():
+            self.scale.fill_(self.peak / 7).log_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.observing:
+            self.seen += len(x)
+            self.peak = max(self.peak, x.abs().max().item())
+            return x
+        return rounded(x, self.scale.exp())
+
+
+class QuantizedNet(nn.Module):
+    """A TinyNet whose last convolution reads and holds four-bit values."""
+
+    def __init__(self, net: TinyNet) -> None:
+        super().__init__()
+        self.net = copy.deepcopy(net)
+        self.quantizer = PeakQuantizer()
+        peak = net.last.weight.detach().abs().amax()
+        self.weight_scales = nn.ParameterDict({"last": nn.Parameter((peak / 7).log())})
+
+    def forward(self, x: Tensor) -> Tensor:
+        net = self.net
+        features = self.quantizer(torch.relu(net.norm(net.first(x))))
+        weight = rounded(net.last.weight, self.weight_scales["last"].exp())
+        residual = nn.functional.conv2d(features, weight, net.last.bias, padding=1)
+        enlarged = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
+        return nn.functional.pixel_shuffle(residual, 2) + enlarged
+
+
+@pytest.fixture(scope="module")
+def trained(task: SuperResolution) -> TinyNet:
+    net = TinyNet()
+    fit(net, task, Budget(max_steps=60, batch_size=4, learning_rate=5e-3), seed=0)
+    return net
+
+
+def test_the_small_quantizer_keeps_the_protocol() -> None:
+    assert isinstance(PeakQuantizer(), Quantizer)
+    assert not isinstance(nn.ReLU(), Quantizer)
+
+
+def test_calibration_shows_every_input_once_and_sets_the_scale(
+    task: SuperResolution, trained: TinyNet
+) -> None:
+    prepared = QuantizedNet(trained)
+    calibrate(prepared, task, 37)
+    assert prepared.quantizer.seen == 37
+    assert prepared.quantizer.scale.item() == pytest.approx(
+        torch.tensor(prepared.quantizer.peak / 7).log().item()
+    )
+
+
+def test_without_steps_the_network_is_calibrated_and_judged(
+    task: SuperResolution, trained: TinyNet, budget: Budget
+) -> None:
+    prepared = QuantizedNet(trained)
+    report = fine_tune(prepared, task, replace(budget, quant_steps=0), seed=0)
+    assert report.steps == 0
+    assert prepared.quantizer.peak > 0
+    assert torch.equal(prepared.net.last.weight, trained.last.weight)
+
+
+def test_fine_tuning_wins_back_quality_and_learns_every_scale(
+    task: SuperResolution, trained: TinyNet, budget: Budget
+) -> None:
+    untuned = fine_tune(QuantizedNet(trained), task, replace(budget, quant_steps=0), seed=0)
+    prepared = QuantizedNet(trained)
+    weight_scale = prepared.weight_scales["last"].item()
+    tuned = fine_tune(
+        prepared, task, replace(budget, quant_steps=60, quant_learning_rate=3e-3), seed=0
+    )
+    assert tuned.steps == 60
+    assert tuned.metric > untuned.metric
+    assert prepared.weight_scales["last"].item() != weight_scale
+    assert prepared.quantizer.scale.item() != pytest.approx(
+        torch.tensor(prepared.quantizer.peak / 7).log().item(), abs=1e-6
+    )
+
+
+def test_a_killed_fine_tuning_goes_on_from_its_checkpoint(
+    task: SuperResolution, trained: TinyNet, budget: Budget, tmp_path: Path
+) -> None:
+    def die(*now: object) -> None:
+        raise RuntimeError("killed")
+
+    whole, again = QuantizedNet(trained), QuantizedNet(trained)
+    expected = fine_tune(whole, task, budget, seed=0)
+    path = tmp_path / "q.ckpt"
+    first = QuantizedNet(trained)
+    calibrate(first, task, budget.quant_calibration)
+    course = replace(budget, max_steps=10, learning_rate=budget.quant_learning_rate)
+    fit(first, task, course, seed=0, until_step=4, checkpoint=path)
+    report = fine_tune(again, task, budget, seed=0, checkpoint=path)
+    assert report.metric == expected.metric
+    assert torch.equal(again.net.last.weight, whole.net.last.weight)
+
+
+def test_a_network_without_quantizers_is_refused(task: SuperResolution, budget: Budget) -> None:
+    with pytest.raises(ValueError, match="prepare it for int8 first"):
+        fine_tune(TinyNet(), task, budget, seed=0)

@@ -1,0 +1,1 @@
+"""Trains any network on a task within a budget, and fine-tunes it for int8."""

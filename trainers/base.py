@@ -1,0 +1,232 @@
+"""The types of the training room: what is learned, how much it may cost, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(1, C, h, w) in [0, 1] -> (1, C, h * scale, w * scale): a torch module or a compiled engine."""
+Progress = Callable[[int, int, float], None]
+"""Called now and then while training with (step, steps in all, smoothed loss)."""
+
+
+class DataError(Exception):
+    """The data that was asked for is missing or unusable; the message says what to do."""
+
+
+class Diverged(Exception):
+    """Training broke down: the loss is not finite any more or has grown far beyond its best."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a task is judged by.
+
+    Attributes:
+        mode: whether more (`max`) or less (`min`) is better.
+    """
+
+    name: str
+    unit: str
+    mode: Literal["max", "min"]
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is strictly better than `other`."""
+        return one > other if self.mode == "max" else one < other
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What training one candidate may cost, and the recipe that spends it.
+
+    The learning rate rises over the first `warmup_share` of the steps and falls to zero along a
+    cosine that ends at `max_steps`, wherever training is interrupted in between.
+
+    Attributes:
+        max_steps: optimizer steps of the whole training.
+        batch_size: crops per step.
+        beta2: AdamW's decay of the squared gradient; its beta1 is 0.9.
+        clip_norm: largest gradient norm over all parameters.
+        ema_decay: decay per step of the averaged weights, which are what is judged and kept.
+        max_minutes: wall-clock limit of the whole training, over all its rungs; None for no limit.
+        quant_steps: optimizer steps of the quantization-aware fine-tuning.
+        quant_learning_rate: its peak for the weights.
+        quant_scale_rate: its peak for the quantizers' scales, relative to their size.
+        quant_calibration: inputs that are shown to the quantizers before fine-tuning.
+    """
+
+    max_steps: int = 1200
+    batch_size: int = 16
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.0
+    beta2: float = 0.99
+    warmup_share: float = 0.05
+    clip_norm: float = 1.0
+    ema_decay: float = 0.99
+    max_minutes: float | None = None
+    quant_steps: int = 200
+    quant_learning_rate: float = 5e-4
+    quant_scale_rate: float = 2e-3
+    quant_calibration: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that cannot be spent.
+
+        Raises:
+            ValueError: a field is out of its range; the message names it.
+        """
+        for name in ("max_steps", "batch_size", "learning_rate", "clip_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be positive")
+        if self.quant_steps < 0:
+            raise ValueError(f"budget.quant_steps is {self.quant_steps}: it must not be negative")
+        for name in ("warmup_share", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be in [0, 1)")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise ValueError(f"budget.max_minutes is {self.max_minutes}: it must be positive")
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What training left: the metric of the averaged weights and what it cost.
+
+    Attributes:
+        steps: optimizer steps taken so far, those of earlier rungs included.
+        train_s: wall time of these steps, evaluation left out.
+        stopped: why training ended before the step it was asked for (`out of time`), else None.
+    """
+
+    metric: float
+    metric_name: str
+    steps: int
+    train_s: float
+    stopped: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class QuantReport:
+    """What quantization left.
+
+    Attributes:
+        metric: of the quantized network, as the engine that ships computes it.
+        metric_drop: how much worse that is than before quantization; negative when it is better.
+        steps: optimizer steps of fine-tuning.
+    """
+
+    metric: float
+    metric_drop: float
+    precision: str
+    steps: int
+    train_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; `from_json` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One validation image, to be looked at.
+
+    Attributes:
+        low: the network's input, (h, w, 3).
+        high: what it should become, (h * scale, w * scale, 3).
+    """
+
+    name: str
+    low: Pixels
+    high: Pixels
+
+
+class Loss(Protocol):
+    """One comparison of two images, least where they are equal."""
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> a scalar."""
+
+
+class Task(Protocol):
+    """What a network is trained for: where its data comes from and how it is judged."""
+
+    @property
+    def metric(self) -> Metric:
+        """What `evaluate` returns."""
+
+    @property
+    def scale(self) -> int:
+        """Output size over input size."""
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of an input."""
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of an output."""
+
+    @property
+    def crop(self) -> int:
+        """Height and width of a training input."""
+
+    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+        """One training batch, the same one whenever it is asked for with the same arguments.
+
+        Returns:
+            Inputs (size, C, crop, crop) and targets (size, C, crop * scale, crop * scale),
+            float32 in [0, 1].
+        """
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> the scalar that is minimised."""
+
+    def evaluate(self, run: Run) -> float:
+        """The metric of `run` over the validation images."""
+
+    def calibration(self, count: int) -> list[NDArray[np.float32]]:
+        """Training inputs, each (1, C, crop, crop), the same ones at every call."""
+
+    def examples(self) -> Sequence[Example]:
+        """The validation images, in a fixed order."""
+
+    def baseline(self) -> float:
+        """The metric without any network, to be read beside every other value of it."""
+
+
+@runtime_checkable
+class Quantizer(Protocol):
+    """A submodule that rounds a tensor to a few levels, as far as training has to know it.
+
+    A network that holds one keeps the step sizes that it learns, the quantizer's own and those of
+    its weights, as logarithms, in parameters with a name that ends in `scale`, or in a
+    `ParameterDict` or module with a name that ends in `scales`.
+    """
+
+    def start_calibration(self) -> None:
+        """From now on watch what passes, and let it pass unchanged."""
+
+    def finish_calibration(self) -> None:
+        """Set the scale from what was seen, and round from now on."""

@@ -1,0 +1,1 @@
+"""Where pictures come from, and how training crops are cut from them."""

@@ -1,0 +1,171 @@
+"""Train one network on one task within a budget, in one go or in rungs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from trainers.base import Budget, Diverged, Progress, Task, TrainReport
+
+if TYPE_CHECKING:
+    import pytorch_lightning as lightning
+
+    from trainers.module import Learner, Watch
+
+_LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
+_EXPECTED = (
+    # The averaged copy is meant to be in eval mode.
+    r"Found \d+ module\(s\) in eval mode",
+    # Lightning 2.6 on torch 2.13, about its own code.
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+
+
+def fit(
+    module: nn.Module,
+    task: Task,
+    budget: Budget,
+    *,
+    seed: int,
+    until_step: int | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    accelerator: str = "cpu",
+) -> TrainReport:
+    """Train a network in place and judge it by its averaged weights, which it then holds.
+
+    A training may be cut into rungs: `until_step=200`, later `until_step=1200` with the same
+    checkpoint, seed and budget, in any process, gives the weights of an uninterrupted training.
+    The checkpoint is also written every minute, so that a killed process loses little.
+
+    Args:
+        module: the network, (N, C, h, w) -> (N, C, h * scale, w * scale).
+        task: what it is trained for.
+        budget: its cost; the learning-rate schedule ends at `budget.max_steps` for every rung.
+        seed: of the batches and of anything random inside the network.
+        until_step: where this rung ends; the end of the budget when None.
+        checkpoint: file to resume from if it exists, and to write.
+        progress: called every 50 steps.
+        accelerator: where to train, as Lightning names it (`cpu`, `gpu`).
+
+    Raises:
+        Diverged: the loss or the outputs are not finite, or the loss has exploded.
+        ValueError: the checkpoint belongs to another training.
+    """
+    from trainers.module import Learner, Watch
+
+    last = budget.max_steps if until_step is None else min(until_step, budget.max_steps)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        learner = Learner(module, task, budget, seed=seed)
+        watch = Watch(learner, budget, checkpoint, progress)
+        trainer = _train(learner, watch, budget, last, checkpoint, accelerator)
+        train_s = watch.train_s
+        if checkpoint is not None and trainer.global_step > 0:
+            watch.save(trainer, checkpoint)
+    module.load_state_dict(learner.averaged_state())
+    metric = judge(module, task)
+    return TrainReport(metric, task.metric.name, trainer.global_step, train_s, watch.stopped)
+
+
+def judge(module: nn.Module, task: Task) -> float:
+    """The task's metric of a network as it is, in eval mode, where its parameters are.
+
+    Raises:
+        Diverged: the outputs are not finite.
+    """
+    module.eval()
+    device = next(module.parameters()).device
+
+    def run(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            output = module(torch.from_numpy(inputs).to(device))
+            array: NDArray[np.float32] = output.float().cpu().numpy()
+        return array
+
+    try:
+        return task.evaluate(run)
+    except FloatingPointError as error:
+        raise Diverged(f"the network is broken: {error}") from error
+
+
+def _train(
+    learner: Learner,
+    watch: Watch,
+    budget: Budget,
+    last: int,
+    checkpoint: Path | None,
+    accelerator: str,
+) -> lightning.Trainer:
+    import pytorch_lightning as lightning
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+
+    from trainers.module import OwnSignals, Steps
+
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_steps=last,
+        max_epochs=-1,
+        gradient_clip_val=budget.clip_norm,
+        callbacks=[watch, OwnSignals()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        # Inside a Slurm job Lightning would otherwise requeue the job and swallow its signals.
+        plugins=[LightningEnvironment()],
+    )
+    learner.module.train()
+    resumed = checkpoint if checkpoint is not None and checkpoint.exists() else None
+    with _own_signals():
+        trainer.fit(learner, train_dataloaders=Steps(), ckpt_path=resumed)
+    return trainer
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Let an interrupt leave Lightning as KeyboardInterrupt, and SIGINT work afterwards.
+
+    Lightning answers an interrupt by ignoring SIGINT for good and exiting.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from leaving
+    finally:
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's notes on hardware, tips and stopping off the terminal; errors pass."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            for message in _EXPECTED:
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

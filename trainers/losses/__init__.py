@@ -1,0 +1,1 @@
+"""What training minimises: each loss compares a prediction with its target."""
