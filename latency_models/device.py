@@ -91,6 +91,7 @@ def _nvml_facts(nvml: Any, gpu: Any) -> dict[str, float | str]:
             nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU)
         ),
         "gpu_power_w": lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1e3,
+        "gpu_energy_j": lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3,
         "gpu_free_memory_mib": lambda: nvml.nvmlDeviceGetMemoryInfo(gpu).free / 2**20,
         "gpu_busy_percent": lambda: float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
         "gpu_processes": lambda: float(len(nvml.nvmlDeviceGetComputeRunningProcesses(gpu))),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models import device
-from latency_models.base import LatencyModel, LatencyReport, Precision
+from latency_models.base import LatencyModel, LatencyReport, Layer, Precision
 from latency_models.child import Child
 
 
@@ -99,6 +99,16 @@ class IsolatedLatency:
         arrays = [np.ascontiguousarray(array) for array in inputs]
         outputs: list[NDArray[Any]] = self._ask("run", onnx, precision, arrays)
         return outputs
+
+    def layers(self, onnx: bytes, precision: Precision) -> list[Layer]:
+        """What the engine in the child executes, with the time of each layer.
+
+        Raises:
+            CompileError: as in `measure`.
+            DeviceError: as in `measure`.
+        """
+        layers: list[Layer] = self._ask("layers", onnx, precision)
+        return layers
 
     def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         if device.is_held():

@@ -22,6 +22,7 @@ from latency_models.base import (
     DeviceError,
     Engine,
     LatencyReport,
+    Layer,
     Precision,
     first_input_shape,
 )
@@ -104,6 +105,16 @@ class MeasuredLatency:
         """Compile and run once on these inputs: for parity and quality on the real engine."""
         with self.engine.compile(onnx, precision) as compiled:
             return compiled.run(inputs)
+
+    def layers(self, onnx: bytes, precision: Precision) -> list[Layer]:
+        """What the engine executes, each layer timed by the engine's own profiler.
+
+        Raises:
+            CompileError: the engine refuses the graph.
+            DeviceError: the machine failed.
+        """
+        with self.engine.compile(onnx, precision) as compiled, self._alone():
+            return compiled.layers(timed=True)
 
     def measure(
         self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None

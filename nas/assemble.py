@@ -6,7 +6,6 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from latency_models.base import DeviceError, Engine
+from latency_models.base import DeviceError
 from latency_models.cached import CachedLatency
 from latency_models.engines import pick_engine
-from latency_models.int8_support import largest_weight
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger, write_aside
-from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
+from nas.networks import rules_for
 from search_spaces.references import reference
 from trainers.base import DataError
 
@@ -92,15 +90,10 @@ def _build(config: DictConfig, stack: ExitStack) -> Experiment:
         task=task,
         latency=CachedLatency(isolated, folder / "latency.sqlite"),
         runner=isolated,
-        rules=_rules(engine),
+        rules=rules_for(engine.name),
         ledger=Ledger(folder),
         view=view,
     )
-
-
-def _rules(engine: Engine) -> QuantRules:
-    rules = TENSORRT_RULES if engine.name == "tensorrt" else CPU_RULES
-    return replace(rules, weight_max=largest_weight(engine.name))
 
 
 def _plain(node: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from latency_models.base import DeviceError
 from nas.candidate import Candidate
@@ -45,6 +46,8 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
     for evidence, stage in STAGES.items():
         if candidate.rejected is not None:
             break
+        if evidence == "probed" and candidate.is_reference:
+            continue
         if getattr(candidate, evidence) is None:
             experiment.view.started(candidate, evidence)
             candidate = _retried(stage, candidate, experiment)
@@ -85,7 +88,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         published = Candidate(name, reference(name, experiment.task.scale))
         advance(known or published, experiment, upto="quantized")
     finished = [advance(c, experiment, upto="quantized") for c in finalists]
-    for candidate in front([c for c in finished if c.quantized], experiment.task.metric):
+    for candidate in shippable(finished, experiment):
         advance(candidate, experiment, upto="exported")
     return experiment.ledger.all()
 
@@ -149,8 +152,18 @@ def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
 def choose_finalists(
     experiment: Experiment, candidates: Sequence[Candidate]
 ) -> list[Candidate]:
-    """The candidates that are trained in full: those begun, then the best ranked by probing."""
-    alive = [c for c in proposals(candidates) if c.probed]
-    begun = [c for c in alive if c.trained]
-    rest = ranked([c for c in alive if c not in begun and not c.rejected], experiment.task.metric)
-    return (begun + rest)[: max(experiment.plan.finalists, len(begun))]
+    """The candidates that are trained in full, ranked by what was known before any of them was.
+
+    So an interrupted search chooses the same ones when it carries on.
+    """
+    probed = {c.name: c for c in proposals(candidates) if c.probed}
+    as_probed = [replace(c, trained=None, quantized=None, exported=None) for c in probed.values()]
+    order = ranked(as_probed, experiment.task.metric)
+    return [probed[c.name] for c in order[: experiment.plan.finalists]]
+
+
+def shippable(candidates: Sequence[Candidate], experiment: Experiment) -> list[Candidate]:
+    """The front of the quantized candidates, by what was known before any was exported."""
+    quantized = {c.name: c for c in candidates if c.quantized}
+    before = [replace(c, exported=None) for c in quantized.values()]
+    return [quantized[c.name] for c in front(before, experiment.task.metric)]

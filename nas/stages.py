@@ -14,42 +14,45 @@ from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
 from nas.ledger import load_arrays, pack_scales, save_arrays, unpack_scales
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import Weights, random_weights, write
-from search_spaces.quantize import FloatType, Placement, Scales, nominal_scales, place
+from search_spaces.onnx_writer import Weights, write
+from search_spaces.quantize import Placement, Scales, float_rest, place
 from search_spaces.skeletons import lower
-from trainers.base import Diverged, QuantReport, Run, TrainReport
+from search_spaces.untrained import untrained
+from trainers.base import Budget, Diverged, QuantReport, Run, TrainReport
 
 if TYPE_CHECKING:
     from search_spaces.modules import Network
 
 Images = NDArray[np.float32]
+_RANKING_WIDTH = 0.03
+"""Half of the interval, relative, that is narrow enough to rank by; winners are timed again."""
 FLOAT_WEIGHTS = "fp32.npz"
 INT8_WEIGHTS = "int8.npz"
-_TRAINING = "training.ckpt"
-_FINE_TUNING = "fine_tuning.ckpt"
+_FINE_TUNING = "quantized.ckpt"
 
 
 def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Compile the untrained network as it will ship, time it, and reject it when it is too slow.
 
-    The limit is decided first, which takes a handful of runs far from it; only a candidate that
-    is within it is measured to a narrow interval. Published networks are timed, never rejected.
+    The limit is decided first, which takes a handful of runs far from it; a candidate within it
+    is measured on when that left its interval wide. Published networks are never rejected.
     """
-    graph, target = lower(candidate.architecture), experiment.target
-    onnx = _untrained_file(graph, experiment)
+    target, latency = experiment.target, experiment.latency
+    onnx = _untrained_file(lower(candidate.architecture), experiment)
+    limit_ms = None if candidate.is_reference else target.max_latency_ms
     try:
-        if not candidate.is_reference:
-            report = experiment.latency.measure(
-                onnx, target.precision, limit_ms=target.max_latency_ms
-            )
-            slow = _too_slow(report, target.max_latency_ms)
-            if slow is not None:
-                return replace(candidate, screened=report, rejected=slow)
-        report = experiment.latency.measure(onnx, target.precision)
+        report = latency.measure(onnx, target.precision, limit_ms=limit_ms)
+        slow = limit_ms is not None and report.median_ms > limit_ms
+        if not slow and _half_width(report) > _RANKING_WIDTH:
+            report = latency.measure(onnx, target.precision)
     except CompileError as error:
         return replace(candidate, rejected=Rejection("compiles", str(error)))
-    slow = None if candidate.is_reference else _too_slow(report, target.max_latency_ms)
-    return replace(candidate, screened=report, rejected=slow)
+    rejected = None if limit_ms is None else _too_slow(report, limit_ms)
+    return replace(candidate, screened=report, rejected=rejected)
+
+
+def _half_width(report: LatencyReport) -> float:
+    return (report.ci_high_ms - report.ci_low_ms) / 2 / report.median_ms
 
 
 def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
@@ -60,34 +63,37 @@ def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
 
 
 def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Train for a few steps of the full schedule: enough to rank, cheap enough for everyone."""
-    return _fit(candidate, experiment, "probed", experiment.plan.probe_steps)
+    """Train briefly, with a schedule of its own: enough to rank, cheap enough for everyone."""
+    budget = replace(experiment.budget, max_steps=experiment.plan.probe_steps)
+    return _fit(candidate, experiment, "probed", budget)
 
 
 def train(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Train to the end of the budget, from where probing left off."""
-    return _fit(candidate, experiment, "trained", experiment.budget.max_steps)
+    """Train with the whole budget."""
+    return _fit(candidate, experiment, "trained", experiment.budget)
 
 
-def _fit(candidate: Candidate, experiment: Experiment, evidence: str, until: int) -> Candidate:
+def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Budget) -> Candidate:
     from search_spaces.modules import build, weights_of
     from trainers.fit import fit
 
     home = experiment.ledger.home(candidate.name)
+    checkpoint = home / f"{evidence}.ckpt"
     network = build(lower(candidate.architecture), seed=experiment.plan.seed)
     try:
         report = fit(
             network,
             experiment.task,
-            experiment.budget,
+            budget,
             seed=experiment.plan.seed,
-            until_step=until,
-            checkpoint=home / _TRAINING,
+            checkpoint=checkpoint,
             progress=experiment.view.step,
         )
     except Diverged as error:
         return replace(candidate, rejected=Rejection("trains", str(error)))
-    save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
+    if evidence == "trained":
+        save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
+    checkpoint.unlink(missing_ok=True)
     return _with_report(candidate, evidence, report)
 
 
@@ -126,8 +132,7 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     if experiment.task.metric.mode == "min":
         drop = -drop
     report = QuantReport(metric, drop, experiment.target.precision, steps, train_s)
-    for leftover in (_TRAINING, _FINE_TUNING):
-        (home / leftover).unlink(missing_ok=True)
+    (home / _FINE_TUNING).unlink(missing_ok=True)
     return replace(candidate, quantized=report)
 
 
@@ -158,13 +163,13 @@ def shipped_file(
 
 
 def _untrained_file(graph: Graph, experiment: Experiment) -> bytes:
-    target, weights = experiment.target, random_weights(graph)
-    quantized = None
-    if target.precision == "int8":
-        placement = place(graph, experiment.rules)
-        quantized = (placement, nominal_scales(graph, placement, weights))
-    return _file(
-        graph, weights, experiment, target.precision, target.height, target.width, quantized
+    target = experiment.target
+    return untrained(
+        graph,
+        precision=target.precision,
+        height=target.height,
+        width=target.width,
+        rules=experiment.rules,
     )
 
 
@@ -177,11 +182,13 @@ def _file(
     width: int,
     quantized: tuple[Placement, Scales] | None,
 ) -> bytes:
-    rest: FloatType = experiment.rules.float_type if precision == "int8" else "fp32"
-    if precision == "fp16":
-        rest = "fp16"
     return write(
-        graph, weights, height=height, width=width, float_type=rest, quantized=quantized
+        graph,
+        weights,
+        height=height,
+        width=width,
+        float_type=float_rest(precision, experiment.rules),
+        quantized=quantized,
     )
 
 

@@ -95,23 +95,42 @@ class Architecture:
         """Read back what `to_json` wrote.
 
         Raises:
-            InvalidArchitecture: a field is missing.
+            InvalidArchitecture: a field is missing or of another kind.
         """
         try:
             blocks = tuple(
-                BlockSpec(b["op"], b["channels"], b["repeat"], tuple(sorted(b["args"].items())))
+                BlockSpec(
+                    _name(b, "op"),
+                    _count(b, "channels"),
+                    _count(b, "repeat"),
+                    tuple(sorted(b["args"].items())),
+                )
                 for b in data["blocks"]
             )
             return cls(
-                data["skeleton"],
-                data["in_channels"],
-                data["out_channels"],
-                data["scale"],
+                _name(data, "skeleton"),
+                _count(data, "in_channels"),
+                _count(data, "out_channels"),
+                _count(data, "scale"),
                 blocks,
                 tuple(sorted(data["args"].items())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidArchitecture(f"not an architecture: {error} is missing or odd") from error
+
+
+def _name(data: Mapping[str, Any], key: str) -> str:
+    value = data[key]
+    if not isinstance(value, str):
+        raise TypeError(f"'{key}' = {value!r}")
+    return value
+
+
+def _count(data: Mapping[str, Any], key: str) -> int:
+    value = data[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise TypeError(f"'{key}' = {value!r}")
+    return value
 
 
 class Chooser(Protocol):

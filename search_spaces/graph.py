@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from search_spaces.base import InvalidArchitecture
+from search_spaces.base import InvalidArchitecture, UnknownName
 
 Shape = tuple[int, int, int]
 """(channels, height, width) of one tensor; the batch is left out."""
@@ -63,6 +63,17 @@ class Conv(Primitive):
     factor: int = 1
     offset: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what the two readings would understand differently.
+
+        Raises:
+            UnknownName: no such activation.
+            InvalidArchitecture: a side of the kernel is even, which no "same" padding fits.
+        """
+        _check_activation(self.activation)
+        if any(side % 2 == 0 for side in self.kernel):
+            raise InvalidArchitecture(f"a {self.kernel} kernel: both sides must be odd")
+
 
 @dataclass(frozen=True)
 class ConvTranspose(Primitive):
@@ -73,6 +84,19 @@ class ConvTranspose(Primitive):
     stride: int
     bias: bool = True
     activation: str = "none"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown activation.
+
+        Raises:
+            UnknownName: no such activation.
+        """
+        _check_activation(self.activation)
+
+
+def _check_activation(name: str) -> None:
+    if name not in ACTIVATIONS:
+        raise UnknownName("activation", name, ACTIVATIONS)
 
 
 @dataclass(frozen=True)
@@ -141,13 +165,17 @@ class Graph:
         return readers
 
     def canonical_hash(self) -> str:
-        """sha256 of the network up to the order in which independent nodes are written."""
+        """sha256 of the network up to the order in which independent nodes are written.
+
+        All nodes are counted, not only what the output is made of: one layer that is read twice
+        is another network than two equal layers with weights of their own.
+        """
         digests: list[str] = []
         for node in self.nodes:
             sources = [digests[i] for i in node.inputs]
             text = repr((type(node).__name__, replace(node, inputs=()), sources))
             digests.append(hashlib.sha256(text.encode()).hexdigest())
-        return digests[-1]
+        return hashlib.sha256(" ".join([digests[-1], *sorted(digests)]).encode()).hexdigest()
 
 
 class GraphBuilder:

@@ -46,6 +46,13 @@ class QuantRules:
     float_type: FloatType = "fp32"
 
 
+def float_rest(precision: str, rules: QuantRules) -> FloatType:
+    """The type of what is not int8 in a file at this precision."""
+    if precision == "int8":
+        return rules.float_type
+    return "fp16" if precision == "fp16" else "fp32"
+
+
 TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16")
 CPU_RULES = QuantRules()
 
@@ -124,12 +131,15 @@ def _runs_in_int8(node: object, in_channels: int, rules: QuantRules) -> bool:
 
 
 def _shared_scales(graph: Graph, tensors: set[int]) -> dict[int, int]:
-    """Map each quantized tensor to the one whose scale it takes (the last Concat it reaches)."""
+    """Map each quantized tensor to the one whose scale it takes.
+
+    That is the last Concat it reaches; a tensor that two of them read makes them share.
+    """
     owner = {index: index for index in sorted(tensors)}
-    for index, node in reversed(list(enumerate(graph.nodes))):
+    for index, node in enumerate(graph.nodes):
         if isinstance(node, Concat) and index in owner:
-            for source in node.inputs:
-                owner[source] = owner[index]
+            joined = {owner[i] for i in (index, *node.inputs)}
+            owner = {i: index if o in joined else o for i, o in owner.items()}
     return owner
 
 

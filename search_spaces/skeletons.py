@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from search_spaces.base import Architecture, UnknownName
+from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
 from search_spaces.blocks import append
 from search_spaces.fixed_kernels import kernel_size
 from search_spaces.graph import (
@@ -47,6 +47,8 @@ def lower(architecture: Architecture) -> Graph:
     """
     if architecture.skeleton not in SKELETONS:
         raise UnknownName("skeleton", architecture.skeleton, list(SKELETONS))
+    if not architecture.blocks:
+        raise InvalidArchitecture(f"the {architecture.skeleton} has no blocks: give it one")
     return SKELETONS[architecture.skeleton](architecture)
 
 

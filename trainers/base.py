@@ -65,8 +65,8 @@ class Budget:
     """
 
     max_steps: int = 1200
-    batch_size: int = 16
-    learning_rate: float = 4e-3
+    batch_size: int = 8
+    learning_rate: float = 6e-3
     weight_decay: float = 0.0
     beta2: float = 0.99
     warmup_share: float = 0.05

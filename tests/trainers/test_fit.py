@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tests.trainers.conftest import TinyNet
 from trainers.base import Budget, Diverged
-from trainers.fit import fit, judge
 from trainers.data.sources import Sources
+from trainers.fit import fit, judge
 from trainers.tasks.super_resolution import SuperResolution
 
 
@@ -84,6 +84,7 @@ from pathlib import Path
 from tests.trainers.conftest import TinyNet
 from trainers.base import Budget
 from trainers.fit import fit
+from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 task = SuperResolution(data=Sources(sys.argv[1]), crop=12)
 budget = Budget(max_steps=30, batch_size=4, learning_rate=5e-3, quant_steps=10)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from tests.trainers.conftest import write_photo
 from trainers.base import DataError, Task
 from trainers.data.imresize import enlarge
-from trainers.metrics import psnr_y
 from trainers.data.sources import Sources
+from trainers.metrics import psnr_y
 from trainers.tasks.super_resolution import SuperResolution, as_input
 
 
@@ -61,8 +61,8 @@ def test_calibration_inputs_are_the_same_at_every_call(task: SuperResolution) ->
 
 
 def test_a_folder_is_split_by_image_the_same_way_every_time(photos: Path) -> None:
-    names = [[e.name for e in SuperResolution(data=Sources(str(photos)), crop=12, seed=3).examples()]
-             for _ in range(2)]  # fmt: skip
+    tasks = [SuperResolution(data=Sources(str(photos)), crop=12, seed=3) for _ in range(2)]
+    names = [[example.name for example in task.examples()] for task in tasks]
     assert names[0] == names[1]
     assert len(names[0]) == 1
 

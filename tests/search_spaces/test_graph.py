@@ -1,0 +1,177 @@
+"""What is computed from a Graph: shapes, identity, work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search_spaces.base import InvalidArchitecture, UnknownName
+from search_spaces.graph import (
+    Add,
+    AveragePool,
+    Concat,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    Graph,
+    GraphBuilder,
+    Input,
+    MaxPool,
+    Primitive,
+    Resize,
+    Shift,
+    SpaceToDepth,
+    channels_of,
+    gmacs,
+    params_of,
+    shapes_of,
+    work_of,
+)
+
+
+def one(make: Any, *, channels: int = 4, **fields: Any) -> Graph:
+    """A network of a single primitive."""
+    builder = GraphBuilder(channels)
+    return builder.finish(builder.add(make, 0, **fields))
+
+
+def two_branches(*, swapped: bool = False, other_kernel: int = 1) -> Graph:
+    """Two convolutions of one input, added; written in one order or the other."""
+    builder = GraphBuilder(4)
+    fields = [{"kernel": (3, 3)}, {"kernel": (other_kernel, other_kernel)}]
+    made = {
+        k: builder.add(Conv, 0, out_channels=8, **fields[k]) for k in ((1, 0) if swapped else (0, 1))
+    }
+    return builder.finish(builder.add(Add, made[0], made[1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "fields", "shape"),
+    [
+        (Shift, {"value": 0.5}, (4, 12, 20)),
+        (Conv, {"out_channels": 7}, (7, 12, 20)),
+        (Conv, {"out_channels": 7, "kernel": (1, 5), "stride": 2}, (7, 6, 10)),
+        (ConvTranspose, {"out_channels": 3, "kernel": (9, 9), "stride": 3}, (3, 36, 60)),
+        (DepthToSpace, {"factor": 2}, (1, 24, 40)),
+        (SpaceToDepth, {"factor": 4}, (64, 3, 5)),
+        (MaxPool, {"factor": 2}, (4, 6, 10)),
+        (AveragePool, {"factor": 2}, (4, 6, 10)),
+        (Resize, {"factor": 3, "mode": "nearest"}, (4, 36, 60)),
+    ],
+)
+def test_every_primitive_knows_the_shape_of_its_output(
+    make: Any, fields: dict[str, Any], shape: tuple[int, int, int]
+) -> None:
+    assert shapes_of(one(make, **fields), 12, 20) == [(4, 12, 20), shape]
+
+
+def test_joined_tensors_add_up_their_channels() -> None:
+    builder = GraphBuilder(4)
+    conv = builder.add(Conv, 0, out_channels=6)
+    graph = builder.finish(builder.add(Concat, conv, 0, conv))
+    assert shapes_of(graph, 8, 8)[-1] == (16, 8, 8)
+    assert channels_of(graph.nodes) == [4, 6, 16]
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        (one(Conv, out_channels=6, groups=4), "4 > 6 channels in 4 groups"),
+        (one(Conv, out_channels=6, stride=5), "does not divide by 5"),
+        (one(MaxPool, factor=5), "does not divide by 5"),
+        (one(SpaceToDepth, factor=7), "does not divide by 7"),
+        (one(DepthToSpace, factor=3), "4 channels, factor 3"),
+        (Graph((Input((), 4), Conv((0,), 8), Add((1, 0)))), "cannot add"),
+        (Graph((Input((), 4), MaxPool((0,), 2), Concat((1, 0)))), "cannot join"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_with_the_node(graph: Graph, words: str) -> None:
+    with pytest.raises(InvalidArchitecture, match=words) as refusal:
+        shapes_of(graph, 12, 20)
+    assert f"({type(graph.nodes[-1]).__name__})" in str(refusal.value)
+
+
+@pytest.mark.parametrize("make", [Conv, ConvTranspose])
+def test_an_unknown_activation_is_refused_when_it_is_written_down(make: Any) -> None:
+    with pytest.raises(UnknownName, match="unknown activation 'gelu'; known: clip"):
+        one(make, out_channels=4, kernel=(3, 3), stride=1, activation="gelu")
+
+
+def test_an_even_kernel_is_refused_because_its_output_would_be_larger() -> None:
+    with pytest.raises(InvalidArchitecture, match="must be odd"):
+        one(Conv, out_channels=4, kernel=(3, 4))
+
+
+def test_equal_networks_have_one_hash_in_whatever_order_they_are_written() -> None:
+    assert two_branches() != two_branches(swapped=True)
+    assert two_branches().canonical_hash() == two_branches(swapped=True).canonical_hash()
+
+
+def test_a_different_network_has_a_different_hash() -> None:
+    assert two_branches().canonical_hash() != two_branches(other_kernel=3).canonical_hash()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"bias": False}, {"activation": "relu"}, {"offset": 0.5}, {"kernel": (5, 5)}, {"groups": 2}],
+)
+def test_every_field_of_a_primitive_counts_in_the_hash(fields: dict[str, Any]) -> None:
+    plain, changed = one(Conv, out_channels=4), one(Conv, out_channels=4, **fields)
+    assert plain.canonical_hash() != changed.canonical_hash()
+
+
+def test_which_input_is_the_skip_counts_in_the_hash() -> None:
+    conv = Conv((0,), 4)
+    one_way = Graph((Input((), 4), conv, Add((1, 0))))
+    other_way = Graph((Input((), 4), conv, Add((0, 1))))
+    assert one_way.canonical_hash() != other_way.canonical_hash()
+
+
+def test_one_layer_read_twice_is_not_two_equal_layers() -> None:
+    image, conv = Input((), 4), Conv((0,), 4)
+    shared = Graph((image, conv, Add((1, 1))))
+    separate = Graph((image, conv, conv, Add((1, 2))))
+    assert shared.canonical_hash() != separate.canonical_hash()
+
+
+def test_what_the_output_does_not_need_is_dropped_and_the_rest_renumbered() -> None:
+    builder = GraphBuilder(4)
+    builder.add(Conv, 0, out_channels=99)
+    kept = builder.add(Conv, 0, out_channels=8)
+    builder.add(Conv, kept, out_channels=98)
+    graph = builder.finish(builder.add(DepthToSpace, kept, factor=2))
+    assert graph == one_after_another(Conv((), 8), DepthToSpace((), 2))
+
+
+def one_after_another(*nodes: Primitive) -> Graph:
+    from dataclasses import replace
+
+    chain = [replace(node, inputs=(index,)) for index, node in enumerate(nodes)]
+    return Graph((Input((), 4), *chain))
+
+
+def test_consumers_are_the_readers_of_each_node() -> None:
+    assert two_branches().consumers() == [[1, 2], [3], [3], []]
+
+
+def test_the_work_of_a_convolution_is_counted_by_hand() -> None:
+    graph = one(Conv, out_channels=8, kernel=(3, 5), groups=2, stride=2, activation="prelu")
+    _, work = work_of(graph, 12, 20)
+    weights = 8 * 2 * 3 * 5
+    assert work.macs == weights * 6 * 10
+    assert work.params == weights + 8 + 8
+    assert work.elements == 4 * 12 * 20 + 8 * 6 * 10 + weights
+
+
+def test_a_transposed_convolution_spreads_every_input_pixel_once() -> None:
+    graph = one(ConvTranspose, out_channels=3, kernel=(9, 9), stride=2)
+    _, work = work_of(graph, 12, 20)
+    assert work.macs == 9 * 9 * 4 * 3 * 12 * 20
+    assert work.params == 9 * 9 * 4 * 3 + 3
+
+
+def test_a_fixed_convolution_works_but_learns_nothing() -> None:
+    graph = one(Conv, out_channels=16, kernel=(5, 5), fixed="bicubic", factor=2)
+    assert params_of(graph) == 0
+    assert gmacs(graph, 100, 100) == pytest.approx(16 * 4 * 25 * 1e4 / 1e9)
