@@ -17,7 +17,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 class CompileError(Exception):
-    """The engine refuses this graph: the graph is at fault, another machine would refuse it too."""
+    """The engine refuses this graph: another machine would refuse it too."""
 
 
 class DeviceError(Exception):

@@ -6,6 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ from latency_models.cached import CachedLatency
 from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
+from latency_models.protocol import MeasuringProtocol
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger, write_aside
 from nas.networks import rules_for
+from nas.stages import SCREENING
+from nas.terminal import PlainView, RichView, view_for
 from search_spaces.references import reference
-from trainers.base import DataError
+from trainers.base import Budget, DataError, Task
 
 SETTINGS = "settings.json"
 _MAY_CHANGE = ("candidates", "finalists", "max_minutes", "patience", "references")
@@ -59,26 +63,27 @@ def assemble(config: DictConfig) -> Iterator[Experiment]:
 
 
 def _build(config: DictConfig, stack: ExitStack) -> Experiment:
-    from nas.terminal import view_for
-
-    target = Target(**_plain(config.target))
+    asked = Target(**_plain(config.target))
     plan = Plan(**_plain(config.study))
     folder = _claim(Path(str(config.runs_dir)).expanduser() / plan.name, stack)
     settings = _settings(folder, config)
-    engine, why = pick_engine(target.engine, threads=target.threads)
+    engine, why = pick_engine(asked.engine, threads=asked.threads)
+    target = replace(asked, engine=engine.name)
     space = instantiate(config.search_space, _convert_="all")
     budget = instantiate(config.budget)
     for name in plan.references:
         reference(name, 2)
     task = instantiate(config.task)
-    view = stack.enter_context(view_for(
-            Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
-        ))
+    view = _view(plan, target, task, budget)
+    stack.enter_context(view)
     view.note(why)
     for notice in task.notices:
         view.note(notice)
-    isolated = stack.enter_context(
-        IsolatedLatency(partial(MeasuredLatency, engine), notice=view.note)
+    quick, full = (
+        stack.enter_context(
+            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=view.note)
+        )
+        for protocol in (SCREENING, MeasuringProtocol())
     )
     write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
     return Experiment(
@@ -88,11 +93,18 @@ def _build(config: DictConfig, stack: ExitStack) -> Experiment:
         budget=budget,
         space=space,
         task=task,
-        latency=CachedLatency(isolated, folder / "latency.sqlite"),
-        runner=isolated,
+        screening=CachedLatency(quick, folder / "screening.sqlite"),
+        latency=CachedLatency(full, folder / "latency.sqlite"),
+        runner=full,
         rules=rules_for(engine.name),
         ledger=Ledger(folder),
         view=view,
+    )
+
+
+def _view(plan: Plan, target: Target, task: Task, budget: Budget) -> PlainView | RichView:
+    return view_for(
+        Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
     )
 
 

@@ -101,7 +101,13 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything a stage may ask for."""
+    """Everything a stage may ask for.
+
+    Attributes:
+        screening: times candidates, quickly.
+        latency: times what is compared and what ships, by the full protocol.
+        runner: the same engine, to look at its outputs.
+    """
 
     folder: Path
     plan: Plan
@@ -109,6 +115,7 @@ class Experiment:
     budget: Budget
     space: SearchSpace
     task: Task
+    screening: LatencyModel
     latency: LatencyModel
     runner: Runner
     rules: QuantRules

@@ -13,6 +13,7 @@ import numpy as np
 from latency_models.base import LatencyReport, Precision
 from nas.candidate import Candidate, ExportReport, Rejection
 from nas.experiment import Experiment
+from nas.ledger import load_arrays, unpack_scales
 from nas.stages import (
     INT8_WEIGHTS,
     Images,
@@ -20,13 +21,13 @@ from nas.stages import (
     shipped_file,
     trained_network,
 )
-from nas.ledger import load_arrays, unpack_scales
 from search_spaces.quantize import place
 from search_spaces.skeletons import lower
 from trainers.base import Run
+from trainers.tasks.super_resolution import as_input
 
 WINNERS = "winners"
-_MOST_MEASUREMENTS = 3
+_MOST_MEASUREMENTS = 2
 
 
 def export(candidate: Candidate, experiment: Experiment) -> Candidate:
@@ -95,7 +96,9 @@ def _write_bundle(
         bundle.rename(folder)
 
 
-def _receipts(report: ExportReport, files: dict[Precision, bytes]) -> dict[str, object]:
+def _receipts(
+    report: ExportReport, files: dict[Precision, bytes]
+) -> dict[str, LatencyReport]:
     return {p: report.fp32 if p == "fp32" else report.shipped for p in files}
 
 
@@ -129,4 +132,4 @@ def _deployment_image(experiment: Experiment) -> Images:
     pad = [(0, max(0, size - side)) for size, side in
            zip((target.height, target.width), low.shape[:2], strict=True)]
     full = np.pad(low, [*pad, (0, 0)], mode="symmetric")[: target.height, : target.width]
-    return np.ascontiguousarray(full.transpose(2, 0, 1)[None]).astype(np.float32) / 255
+    return as_input(full)

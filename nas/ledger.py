@@ -68,7 +68,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays into one file, aside first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(aside, **dict(arrays))
+    np.savez(aside, allow_pickle=False, **dict(arrays))
     aside.replace(path)
 
 

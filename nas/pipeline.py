@@ -80,6 +80,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         BrokenMachine: the device keeps failing.
     """
     show_known(experiment)
+    study.start_from(experiment.space.start)
     explore(experiment, study)
     everyone = experiment.ledger.all()
     finalists = choose_finalists(experiment, everyone)

@@ -1,4 +1,4 @@
-"""The bodies of the pipeline's stages: each takes a candidate and returns one with more evidence."""
+"""The bodies of the stages: each takes a candidate and returns one with more evidence."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import CompileError, LatencyReport
+from latency_models.protocol import MeasuringProtocol
 from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
 from nas.ledger import load_arrays, pack_scales, save_arrays, unpack_scales
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from search_spaces.modules import Network
 
 Images = NDArray[np.float32]
-_RANKING_WIDTH = 0.03
-"""Half of the interval, relative, that is narrow enough to rank by; winners are timed again."""
+SCREENING = MeasuringProtocol(half_width=0.02, widest_ok=0.03, budget_s=1.2)
+"""Enough to rank candidates by; what ships is measured by the full protocol."""
 FLOAT_WEIGHTS = "fp32.npz"
 INT8_WEIGHTS = "int8.npz"
 _FINE_TUNING = "quantized.ckpt"
@@ -35,24 +36,21 @@ def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Compile the untrained network as it will ship, time it, and reject it when it is too slow.
 
     The limit is decided first, which takes a handful of runs far from it; a candidate within it
-    is measured on when that left its interval wide. Published networks are never rejected.
+    is measured on when that left its interval too wide to rank by. Published networks get a full
+    receipt and are never rejected.
     """
-    target, latency = experiment.target, experiment.latency
+    limit_ms, precision = experiment.target.max_latency_ms, experiment.target.precision
     onnx = _untrained_file(lower(candidate.architecture), experiment)
-    limit_ms = None if candidate.is_reference else target.max_latency_ms
     try:
-        report = latency.measure(onnx, target.precision, limit_ms=limit_ms)
-        slow = limit_ms is not None and report.median_ms > limit_ms
-        if not slow and _half_width(report) > _RANKING_WIDTH:
-            report = latency.measure(onnx, target.precision)
+        if candidate.is_reference:
+            return replace(candidate, screened=experiment.latency.measure(onnx, precision))
+        report = experiment.screening.measure(onnx, precision, limit_ms=limit_ms)
+        width = (report.ci_high_ms - report.ci_low_ms) / 2 / report.median_ms
+        if report.median_ms <= limit_ms and width > SCREENING.widest_ok:
+            report = experiment.screening.measure(onnx, precision)
     except CompileError as error:
         return replace(candidate, rejected=Rejection("compiles", str(error)))
-    rejected = None if limit_ms is None else _too_slow(report, limit_ms)
-    return replace(candidate, screened=report, rejected=rejected)
-
-
-def _half_width(report: LatencyReport) -> float:
-    return (report.ci_high_ms - report.ci_low_ms) / 2 / report.median_ms
+    return replace(candidate, screened=report, rejected=_too_slow(report, limit_ms))
 
 
 def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:

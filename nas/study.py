@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ class Study:
             directions=["maximize" if metric.mode == "max" else "minimize", "minimize"],
             load_if_exists=True,
         )
+
+    def start_from(self, choices: Sequence[Mapping[str, Any]]) -> None:
+        """Queue the choices that a new study tries first; an old one has them already."""
+        if not self._study.get_trials(deepcopy=False):
+            for choice in choices:
+                self._study.enqueue_trial(dict(choice))
 
     def next(self, space: SearchSpace) -> Candidate:
         """A candidate that was interrupted, or a new architecture.
@@ -114,7 +120,7 @@ class Study:
         return None
 
 
-def _neighbour(trial: Trial, seed: int) -> Mapping[str, Any]:
+def _neighbour(trial: Trial, seed: int) -> dict[str, Any]:
     """The same choices with one of them changed."""
     chooser = random.Random(f"{seed}-{trial.number}")
     changed = dict(trial.params)

@@ -149,5 +149,9 @@ class Chooser(Protocol):
 class SearchSpace(Protocol):
     """A set of architectures, given by how one is drawn."""
 
+    @property
+    def start(self) -> Sequence[Mapping[str, Any]]:
+        """Choices to try first, by name; what a mapping leaves out is drawn. May be empty."""
+
     def propose(self, chooser: Chooser) -> Architecture:
         """Draw one architecture; the same choices give the same id."""

@@ -28,7 +28,6 @@ from search_spaces.graph import (
 )
 from search_spaces.onnx_writer import fixed_weights, transposed_padding, weight_shape
 
-
 HEAD_GAIN = 0.01
 """Of a layer over a fixed base. With 0.1 the first steps go into silencing it, which kills the
 features: after 200 steps +0.05 dB instead of +0.71 (16 features, 4 body layers, ReLU)."""

@@ -118,7 +118,8 @@ class _Writer:
         self._graph = graph
         self._weights = weights
         self._dtype: Any = np.float16 if float_type == "fp16" else np.float32
-        self._placement, self._scales = quantized or (None, None)
+        self._placement: Placement | None = quantized[0] if quantized else None
+        self._scales: Scales | None = quantized[1] if quantized else None
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._channels = channels_of(graph.nodes)

@@ -147,7 +147,8 @@ def weight_scale(weight: NDArray[np.float32], axis: int, top: int) -> NDArray[np
     """Scale per output channel from the largest magnitude; strictly positive, as engines ask."""
     others = tuple(a for a in range(weight.ndim) if a != axis)
     peak = np.abs(weight).max(axis=others)
-    return np.maximum(peak / top, 1e-8).astype(np.float32)
+    scale: NDArray[np.float32] = np.maximum(peak / top, 1e-8).astype(np.float32)
+    return scale
 
 
 def nominal_scales(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
 
@@ -33,6 +34,7 @@ class SuperResolutionSpace:
         ops: blocks to choose from, one kind per group.
         kernels: kernel sizes of the blocks.
         activations: one for the whole network.
+        start: choices to try first: start small, and grow.
     """
 
     scale: int = 2
@@ -45,6 +47,7 @@ class SuperResolutionSpace:
     ops: Sequence[str] = BLOCK_OPS
     kernels: Sequence[int] = (3, 5)
     activations: Sequence[str] = ("relu", "prelu")
+    start: Sequence[Mapping[str, Any]] = ()
 
     def propose(self, chooser: Chooser) -> Architecture:
         """Draw one upscaler."""

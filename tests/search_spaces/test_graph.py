@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,8 +146,6 @@ def test_what_the_output_does_not_need_is_dropped_and_the_rest_renumbered() -> N
 
 
 def one_after_another(*nodes: Primitive) -> Graph:
-    from dataclasses import replace
-
     chain = [replace(node, inputs=(index,)) for index, node in enumerate(nodes)]
     return Graph((Input((), 4), *chain))
 

@@ -1,0 +1,174 @@
+"""Where Q/DQ pairs stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from search_spaces.graph import (
+    Add,
+    Concat,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    Graph,
+    Input,
+    MaxPool,
+)
+from search_spaces.onnx_writer import random_weights
+from search_spaces.quantize import (
+    CPU_RULES,
+    TENSORRT_RULES,
+    float_rest,
+    nominal_scales,
+    place,
+    weight_axis,
+    weight_scale,
+)
+
+IMAGE = Input((), 8)
+CHAIN = Graph((IMAGE, Conv((0,), 8, activation="relu"), Conv((1,), 8), DepthToSpace((2,), 2)))
+RESIDUAL = Graph(
+    (
+        IMAGE,
+        Conv((0,), 8, activation="relu"),
+        Conv((1,), 8, activation="relu"),
+        Conv((2,), 8),
+        Add((3, 1)),
+        Conv((4,), 8),
+    )
+)
+
+
+def test_every_weighted_layer_reads_a_quantized_input() -> None:
+    placement = place(CHAIN)
+    assert placement.layers == {1, 2}
+    assert set(placement.tensors) == {0, 1}
+    assert placement.reads_quantized(CHAIN, 1, 0)
+    assert placement.reads_quantized(CHAIN, 2, 1)
+
+
+def test_the_output_is_never_quantized() -> None:
+    assert CHAIN.output not in place(CHAIN).tensors
+    assert RESIDUAL.output not in place(RESIDUAL).tensors
+
+
+def test_a_layer_without_weights_reads_the_float_tensor() -> None:
+    graph = Graph((IMAGE, Conv((0,), 8), MaxPool((1,), 2), Conv((1,), 8)))
+    placement = place(graph)
+    assert 1 in placement.tensors
+    assert not placement.reads_quantized(graph, 2, 1)
+
+
+def test_the_skip_of_a_residual_is_quantized_and_its_convolution_branch_is_not() -> None:
+    placement = place(RESIDUAL)
+    assert placement.reads_quantized(RESIDUAL, 4, 1)
+    assert not placement.reads_quantized(RESIDUAL, 4, 3)
+    assert 3 not in placement.tensors
+
+
+def test_an_addition_that_no_layer_reads_stays_float() -> None:
+    graph = Graph((IMAGE, Conv((0,), 8), Conv((1,), 8), Add((2, 1)), DepthToSpace((3,), 2)))
+    placement = place(graph)
+    assert 3 not in placement.tensors
+    assert not placement.reads_quantized(graph, 3, 1)
+    assert placement.reads_quantized(graph, 2, 1)
+
+
+def test_a_tensor_has_one_scale_however_many_read_it() -> None:
+    placement = place(RESIDUAL)
+    readers = [r for r in RESIDUAL.consumers()[1] if placement.reads_quantized(RESIDUAL, r, 1)]
+    assert readers == [2, 4]
+    assert placement.tensors[1] == 1
+
+
+def test_what_is_joined_shares_the_scale_of_the_join() -> None:
+    graph = Graph(
+        (IMAGE, Conv((0,), 8), Conv((0,), 8), Concat((1, 2)), Conv((3,), 8), Conv((1,), 8),
+         Add((4, 5)))
+    )
+    placement = place(graph)
+    assert {placement.tensors[i] for i in (1, 2, 3)} == {3}
+    assert placement.tensors[0] == 0
+    assert placement.reads_quantized(graph, 3, 1)
+
+
+def test_joins_of_joins_share_one_scale() -> None:
+    graph = Graph(
+        (IMAGE, Conv((0,), 8), Concat((0, 1)), Conv((2,), 8), Concat((2, 3)), Conv((4,), 8))
+    )
+    assert set(place(graph).tensors.items()) == {(i, 4) for i in range(5)}
+
+
+def test_a_tensor_in_two_joins_makes_both_share_one_scale() -> None:
+    graph = Graph(
+        (IMAGE, Conv((0,), 8), Conv((0,), 8), Concat((0, 1)), Concat((0, 2)), Conv((3,), 8),
+         Conv((4,), 8), Add((5, 6)))
+    )
+    placement = place(graph)
+    assert {placement.tensors[i] for i in range(5)} == {4}
+
+
+def test_a_join_that_no_layer_reads_stays_float() -> None:
+    graph = Graph((IMAGE, Conv((0,), 8), Concat((0, 1)), DepthToSpace((2,), 4)))
+    placement = place(graph)
+    assert set(placement.tensors) == {0}
+    assert not placement.reads_quantized(graph, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("groups", "out", "int8_on_tensorrt"), [(1, 8, True), (2, 8, True), (4, 8, False), (8, 8, False)]
+)
+def test_tensorrt_keeps_grouped_layers_float_unless_four_channels_stand_together(
+    groups: int, out: int, int8_on_tensorrt: bool
+) -> None:
+    graph = Graph((IMAGE, Conv((0,), out, groups=groups), Conv((1,), 8)))
+    assert (1 in place(graph, TENSORRT_RULES).layers) == int8_on_tensorrt
+    assert 1 in place(graph, CPU_RULES).layers
+
+
+def test_the_input_of_a_float_layer_is_not_quantized_for_it() -> None:
+    graph = Graph((IMAGE, Conv((0,), 8, groups=8), Conv((1,), 8)))
+    placement = place(graph, TENSORRT_RULES)
+    assert set(placement.tensors) == {1}
+
+
+@pytest.mark.parametrize("transposed", [True, False])
+def test_transposed_convolutions_are_quantized_where_the_rules_say_so(transposed: bool) -> None:
+    graph = Graph((IMAGE, ConvTranspose((0,), 3, (9, 9), 2)))
+    rules = replace(CPU_RULES, transposed=transposed)
+    assert place(graph, rules).layers == (frozenset({1}) if transposed else frozenset())
+
+
+def test_a_weight_has_a_scale_per_output_channel() -> None:
+    weight = np.random.default_rng(0).standard_normal((6, 4, 3, 3)).astype(np.float32)
+    scale = weight_scale(weight, 0, 64)
+    assert scale.shape == (6,)
+    assert np.abs(weight).max(axis=(1, 2, 3)) / scale == pytest.approx(np.full(6, 64.0), rel=1e-6)
+    assert weight_scale(weight, 1, 127).shape == (4,)
+
+
+def test_a_channel_of_zeros_has_a_positive_scale() -> None:
+    assert weight_scale(np.zeros((2, 1, 1, 1), np.float32), 0, 127).min() > 0
+
+
+def test_a_transposed_layer_has_its_output_channels_second() -> None:
+    graph = Graph((IMAGE, Conv((0,), 8), ConvTranspose((1,), 3, (3, 3), 2)))
+    assert (weight_axis(graph, 1), weight_axis(graph, 2)) == (0, 1)
+    placement, weights = place(graph), random_weights(graph)
+    scales = nominal_scales(graph, placement, weights)
+    assert {index: len(scale) for index, scale in scales.weights.items()} == {1: 8, 2: 3}
+    assert set(scales.tensors) == set(placement.tensors)
+
+
+@pytest.mark.parametrize(
+    ("precision", "on_cpu", "on_tensorrt"),
+    [("fp32", "fp32", "fp32"), ("fp16", "fp16", "fp16"), ("int8", "fp32", "fp16")],
+)
+def test_what_is_not_int8_has_the_type_that_the_engine_is_fast_in(
+    precision: str, on_cpu: str, on_tensorrt: str
+) -> None:
+    assert float_rest(precision, CPU_RULES) == on_cpu
+    assert float_rest(precision, TENSORRT_RULES) == on_tensorrt
