@@ -1,4 +1,4 @@
-"""A network given as a Python function: exported by `torch.onnx.export`, then timed like others."""
+"""A network given as a Python function: exported by `torch.onnx.export`, timed like others."""
 
 from __future__ import annotations
 

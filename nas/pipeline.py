@@ -18,7 +18,7 @@ from nas.experiment import Experiment
 from nas.export import export
 from nas.stages import probe, quantize, screen, train
 from nas.study import Study, StudyExhausted
-from nas.winners import front, ranked
+from nas.winners import front, spread
 from search_spaces.references import reference
 
 Stage = Callable[[Candidate, Experiment], Candidate]
@@ -159,8 +159,8 @@ def choose_finalists(
     """
     probed = {c.name: c for c in proposals(candidates) if c.probed}
     as_probed = [replace(c, trained=None, quantized=None, exported=None) for c in probed.values()]
-    order = ranked(as_probed, experiment.task.metric)
-    return [probed[c.name] for c in order[: experiment.plan.finalists]]
+    chosen = spread(as_probed, experiment.plan.finalists, experiment.task.metric)
+    return [probed[c.name] for c in chosen]
 
 
 def shippable(candidates: Sequence[Candidate], experiment: Experiment) -> list[Candidate]:

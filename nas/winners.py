@@ -52,6 +52,28 @@ def _gap(layer: list[Candidate], index: int) -> float:
     return quality / spread + (after.latency_ms - before.latency_ms) / span
 
 
+def spread(candidates: Sequence[Candidate], count: int, metric: Metric) -> list[Candidate]:
+    """The `count` candidates that deserve a full training: half by latency band, half by rank.
+
+    A short training underrates slower networks: what looks dominated after 120 steps may lead in
+    the end. So the best of each of `count / 2` equal bands of latency comes first, whatever
+    dominates it, and the other places go by rank.
+    """
+    order = ranked(candidates, metric)
+    if not order:
+        return []
+    fastest = min(c.latency_ms for c in order)
+    width = (max(c.latency_ms for c in order) - fastest) / max(1, count // 2) or 1.0
+    best: dict[int, Candidate] = {}
+    for candidate in order:
+        band = min(int((candidate.latency_ms - fastest) / width), max(0, count // 2 - 1))
+        held = best.setdefault(band, candidate)
+        if metric.better(candidate.quality or 0.0, held.quality or 0.0):
+            best[band] = candidate
+    chosen = list(best.values())
+    return (chosen + [c for c in order if c not in chosen])[:count]
+
+
 def best_within(
     candidates: Sequence[Candidate], limit_ms: float, metric: Metric
 ) -> Candidate | None:

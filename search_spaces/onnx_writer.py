@@ -169,6 +169,11 @@ class _Writer:
     def _float(self, name: str, value: Any) -> str:
         return self._constant(name, np.asarray(value, dtype=self._dtype))
 
+    def _step(self, scale: Any) -> NDArray[Any]:
+        """A step size in the file's float type; never zero, which engines refuse."""
+        least = np.finfo(self._dtype).smallest_subnormal
+        return np.asarray(np.maximum(np.asarray(scale).astype(self._dtype), least))
+
     def _source(self, reader: int, source: int) -> str:
         name = self._name(source)
         if self._placement and self._placement.reads_quantized(self._graph, reader, source):
@@ -178,7 +183,7 @@ class _Writer:
     def _write_qdq(self, index: int, owner: int) -> None:
         assert self._scales is not None
         name = self._name(index)
-        scale = self._float(f"{name}.scale", self._scales.tensors[owner])
+        scale = self._constant(f"{name}.scale", self._step(self._scales.tensors[owner]))
         zero = self._constant(f"{name}.zero", np.zeros((), np.int8))
         self._op("QuantizeLinear", [name, scale, zero], f"{name}.q")
         self._op("DequantizeLinear", [f"{name}.q", scale, zero], f"{name}.dq")
@@ -253,7 +258,7 @@ class _Writer:
         assert self._scales is not None
         axis = weight_axis(self._graph, index)
         values = self._weights[name]
-        scale = self._scales.weights[index].astype(self._dtype)
+        scale = self._step(self._scales.weights[index])
         shape = [1] * values.ndim
         shape[axis] = -1
         steps = values / scale.astype(np.float32).reshape(shape)

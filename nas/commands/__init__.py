@@ -7,6 +7,8 @@ import sys
 
 VERBS = {
     "search": "find the best network under a latency limit",
+    "bench": "time networks on engines, untrained: published ones, ONNX files, your modules",
+    "widths": "which feature counts this device runs well, and which it wastes time on",
 }
 USER_ERROR = 2
 

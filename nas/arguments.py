@@ -1,0 +1,87 @@
+"""Reading the command line of the verbs that measure: values, mistakes in one line, engines."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from latency_models.base import EngineUnavailable
+
+if TYPE_CHECKING:
+    from nas.benches import Bench
+
+
+class Mistake(Exception):
+    """What the user can mend; the message says how."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and where examples are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            Mistake: always.
+        """
+        raise Mistake(f"{message} ({self.prog} --help shows examples)")
+
+
+def size(text: str) -> tuple[int, int]:
+    """`360x640` as (height, width).
+
+    Raises:
+        argparse.ArgumentTypeError: it is no size.
+    """
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: give HEIGHTxWIDTH, as 360x640")
+    return int(match[1]), int(match[2])
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if re.fullmatch(r"0*[1-9]\d*", text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number")
+    return int(text)
+
+
+def bench_for(
+    name: str, *, threads: int, keep: bool, notice: Callable[[str], None]
+) -> Bench:
+    """The engine that was named, ready to time.
+
+    Args:
+        name: as in `latency_models.engines.ENGINES`, or `auto`.
+        threads: of the engine.
+        keep: answer from the user's receipts, and add to them.
+        notice: told what was picked for `auto`, and when this process has to wait.
+
+    Raises:
+        Mistake: no such engine, no such setting, or receipts that cannot be written.
+        EngineUnavailable: the engine cannot run here.
+    """
+    from nas.benches import open_bench, receipts_path
+
+    receipts: Path | None = receipts_path() if keep else None
+    try:
+        bench, why = open_bench(name, threads=threads, receipts=receipts, notice=notice)
+    except EngineUnavailable:
+        raise
+    except OSError as error:
+        raise Mistake(
+            f"cannot write receipts to {receipts} ({error.strerror}): set XDG_CACHE_HOME, or "
+            "give --no-cache"
+        ) from error
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    if name == "auto":
+        notice(why)
+    return bench

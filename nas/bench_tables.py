@@ -1,0 +1,229 @@
+"""What `nas bench` prints: latencies, layers, rooflines and TensorRT findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from latency_models.base import LatencyReport, Verdict
+from latency_models.trt_compatibility import Finding
+from nas.cells import Cell
+from nas.describe import milliseconds
+
+_GAP = 3
+"""Columns between two cells of a table's box."""
+_LEFT_OUT_FIRST = ("build", "engine size", "layers", "memory", "95 % interval", "images/s")
+_IDENTITY = ("network", "engine", "precision", "input", "clock")
+_SIDES = {"faster": "yes", "slower": "no", "undecided": "at it"}
+_VERDICTS: Mapping[Verdict, str] = {
+    "unstable": "unstable: the interval is wider than 1.5 %; measure again",
+    "contended": "contended: other processes used the processor; measure again when it is quiet",
+}
+
+Line = dict[str, str]
+
+
+def print_latencies(
+    console: Console, cells: Sequence[Cell], *, limit_ms: float | None = None
+) -> None:
+    """The main table; what all lines share stands above it, reasons and doubts below."""
+    reasons = list(dict.fromkeys(cell.why for cell in cells if cell.why))
+    lines = [_latency_line(cell, reasons, limit_ms) for cell in cells]
+    _print_table(console, lines, title=_shared_title(cells, lines))
+    for number, reason in enumerate(reasons, 1):
+        console.print(Text(f"[{number}] {reason}", style="yellow"))
+    verdicts = dict.fromkeys(cell.report.verdict for cell in cells if cell.report)
+    for verdict in verdicts:
+        if verdict in _VERDICTS:
+            console.print(Text(_VERDICTS[verdict], style="dim"))
+    for cell in cells:
+        for note in cell.notes:
+            console.print(Text(f"{name_of(cell, cells)}: {note}", style="yellow"))
+
+
+def _latency_line(cell: Cell, reasons: Sequence[str], limit_ms: float | None) -> Line:
+    line = _identity(cell)
+    report = cell.report
+    if report is None:
+        return {**line, "median": f"[{reasons.index(cell.why) + 1}]"}
+    line["clock"] = report.clock
+    line["median"] = milliseconds(report.median_ms)
+    low, high = milliseconds(report.ci_low_ms), milliseconds(report.ci_high_ms)
+    line["95 % interval"] = f"{low.removesuffix(' ms')} to {high}"
+    line["images/s"] = f"{cell.images_per_s:.4g}"
+    line["memory"] = f"{report.peak_memory_mib:.0f} MiB"
+    line["engine size"] = f"{report.engine_bytes / 1024:.0f} KiB"
+    line["build"] = milliseconds(report.build_s * 1e3)
+    line["layers"] = f"{report.layers_before} > {report.layers_after}"
+    energy_mj = cell.condition("energy_mj")
+    if energy_mj is not None:
+        line["energy"] = f"{energy_mj:.3g} mJ"
+    if limit_ms is not None:
+        line[f"in {limit_ms:g} ms"] = _SIDES[cell.side(limit_ms) or "undecided"]
+    line["verdict"] = report.verdict
+    return line
+
+
+def _identity(cell: Cell) -> Line:
+    batch = f"{cell.form.batch} x " if cell.form.batch > 1 else ""
+    return {
+        "network": cell.network,
+        "engine": cell.engine,
+        "precision": cell.form.precision,
+        "input": f"{batch}{cell.form.shape}",
+    }
+
+
+def name_of(cell: Cell, cells: Sequence[Cell]) -> str:
+    """The network, and of engine, precision and input what tells it from the other cells."""
+    lines = [_identity(other) for other in cells]
+    varying = [k for k in _IDENTITY[1:4] if len({line[k] for line in lines}) > 1]
+    own = _identity(cell)
+    return " ".join(own[key] for key in ("network", *varying))
+
+
+def _shared_title(cells: Sequence[Cell], lines: list[Line]) -> str:
+    """Take what all lines share out of them and put it in words."""
+    shared = []
+    reports = [cell.report for cell in cells if cell.report]
+    for name in _IDENTITY[1:]:
+        values = {line.get(name) for line in lines if name in line}
+        if len(values) == 1:
+            value = str(values.pop())
+            shared.append(f"{value} time" if name == "clock" else value)
+            for line in lines:
+                line.pop(name, None)
+    devices = dict.fromkeys(map(_device, reports))
+    return ", ".join([*shared, *devices])
+
+
+def _device(report: LatencyReport) -> str:
+    threads = f", {report.threads} threads" if report.threads > 1 else ", 1 thread"
+    on_processor = report.clock != "device"
+    return f"{report.device}{threads if on_processor else ''}"
+
+
+def _print_table(console: Console, lines: Sequence[Line], *, title: str) -> None:
+    """Print what fits; say what does not."""
+    names = list(dict.fromkeys(name for line in sorted(lines, key=len, reverse=True)
+                               for name in line))
+    widths = {
+        name: max(len(name), *(len(line.get(name, "")) for line in lines)) for name in names
+    }
+    left_out = []
+    for name in _LEFT_OUT_FIRST:
+        if sum(widths.values()) + _GAP * len(widths) <= console.width:
+            break
+        if widths.pop(name, None) is not None:
+            left_out.append(name)
+    console.print(_table(lines, widths, title))
+    if left_out:
+        words = f"left out for want of room: {', '.join(left_out)} (--json has all)"
+        console.print(Text(words, style="dim"))
+
+
+def _table(lines: Sequence[Line], widths: Mapping[str, int], title: str) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title=title,
+        title_justify="left",
+    )
+    for name, width in widths.items():
+        words = name in (*_IDENTITY, "verdict", "nearer to")
+        justify: Literal["left", "right"] = "left" if words else "right"
+        table.add_column(name, justify=justify, no_wrap=True, min_width=width)
+    for line in lines:
+        table.add_row(*(Text(line.get(name, "")) for name in widths))
+    return table
+
+
+def print_layers(console: Console, cells: Sequence[Cell]) -> None:
+    """Time per executed layer, and the nodes of the file that each was made from."""
+    for cell in cells:
+        if not cell.layers or cell.report is None:
+            continue
+        total_ms = sum(layer.ms or 0.0 for layer in cell.layers)
+        table = Table(
+            box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title_justify="left",
+            title=f"layers of {name_of(cell, cells)}: {milliseconds(total_ms)} by the engine's "
+            f"profiler, {milliseconds(cell.report.median_ms)} without it",
+        )
+        for name in ("time", "share"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for name in ("kind", "runs in"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("made from these nodes", overflow="fold")
+        for layer in cell.layers:
+            ms = layer.ms or 0.0
+            share = f"{100 * ms / total_ms:.0f} %" if total_ms else ""
+            nodes = ", ".join(layer.original_nodes) or f"({layer.name})"
+            table.add_row(milliseconds(ms), share, layer.kind, layer.precision, Text(nodes))
+        console.print(table)
+
+
+def print_rooflines(console: Console, cells: Sequence[Cell]) -> None:
+    """Work, the time that each roof allows, and how much of the nearer one was reached."""
+    known = [cell for cell in cells if cell.roof is not None and cell.report is not None]
+    if not known:
+        return
+    lines = []
+    for cell in known:
+        assert cell.roof is not None and cell.report is not None
+        work = cell.roof.work
+        lines.append({
+            "network": name_of(cell, cells),
+            "GMACs": f"{work.macs / 1e9:.3g}",
+            "MB moved": f"{work.bytes_moved / 1e6:.3g}",
+            "MACs/byte": f"{work.macs_per_byte:.3g}",
+            "by arithmetic": milliseconds(cell.roof.compute_ms),
+            "by memory": milliseconds(cell.roof.memory_ms),
+            "measured": milliseconds(cell.report.median_ms),
+            "nearer to": f"{_ROOFS[cell.roof.nearer]} roof",
+            "reached": f"{100 * cell.roof.share(cell.report.median_ms):.0f} %",
+        })
+    _print_table(console, lines, title="roofline: the least time that the device's peaks allow")
+    peaks = {(cell.engine, p.precision): p for cell in known if (p := cell.peaks)}
+    for (engine, precision), peak in peaks.items():
+        console.print(Text(
+            f"measured peaks, {engine} {precision}: {peak.gmacs_per_s:.3g} GMAC/s, "
+            f"{peak.gbytes_per_s:.3g} GB/s; arithmetic is the roof from {peak.ridge:.3g} "
+            "MACs/byte on", style="dim",
+        ))
+
+
+_ROOFS = {"compute": "arithmetic", "memory": "memory"}
+
+
+def print_findings(console: Console, cells: Sequence[Cell]) -> None:
+    """What TensorRT is known to refuse or to run slowly, by file."""
+    seen: dict[tuple[Finding, ...], str] = {}
+    for cell in cells:
+        if cell.findings is not None:
+            seen.setdefault(tuple(cell.findings), name_of(cell, cells))
+    for findings, name in seen.items():
+        if not findings:
+            console.print(Text(f"TensorRT check of {name}: no known rule is broken"))
+            continue
+        errors = sum(finding.level == "error" for finding in findings)
+        advice = len(findings) - errors
+        console.print(Text(
+            f"TensorRT check of {name}: {_count(errors, 'error')}, {_count(advice, 'advice')}"
+        ))
+        for finding in findings:
+            style = "red" if finding.level == "error" else ""
+            console.print(Text(
+                f"  {finding.level}  {finding.node}  {finding.rule}: {finding.message}", style
+            ))
+
+
+def _count(number: int, what: str) -> str:
+    many = what if what == "advice" or number == 1 else f"{what}s"
+    return f"{number or 'no'} {many}"
+
+
+Printer = Callable[[Console, Sequence[Cell]], None]
+DETAILS: tuple[Printer, ...] = (print_layers, print_rooflines, print_findings)

@@ -1,0 +1,125 @@
+"""An engine set up for timing: its child process, its receipts, and the roofs of its device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from latency_models.base import Engine, LatencyModel, LatencyReport, Layer, Precision
+from latency_models.cached import CachedLatency
+from latency_models.device import Notice
+from latency_models.energy import EnergyLatency
+from latency_models.engines import pick_engine
+from latency_models.int8_support import largest_weight
+from latency_models.isolated import IsolatedLatency
+from latency_models.roofline import Peaks, measure_peaks
+
+_TIMEOUT_S = 600.0
+RECEIPTS = "receipts.sqlite"
+
+
+def receipts_path() -> Path:
+    """The user's file of receipts: `$XDG_CACHE_HOME/freeway`, or `~/.cache/freeway`."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "freeway" / RECEIPTS
+
+
+class Bench:
+    """Times files on one engine, each once: later questions are answered from receipts.
+
+    Attributes:
+        engine: what compiles and runs.
+        latency: what is asked; receipts first, then the child process.
+        measured: how many files were really run, and not answered from receipts.
+    """
+
+    def __init__(
+        self, engine: Engine, receipts: Path | None, *, notice: Notice | None = None
+    ) -> None:
+        """Set up; the child starts with the first question.
+
+        Args:
+            engine: an available one.
+            receipts: the file that keeps them; None to measure anew and keep nothing.
+            notice: told when another process is timing and this one waits.
+
+        Raises:
+            OSError: the receipts cannot be written there.
+            ValueError: the file of receipts is something else.
+        """
+        self.engine = engine
+        self.measured = 0
+        factory = partial(EnergyLatency, engine)
+        self._isolated = IsolatedLatency(factory, timeout_s=_TIMEOUT_S, notice=notice)
+        counted = _Counted(self, self._isolated)
+        self.latency: LatencyModel = CachedLatency(counted, receipts) if receipts else counted
+        self._peaks: dict[Precision, Peaks] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._isolated.close()
+
+    def layers(self, onnx: bytes, precision: Precision) -> Sequence[Layer]:
+        """What the engine executes, each layer timed by its own profiler.
+
+        Raises:
+            CompileError: the graph is at fault.
+            DeviceError: the machine is at fault.
+        """
+        return self._isolated.layers(onnx, precision)
+
+    def peaks(self, precision: Precision) -> Peaks:
+        """The roofs of this device, measured when they are first asked for.
+
+        Raises:
+            CompileError: the engine has no such precision.
+            DeviceError: the machine is at fault.
+        """
+        if precision not in self._peaks:
+            self._peaks[precision] = measure_peaks(
+                self.latency, precision, weight_max=largest_weight(self.engine.name)
+            )
+        return self._peaks[precision]
+
+
+def open_bench(
+    name: str, *, threads: int, receipts: Path | None, notice: Notice | None = None
+) -> tuple[Bench, str]:
+    """The engine of this name, ready to time, and the sentence that says why it was picked.
+
+    Raises:
+        ValueError: no such engine, or it has no threads to set.
+        EngineUnavailable: it cannot run here.
+        OSError: the receipts cannot be written.
+    """
+    engine, why = pick_engine(name, threads=threads)
+    return Bench(engine, receipts, notice=notice), why
+
+
+class _Counted:
+    """Passes questions on and counts them."""
+
+    def __init__(self, bench: Bench, inner: IsolatedLatency) -> None:
+        self._bench = bench
+        self._inner = inner
+
+    def identity(self) -> dict[str, str]:
+        return self._inner.identity()
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        report = self._inner.measure(onnx, precision, limit_ms=limit_ms)
+        self._bench.measured += 1
+        return report

@@ -1,0 +1,198 @@
+"""`nas bench`: time networks on engines, before anybody trains them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import product
+from typing import TYPE_CHECKING
+
+from latency_models.base import PRECISIONS, EngineUnavailable, Precision
+from nas.arguments import Mistake, Parser, bench_for, positive, size
+from nas.commands import fail
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nas.benches import Bench
+    from nas.cells import Cell, Questions
+    from nas.networks import Form, Network
+
+INTERRUPTED = 130
+_PIPED_WIDTH = 160
+
+_HELP = """\
+Compile networks untrained and measure their latency, without training anything.
+
+A network is one of
+  espcn                       a published network, by its name
+  runs/x2/winners/1a2b3c      a winner of a search (its folder, or an architecture's JSON)
+  net.onnx                    an ONNX file, at its own precision and shape
+  my_nets:tiny                a function in my_nets.py that returns an nn.Module
+
+examples:
+  nas bench espcn fsrcnn ecbsr_m4c16                 three published networks, int8, 360x640
+  nas bench espcn --precision fp32 int8              what int8 gains here
+  nas bench espcn --engine openvino onnxruntime      one engine beside another
+  nas bench espcn --shape 360x640 720x1280           two input sizes
+  nas bench net.onnx --limit 33.3                    is it fast enough for 30 images a second?
+  nas bench net.onnx --layers                        where the time goes, layer by layer
+  nas bench espcn --roofline                         how near to what this machine can do
+  nas bench net.onnx --check                         would TensorRT take it?
+  nas bench espcn --json > espcn.json                everything, for other programs
+"""
+_LATER = """\
+What was measured once is answered from its receipt ($XDG_CACHE_HOME/freeway, else
+~/.cache/freeway) as long as file, engine, version, driver and device are the same.
+Name the networks first; options that take several values come after them.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; return the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        return _bench(options)
+    except (Mistake, EngineUnavailable) as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        print("\nstopped; what was measured is kept", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        "nas bench", description=_HELP, epilog=_LATER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("networks", metavar="network", nargs="+", help="see above; several may be given")
+    add("--engine", nargs="+", default=["auto"], metavar="NAME",
+        help="openvino, onnxruntime, inductor, tensorrt, or auto (TensorRT where there is one "
+        "with a GPU, else OpenVINO); an engine that is named is never replaced by another")
+    add("--precision", nargs="+", choices=PRECISIONS, metavar="P",
+        help="fp32, fp16, int8 (default: int8; an ONNX file's own; fp32 for a Python module)")
+    add("--shape", nargs="+", type=size, metavar="HxW",
+        help="input height and width (default 360x640); a static ONNX file has its own")
+    add("--batch", nargs="+", type=positive, metavar="N", help="images at once (default 1)")
+    add("--threads", type=positive, default=1, metavar="N",
+        help="of the engine, default 1: processor time of one thread is the steadiest clock")
+    add("--limit", type=float, metavar="MS", help="say which networks are within so many ms")
+    add("--scale", type=positive, default=2, metavar="N",
+        help="output size / input size of published networks, default 2")
+    add("--channels", type=positive, metavar="N",
+        help="input channels of a Python module (default: those of its first convolution)")
+    add("--layers", action="store_true", help="time, precision and origin of each layer that runs")
+    add("--roofline", action="store_true",
+        help="the least time that this device's measured peaks allow, and how near it is")
+    add("--check", action="store_true", help="TensorRT's known rules, applied to each file")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print JSON: full receipts")
+    shown.add_argument("--csv", action="store_true", help="print CSV: a line per measurement")
+    add("--no-cache", action="store_true", help="measure anew and keep no receipt")
+    return parser
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from nas.cells import Questions
+
+    if options.limit is not None and not options.limit > 0:
+        raise Mistake(f"--limit is {options.limit:g} ms: give a positive number")
+    networks = [_resolve(spec, options) for spec in options.networks]
+    beside = Console(stderr=True)
+    questions = Questions(options.layers, options.roofline, options.check)
+    cells = list(_cells(networks, options, questions, beside))
+    if all(cell.report is None for cell in cells):
+        return fail("nothing could be measured: " + "; ".join(
+            dict.fromkeys(cell.why for cell in cells)))
+    _show(cells, options)
+    return 0
+
+
+def _resolve(spec: str, options: argparse.Namespace) -> Network:
+    from nas.networks import UnknownNetwork, resolve
+    from search_spaces.base import InvalidArchitecture, UnknownName
+
+    try:
+        return resolve(spec, scale=options.scale, channels=options.channels)
+    except (UnknownNetwork, UnknownName, InvalidArchitecture) as error:
+        raise Mistake(str(error)) from error
+
+
+def _cells(
+    networks: Sequence[Network],
+    options: argparse.Namespace,
+    questions: Questions,
+    beside: Console,
+) -> Iterator[Cell]:
+    """Measure everything, engine by engine; a line on the error stream says what is at work."""
+    from nas.cells import Cell, measure_cell
+
+    names = list(dict.fromkeys(options.engine))
+    for name in names:
+        with _opened(name, options, beside, alone=len(names) == 1) as bench:
+            for network in networks:
+                for form in _forms(network, options):
+                    if isinstance(bench, str):
+                        yield Cell(network.name, name, form, why=bench)
+                        continue
+                    words = f"{network.name} {form.precision} {form.shape} on {bench.engine.name}"
+                    with beside.status(words):
+                        yield measure_cell(network, form, bench, questions)
+
+
+@contextmanager
+def _opened(
+    name: str, options: argparse.Namespace, beside: Console, *, alone: bool
+) -> Iterator[Bench | str]:
+    """The engine's bench, or why there is none where others were asked for beside it."""
+    with ExitStack() as stack:
+        try:
+            bench = bench_for(
+                name,
+                threads=options.threads,
+                keep=not options.no_cache,
+                notice=lambda words: beside.print(words, style="dim", highlight=False),
+            )
+        except EngineUnavailable as error:
+            if alone:
+                raise
+            yield str(error)
+            return
+        yield stack.enter_context(bench)
+
+
+def _forms(network: Network, options: argparse.Namespace) -> Iterator[Form]:
+    from nas.networks import Form
+
+    own = network.own
+    precisions: Sequence[Precision] = options.precision or [own.precision]
+    sizes, batches = options.shape or [own.size], options.batch or [own.batch]
+    for image, batch, precision in product(sizes, batches, precisions):
+        yield Form(precision, image, batch)
+
+
+def _show(cells: Sequence[Cell], options: argparse.Namespace) -> None:
+    if options.json:
+        from nas.cells import to_json
+
+        print(json.dumps(to_json(cells, limit_ms=options.limit), indent=1))
+        return
+    if options.csv:
+        from nas.cells import write_csv
+
+        write_csv(cells, sys.stdout, limit_ms=options.limit)
+        return
+    from rich.console import Console
+
+    from nas.bench_tables import DETAILS, print_latencies
+
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+    print_latencies(console, cells, limit_ms=options.limit)
+    for show in DETAILS:
+        show(console, cells)
