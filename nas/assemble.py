@@ -99,6 +99,7 @@ def _build(config: DictConfig, stack: ExitStack) -> Experiment:
         rules=rules_for(engine.name),
         ledger=Ledger(folder),
         view=view,
+        device=engine.device(),
     )
 
 

@@ -107,6 +107,7 @@ class Experiment:
         screening: times candidates, quickly.
         latency: times what is compared and what ships, by the full protocol.
         runner: the same engine, to look at its outputs.
+        device: what the engine runs on; training gives way to whoever times on it.
     """
 
     folder: Path
@@ -121,3 +122,4 @@ class Experiment:
     rules: QuantRules
     ledger: Ledger
     view: View
+    device: str = ""

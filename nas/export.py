@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from latency_models.base import LatencyReport, Precision
+from latency_models.trt_compatibility import check
 from nas.candidate import Candidate, ExportReport, Rejection
 from nas.experiment import Experiment
 from nas.ledger import load_arrays, unpack_scales
@@ -18,6 +19,7 @@ from nas.stages import (
     INT8_WEIGHTS,
     Images,
     module_run,
+    settled,
     shipped_file,
     trained_network,
 )
@@ -42,10 +44,8 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
         p: shipped_file(candidate, experiment, p, target.height, target.width)
         for p in precisions
     }
-    receipts = {
-        p: _measured(experiment, files[p], p, attempts=2 if p == target.precision else 1)
-        for p in precisions
-    }
+    receipts = {p: experiment.latency.measure(files[p], p) for p in precisions}
+    receipts[target.precision] = settled(experiment, files[target.precision])
     errors = {p: _parity(candidate, experiment, p, files[p]) for p in precisions}
     folder = f"{WINNERS}/{candidate.architecture.id}"
     report = ExportReport(
@@ -65,17 +65,6 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
     return exported
 
 
-def _measured(
-    experiment: Experiment, onnx: bytes, precision: Precision, *, attempts: int
-) -> LatencyReport:
-    """The receipt of one file; with more than one attempt the machine may settle between them."""
-    for _ in range(attempts):
-        report = experiment.latency.measure(onnx, precision)
-        if report.verdict == "ok":
-            break
-    return report
-
-
 def _write_bundle(
     folder: Path, candidate: Candidate, files: dict[Precision, bytes], report: ExportReport
 ) -> None:
@@ -92,6 +81,7 @@ def _write_bundle(
                 "max_abs_error": dict(report.max_abs_error),
                 "mean_abs_error": dict(report.mean_abs_error),
             },
+            "tensorrt.json": {p: [asdict(f) for f in check(o)] for p, o in files.items()},
             "case.json": candidate.to_json(),
         }
         for name, content in documents.items():

@@ -18,7 +18,7 @@ from nas.experiment import Experiment
 from nas.export import export
 from nas.stages import probe, quantize, screen, train
 from nas.study import Study, StudyExhausted
-from nas.winners import front, spread
+from nas.winners import finalists, front
 from search_spaces.references import reference
 
 Stage = Callable[[Candidate, Experiment], Candidate]
@@ -83,12 +83,12 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     study.start_from(experiment.space.start)
     explore(experiment, study)
     everyone = experiment.ledger.all()
-    finalists = choose_finalists(experiment, everyone)
+    chosen = choose_finalists(experiment, everyone)
     for name in experiment.plan.references:
         known = experiment.ledger.load(name)
         published = Candidate(name, reference(name, experiment.task.scale))
         advance(known or published, experiment, upto="quantized")
-    finished = [advance(c, experiment, upto="quantized") for c in finalists]
+    finished = [advance(c, experiment, upto="quantized") for c in chosen]
     for candidate in shippable(finished, experiment):
         advance(candidate, experiment, upto="exported")
     return experiment.ledger.all()
@@ -159,7 +159,7 @@ def choose_finalists(
     """
     probed = {c.name: c for c in proposals(candidates) if c.probed}
     as_probed = [replace(c, trained=None, quantized=None, exported=None) for c in probed.values()]
-    chosen = spread(as_probed, experiment.plan.finalists, experiment.task.metric)
+    chosen = finalists(as_probed, experiment.plan.finalists, experiment.task.metric)
     return [probed[c.name] for c in chosen]
 
 

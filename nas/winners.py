@@ -27,51 +27,25 @@ def front(candidates: Sequence[Candidate], metric: Metric) -> list[Candidate]:
     return sorted(best, key=lambda c: c.latency_ms)
 
 
-def ranked(candidates: Sequence[Candidate], metric: Metric) -> list[Candidate]:
-    """All of them, front by front (non-dominated sorting, Deb et al., NSGA-II, 2002).
+def finalists(candidates: Sequence[Candidate], count: int, metric: Metric) -> list[Candidate]:
+    """The `count` candidates that deserve a full training, after a short one.
 
-    Inside a front those with the largest gap between their neighbours come first, so that the
-    first few are spread over the latencies; the ends come before all others.
+    Half are the best of equal bands of latency, whatever dominates them there: a short training
+    underrates slower networks, and a front needs its fast end too. The others are simply the best.
     """
-    rest = [c for c in candidates if c.quality is not None]
-    result: list[Candidate] = []
-    while rest:
-        layer = front(rest, metric)
-        result += sorted(layer, key=lambda c: -_gap(layer, layer.index(c)))
-        rest = [c for c in rest if c not in layer]
-    return result
-
-
-def _gap(layer: list[Candidate], index: int) -> float:
-    if index in (0, len(layer) - 1):
-        return float("inf") if index else 1e9
-    before, after = layer[index - 1], layer[index + 1]
-    quality = abs((after.quality or 0.0) - (before.quality or 0.0))
-    spread = abs((layer[-1].quality or 0.0) - (layer[0].quality or 0.0)) or 1.0
-    span = layer[-1].latency_ms - layer[0].latency_ms or 1.0
-    return quality / spread + (after.latency_ms - before.latency_ms) / span
-
-
-def spread(candidates: Sequence[Candidate], count: int, metric: Metric) -> list[Candidate]:
-    """The `count` candidates that deserve a full training: half by latency band, half by rank.
-
-    A short training underrates slower networks: what looks dominated after 120 steps may lead in
-    the end. So the best of each of `count / 2` equal bands of latency comes first, whatever
-    dominates it, and the other places go by rank.
-    """
-    order = ranked(candidates, metric)
-    if not order:
+    best = sorted(
+        (c for c in candidates if c.quality is not None),
+        key=lambda c: (c.quality or 0.0) * (-1 if metric.mode == "max" else 1),
+    )
+    if not best:
         return []
-    fastest = min(c.latency_ms for c in order)
-    width = (max(c.latency_ms for c in order) - fastest) / max(1, count // 2) or 1.0
-    best: dict[int, Candidate] = {}
-    for candidate in order:
-        band = min(int((candidate.latency_ms - fastest) / width), max(0, count // 2 - 1))
-        held = best.setdefault(band, candidate)
-        if metric.better(candidate.quality or 0.0, held.quality or 0.0):
-            best[band] = candidate
-    chosen = list(best.values())
-    return (chosen + [c for c in order if c not in chosen])[:count]
+    bands = max(1, count // 2)
+    fastest = min(c.latency_ms for c in best)
+    width = (max(c.latency_ms for c in best) - fastest) / bands or 1.0
+    chosen: dict[int, Candidate] = {}
+    for candidate in best:
+        chosen.setdefault(min(int((candidate.latency_ms - fastest) / width), bands - 1), candidate)
+    return (list(chosen.values()) + [c for c in best if c not in chosen.values()])[:count]
 
 
 def best_within(

@@ -39,7 +39,7 @@ def pick_engine(
         return _pick_automatically(threads)
     if name not in ENGINES:
         raise ValueError(f"unknown engine '{name}': there are {', '.join(ENGINES)} and auto")
-    engine = _make(name, threads, settings or {})
+    engine = make_engine(name, threads, settings)
     reason = engine.available()
     if reason is not None:
         raise EngineUnavailable(f"engine '{name}' was asked for but cannot run here: {reason}")
@@ -53,7 +53,7 @@ def _pick_automatically(threads: int) -> tuple[Engine, str]:
         ("openvino", threads, "the default for CPUs"),
     ):
         try:
-            engine = _make(name, of_it, {})
+            engine = make_engine(name, of_it)
             reason = engine.available()
         except EngineUnavailable as error:
             reason = str(error)
@@ -64,8 +64,16 @@ def _pick_automatically(threads: int) -> tuple[Engine, str]:
     raise EngineUnavailable("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
 
 
-def _make(name: str, threads: int, settings: Mapping[str, Any]) -> Engine:
-    """Import the engine's file and make it; the library itself may still be missing."""
+def make_engine(
+    name: str, threads: int = 1, settings: Mapping[str, Any] | None = None
+) -> Engine:
+    """Import the engine's file and make it; whether it can run here its `available` tells.
+
+    Raises:
+        EngineUnavailable: its file needs a package that is missing.
+        ValueError: it has no such setting.
+    """
+    settings = settings or {}
     module_name, class_name = ENGINES[name].split(":")
     try:
         module = importlib.import_module(module_name)

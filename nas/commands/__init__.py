@@ -9,6 +9,7 @@ VERBS = {
     "search": "find the best network under a latency limit",
     "bench": "time networks on engines, untrained: published ones, ONNX files, your modules",
     "widths": "which feature counts this device runs well, and which it wastes time on",
+    "doctor": "what this machine can time, and whether TensorRT would take a file",
 }
 USER_ERROR = 2
 

@@ -151,13 +151,15 @@ def _opened(
     name: str, options: argparse.Namespace, beside: Console, *, alone: bool
 ) -> Iterator[Bench | str]:
     """The engine's bench, or why there is none where others were asked for beside it."""
+    from rich.text import Text
+
     with ExitStack() as stack:
         try:
             bench = bench_for(
                 name,
                 threads=options.threads,
                 keep=not options.no_cache,
-                notice=lambda words: beside.print(words, style="dim", highlight=False),
+                notice=lambda words: beside.print(Text(words, style="dim"), soft_wrap=True),
             )
         except EngineUnavailable as error:
             if alone:

@@ -1,0 +1,78 @@
+"""`nas doctor`: what this machine can time, and whether TensorRT would take a file."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from nas.commands import fail
+
+_PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "openvino", "onnxruntime", "tensorrt")
+
+
+def main(arguments: list[str]) -> int:
+    """Print the findings; exit code 2 when a file has an error."""
+    parser = argparse.ArgumentParser(
+        prog="nas doctor",
+        description="Tell which engines run here and why others do not, what the processor's "
+        "int8 arithmetic holds, and what the machine is doing. With ONNX files: check them "
+        "against TensorRT's documented rules, which needs neither TensorRT nor a GPU.",
+        epilog="example: nas doctor runs/*/winners/*/int8.onnx",
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="file.onnx")
+    files: list[Path] = parser.parse_args(arguments).files
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        return fail(f"no such file: {', '.join(missing)}")
+    if files:
+        return _check(files)
+    _tell_machine()
+    return 0
+
+
+def _tell_machine() -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from latency_models import device
+    from latency_models.engines import ENGINES, make_engine
+    from latency_models.int8_support import largest_weight
+
+    console = Console()
+    table = Table("engine", "here", "on", box=None, header_style="bold", pad_edge=False)
+    for name in ENGINES:
+        engine = make_engine(name)
+        reason = engine.available()
+        if reason is None:
+            table.add_row(name, f"yes, {engine.version()}", engine.device())
+        else:
+            table.add_row(name, escape(f"no: {reason}"), "")
+    console.print(table)
+    top = largest_weight("openvino")
+    exact = "exact" if top > 100 else f"no VNNI, exact with weights up to {top}: so written here"
+    console.print(f"\nint8 on this processor: {exact}")
+    facts = ", ".join(f"{key} {value}" for key, value in device.conditions().items())
+    console.print(f"now: {facts}", markup=False)
+    console.print(", ".join(f"{name} {_version(name)}" for name in _PACKAGES), markup=False)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _check(files: list[Path]) -> int:
+    from latency_models.trt_compatibility import check
+
+    errors = 0
+    for path in files:
+        findings = check(path.read_bytes())
+        errors += sum(finding.level == "error" for finding in findings)
+        print(f"{path}: {len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}")
+        for finding in findings:
+            print(f"  {finding.level}: {finding.node}: {finding.message} [{finding.rule}]")
+    return fail(f"TensorRT would refuse: {errors} errors") if errors else 0
