@@ -19,7 +19,7 @@ _GAP = 3
 """Columns between two cells of a table's box."""
 _LEFT_OUT_FIRST = ("build", "engine size", "layers", "memory", "95 % interval", "images/s")
 _IDENTITY = ("network", "engine", "precision", "input", "clock")
-_SIDES = {"faster": "yes", "slower": "no", "undecided": "at it"}
+_SIDES = {"faster": "yes", "slower": "no", "undecided": "undecided"}
 _VERDICTS: Mapping[Verdict, str] = {
     "unstable": "unstable: the interval is wider than 1.5 %; measure again",
     "contended": "contended: other processes used the processor; measure again when it is quiet",
@@ -41,6 +41,10 @@ def print_latencies(
     for verdict in verdicts:
         if verdict in _VERDICTS:
             console.print(Text(_VERDICTS[verdict], style="dim"))
+    kept = sum(cell.was_kept for cell in cells)
+    if kept:
+        words = f"{kept} of {len(cells)} from receipts of earlier runs (--no-cache measures anew)"
+        console.print(Text(words, style="dim"))
     for cell in cells:
         for note in cell.notes:
             console.print(Text(f"{name_of(cell, cells)}: {note}", style="yellow"))
@@ -98,14 +102,13 @@ def _shared_title(cells: Sequence[Cell], lines: list[Line]) -> str:
             shared.append(f"{value} time" if name == "clock" else value)
             for line in lines:
                 line.pop(name, None)
-    devices = dict.fromkeys(map(_device, reports))
-    return ", ".join([*shared, *devices])
+    devices = " / ".join(dict.fromkeys(report.device for report in reports))
+    threads = {_threads(report) for report in reports if report.clock != "device"}
+    return ", ".join([*shared, devices, *threads])
 
 
-def _device(report: LatencyReport) -> str:
-    threads = f", {report.threads} threads" if report.threads > 1 else ", 1 thread"
-    on_processor = report.clock != "device"
-    return f"{report.device}{threads if on_processor else ''}"
+def _threads(report: LatencyReport) -> str:
+    return "1 thread" if report.threads == 1 else f"{report.threads} threads"
 
 
 def _print_table(console: Console, lines: Sequence[Line], *, title: str) -> None:
@@ -160,8 +163,8 @@ def print_layers(console: Console, cells: Sequence[Cell]) -> None:
         for layer in cell.layers:
             ms = layer.ms or 0.0
             share = f"{100 * ms / total_ms:.0f} %" if total_ms else ""
-            nodes = ", ".join(layer.original_nodes) or f"({layer.name})"
-            table.add_row(milliseconds(ms), share, layer.kind, layer.precision, Text(nodes))
+            nodes = Text(", ".join(layer.original_nodes) or "none, the engine's own")
+            table.add_row(milliseconds(ms), share, layer.kind, layer.precision, nodes)
         console.print(table)
 
 

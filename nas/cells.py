@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 from latency_models.base import CompileError, DeviceError, LatencyReport, Layer
@@ -41,6 +41,8 @@ class Cell:
 
     Attributes:
         why: why there is no report; empty where there is one.
+        was_kept: the report is a receipt of an earlier run.
+        layers: with the nodes of the file that each was made from, none for the engine's own.
         notes: what else was asked for and could not be had.
         findings: of the TensorRT check; None where it was not asked for.
     """
@@ -50,6 +52,7 @@ class Cell:
     form: Form
     report: LatencyReport | None = None
     why: str = ""
+    was_kept: bool = False
     layers: Sequence[Layer] = ()
     roof: Roof | None = None
     peaks: Peaks | None = None
@@ -82,13 +85,16 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
     try:
         onnx = network.file(form, engine)
         findings = check(onnx) if questions.check else None
+        before = bench.measured
         report = bench.latency.measure(onnx, form.precision)
+        was_kept = bench.measured == before
     except (Unsuitable, CompileError, DeviceError) as error:
         return Cell(name, engine, form, why=_line(error), findings=findings)
     layers: Sequence[Layer] = ()
     found, peaks, notes = None, None, []
     try:
-        layers = bench.layers(onnx, form.precision) if questions.layers else ()
+        if questions.layers:
+            layers = _by_the_files_names(bench.layers(onnx, form.precision), onnx)
     except (CompileError, DeviceError) as error:
         notes.append(f"no layers: {_line(error)}")
     try:
@@ -100,9 +106,32 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
     if found is not None and found.work.uncounted:
         notes.append(f"not counted in the roofline: {', '.join(found.work.uncounted[:5])}")
     return Cell(
-        name, engine, form, report,
+        name, engine, form, report, was_kept=was_kept,
         layers=layers, roof=found, peaks=peaks, findings=findings, notes=tuple(notes),
     )
+
+
+def _by_the_files_names(layers: Sequence[Layer], onnx: bytes) -> list[Layer]:
+    """Keep those origins that are nodes of the file; engines also name what they made up.
+
+    A node without a name goes by its output; some engines call any node by its output, or append
+    what is left of it (`conv/WithoutBiases`).
+    """
+    from onnx import load_model_from_string
+
+    names: dict[str, str] = {}
+    for node in load_model_from_string(onnx).graph.node:
+        label = node.name or node.output[0]
+        names |= {label: label} | {output: label for output in node.output}
+
+    def known(layer: Layer) -> tuple[str, ...]:
+        found = (
+            names.get(origin) or names.get(origin.rpartition("/")[0])
+            for origin in layer.original_nodes
+        )
+        return tuple(dict.fromkeys(name for name in found if name))
+
+    return [replace(layer, original_nodes=known(layer)) for layer in layers]
 
 
 def _line(error: Exception) -> str:
@@ -124,6 +153,7 @@ def _cell_json(cell: Cell, limit_ms: float | None) -> dict[str, Any]:
         "error": cell.why or None,
         "images_per_s": cell.images_per_s,
         "side": None if limit_ms is None else cell.side(limit_ms),
+        "from_receipt": cell.was_kept,
         "report": None if cell.report is None else cell.report.to_json(),
         "notes": list(cell.notes),
     }

@@ -153,18 +153,17 @@ class FileNetwork:
                 f"the file is written at {self.precision}, which no option changes: "
                 f"export one at {form.precision}"
             )
-        asked = (form.batch, self.dims[1] if len(self.dims) > 1 else 0, *form.size)
-        fixed = [d for d in self.dims if d]
-        if len(fixed) == len(self.dims):
-            if len(asked) >= len(self.dims) and asked[: len(self.dims)] == self.dims:
-                return self.onnx
+        asked = (form.batch, *self.dims[1:2], *form.size)
+        if asked == self.dims:
+            return self.onnx
+        if all(self.dims):
             raise Unsuitable(
                 f"the file has a static input {self.dims}, --shape and --batch cannot change "
                 "it: export it at that shape or with open dimensions"
             )
         if len(asked) != len(self.dims):
             raise Unsuitable(f"the input has {len(self.dims)} dimensions, not {len(asked)}")
-        if not asked[1]:
+        if not all(self.dims[1:2]):
             raise Unsuitable("the file leaves its channels open: export it with them fixed")
         wrong = [(a, d) for a, d in zip(asked, self.dims, strict=True) if d and a != d]
         if wrong:
@@ -261,6 +260,8 @@ def _from_onnx(path: Path) -> FileNetwork:
     except Exception as error:
         words = " ".join(str(error).split())[:300] or type(error).__name__
         raise UnknownNetwork(f"{path} is no ONNX file with an input: {words}") from error
+    if not dims:
+        raise UnknownNetwork(f"{path} has an input without dimensions: there is nothing to time")
     beside = any(tensor.external_data for tensor in onnx.load(path, load_external_data=False)
                  .graph.initializer)
     content = model.SerializeToString() if beside else path.read_bytes()

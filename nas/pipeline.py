@@ -9,16 +9,17 @@ written after each stage, so a search that died on any line goes on where it sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from latency_models.base import DeviceError
-from nas.candidate import Candidate
+from latency_models.base import CompileError, DeviceError
+from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
 from nas.export import export
 from nas.stages import probe, quantize, screen, train
 from nas.study import Study, StudyExhausted
 from nas.winners import finalists, front
+from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
 Stage = Callable[[Candidate, Experiment], Candidate]
@@ -59,10 +60,15 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
 
 
 def _retried(stage: Stage, candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Run a stage; a failure of the machine is tried again and never blamed on the candidate."""
+    """Run a stage; a failure of the machine is tried again and never blamed on the candidate.
+
+    A graph that the engine refuses at any stage, or that does not fit a size, is rejected.
+    """
     for attempt in range(1, _MOST_DEVICE_ERRORS + 1):
         try:
             return stage(candidate, experiment)
+        except (CompileError, InvalidArchitecture) as error:
+            return replace(candidate, rejected=Rejection("compiles", str(error)))
         except DeviceError as error:
             experiment.view.note(f"{candidate.name}: {error} (attempt {attempt})")
             last = error
@@ -80,7 +86,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         BrokenMachine: the device keeps failing.
     """
     show_known(experiment)
-    study.start_from(experiment.space.start)
+    study.start_from(experiment.space)
     explore(experiment, study)
     everyone = experiment.ledger.all()
     chosen = choose_finalists(experiment, everyone)
@@ -88,9 +94,10 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         known = experiment.ledger.load(name)
         published = Candidate(name, reference(name, experiment.task.scale))
         advance(known or published, experiment, upto="quantized")
-    finished = [advance(c, experiment, upto="quantized") for c in chosen]
-    for candidate in shippable(finished, experiment):
-        advance(candidate, experiment, upto="exported")
+    finished = {c.name: advance(c, experiment, upto="quantized") for c in chosen}
+    while waiting := [c for c in shippable(finished.values(), experiment) if not c.exported]:
+        for candidate in waiting:
+            finished[candidate.name] = advance(candidate, experiment, upto="exported")
     return experiment.ledger.all()
 
 
@@ -135,8 +142,8 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
         )
     target, plan = experiment.target, experiment.plan
     times = [c.screened.median_ms for c in trials if c.screened]
-    within = [c for c in trials if not c.rejected and c.screened]
-    if len(times) >= min(plan.patience, plan.candidates) and not within:
+    slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]
+    if len(times) >= min(plan.patience, plan.candidates) and len(slow) == len(times):
         raise NothingFastEnough(
             f"no network is within target.max_latency_ms={target.max_latency_ms:g}: the fastest "
             f"of {len(times)} takes {min(times):.3g} ms at {target.height}x{target.width} in "
@@ -163,8 +170,11 @@ def choose_finalists(
     return [probed[c.name] for c in chosen]
 
 
-def shippable(candidates: Sequence[Candidate], experiment: Experiment) -> list[Candidate]:
-    """The front of the quantized candidates, by what was known before any was exported."""
-    quantized = {c.name: c for c in candidates if c.quantized}
+def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:
+    """The front of the quantized candidates, by what was known before any was exported.
+
+    One whose shipped file missed the limit hides nobody: those behind it come forward.
+    """
+    quantized = {c.name: c for c in candidates if c.quantized and not c.rejected}
     before = [replace(c, exported=None) for c in quantized.values()]
     return [quantized[c.name] for c in front(before, experiment.task.metric)]

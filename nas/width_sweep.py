@@ -180,8 +180,8 @@ def _mark(known: Sequence[WidthPoint], shares: Sequence[float], index: int) -> M
     if own < _FALL * max(shares[: index + 1]):
         return "cliff"
     falls_after = index + 1 < len(shares) and shares[index + 1] < own * (1 - _EVEN)
-    is_best = own == max(shares)
-    if (falls_after or is_best) and (index == 0 or shares[index - 1] <= own * (1 + _EVEN)):
+    last_of_best = all(share < 1 - _EVEN for share in shares[index + 1 :]) and own >= 1 - _EVEN
+    if (falls_after or last_of_best) and (index == 0 or shares[index - 1] <= own * (1 + _EVEN)):
         return "sweet spot"
     return ""
 

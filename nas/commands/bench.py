@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 160
+_REFRESH_PER_S = 4
+"""Of the spinner: it must not disturb what is measured."""
 
 _HELP = """\
 Compile networks untrained and measure their latency, without training anything.
@@ -106,7 +108,12 @@ def _bench(options: argparse.Namespace) -> int:
     networks = [_resolve(spec, options) for spec in options.networks]
     beside = Console(stderr=True)
     questions = Questions(options.layers, options.roofline, options.check)
-    cells = list(_cells(networks, options, questions, beside))
+    engines = dict.fromkeys(options.engine)
+    blocks = [
+        list(_cells(networks, name, options, questions, beside, alone=len(engines) == 1))
+        for name in engines
+    ]
+    cells = [cell for same_file in zip(*blocks, strict=True) for cell in same_file]
     if all(cell.report is None for cell in cells):
         return fail("nothing could be measured: " + "; ".join(
             dict.fromkeys(cell.why for cell in cells)))
@@ -126,24 +133,26 @@ def _resolve(spec: str, options: argparse.Namespace) -> Network:
 
 def _cells(
     networks: Sequence[Network],
+    engine: str,
     options: argparse.Namespace,
     questions: Questions,
     beside: Console,
+    *,
+    alone: bool,
 ) -> Iterator[Cell]:
-    """Measure everything, engine by engine; a line on the error stream says what is at work."""
+    """Measure all on one engine; a line on the error stream says what is at work."""
     from nas.cells import Cell, measure_cell
 
-    names = list(dict.fromkeys(options.engine))
-    for name in names:
-        with _opened(name, options, beside, alone=len(names) == 1) as bench:
-            for network in networks:
-                for form in _forms(network, options):
-                    if isinstance(bench, str):
-                        yield Cell(network.name, name, form, why=bench)
-                        continue
-                    words = f"{network.name} {form.precision} {form.shape} on {bench.engine.name}"
-                    with beside.status(words):
-                        yield measure_cell(network, form, bench, questions)
+    with _opened(engine, options, beside, alone=alone) as bench:
+        for network in networks:
+            for form in _forms(network, options):
+                if isinstance(bench, str):
+                    yield Cell(network.name, engine, form, why=bench)
+                    continue
+                words = f"{network.name} {form.precision} {form.shape} on {bench.engine.name}"
+                with beside.status(words, refresh_per_second=_REFRESH_PER_S):
+                    cell = measure_cell(network, form, bench, questions)
+                yield cell
 
 
 @contextmanager

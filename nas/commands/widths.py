@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, LatencyReport
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 120
+_REFRESH_PER_S = 4
 _BAR = 20
+_NOISY = 0.1
 _MOST = 512
 
 _HELP = """\
@@ -40,7 +43,8 @@ examples:
 _LATER = """\
 A layer's own cost is (3 equal layers - 1 layer) / 2. Efficiency is multiply-adds per
 second, relative to the best count of the sweep; narrow layers of a fast device are often
-bound by memory instead. Receipts are kept as for `nas bench`.
+bound by memory instead. `?` after a mark: the time is uncertain by more than 10 %.
+Receipts are kept as for `nas bench`.
 """
 
 
@@ -158,7 +162,7 @@ def _measured(
         threads=options.threads,
         keep=not options.no_cache,
         notice=lambda words: beside.print(Text(words, style="dim"), soft_wrap=True),
-    ) as bench, beside.status("") as status:
+    ) as bench, beside.status("", refresh_per_second=_REFRESH_PER_S) as status:
         count = len(options.widths)
         status.update(f"{options.widths[0]} features (1 of {count})")
         found = sweep(shape, options.widths, bench.latency, engine=bench.engine.name)
@@ -201,13 +205,18 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
             table.add_row(str(p.channels), *[""] * 5, Text(p.why[:60], "dim"))
             continue
         bar = "━" * max(1, round(_BAR * p.efficiency))
+        doubt = " ?" if p.mark and p.error_ms > _NOISY * p.layer_ms else ""
         table.add_row(
             str(p.channels), milliseconds(p.layer_ms), f"{100 * p.error_ms / p.layer_ms:.0f} %",
             f"{p.ns_per_mac:.3g}", f"{p.macs / p.layer_ms / 1e6:.3g}",
             f"{100 * p.efficiency:.0f} %", Text(bar, styles.get(p.mark, "blue")),
-            Text(p.mark, styles.get(p.mark, "")),
+            Text(p.mark + doubt, styles.get(p.mark, "")),
         )
     console.print(table)
+    errors = [p.error_ms / p.layer_ms for p in points if p.layer_ms is not None]
+    if errors and median(errors) > _NOISY:
+        words = "the machine was not quiet: half of the times are uncertain by more than 10 %"
+        console.print(Text(words, style="yellow"))
 
 
 def _write_plot(

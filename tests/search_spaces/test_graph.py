@@ -40,10 +40,9 @@ def one(make: Any, *, channels: int = 4, **fields: Any) -> Graph:
 def two_branches(*, swapped: bool = False, other_kernel: int = 1) -> Graph:
     """Two convolutions of one input, added; written in one order or the other."""
     builder = GraphBuilder(4)
-    fields = [{"kernel": (3, 3)}, {"kernel": (other_kernel, other_kernel)}]
-    made = {
-        k: builder.add(Conv, 0, out_channels=8, **fields[k]) for k in ((1, 0) if swapped else (0, 1))
-    }
+    kernels = [(3, 3), (other_kernel, other_kernel)]
+    order = (1, 0) if swapped else (0, 1)
+    made = {k: builder.add(Conv, 0, out_channels=8, kernel=kernels[k]) for k in order}
     return builder.finish(builder.add(Add, made[0], made[1]))
 
 

@@ -10,7 +10,8 @@ from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower
 
 # Chao et al., "Equivalent Transformation and Dual Stream Network Construction for Mobile Image
-# Super-Resolution", CVPR 2023: x2, RGB, 1280 x 720 output; 26.8K / 6.1G, 24.7K / 5.6G, 11.5K / 2.6G.
+# Super-Resolution", CVPR 2023, x2, RGB, 1280 x 720 output: 26.8K and 6.1G, 24.7K and 5.6G, 11.5K
+# and 2.6G parameters and multiply-adds.
 PUBLISHED = {
     "espcn": (26796, 6.149, 26.8, 6.1),
     "fsrcnn": (24683, 5.607, 24.7, 5.6),

@@ -1,0 +1,138 @@
+"""A search whose stages cost nothing: evidence follows from the network alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from finished_studies import PSNR, receipt, trained
+
+from nas.candidate import Candidate, ExportReport, Rejection
+from nas.experiment import Experiment, Plan, Target
+from nas.ledger import Ledger
+from nas.pipeline import STAGES, Stage
+from nas.study import Study
+from search_spaces.graph import gmacs
+from search_spaces.quantize import CPU_RULES
+from search_spaces.skeletons import lower
+from search_spaces.super_resolution import SuperResolutionSpace
+from trainers.base import Budget, Metric, QuantReport
+
+LIMIT_MS = 40.0
+
+
+class FakeTask:
+    """Nothing but what the pipeline itself asks for."""
+
+    metric: Metric = PSNR
+    scale = 2
+
+
+@dataclass
+class Notes:
+    """A view that keeps what it is told."""
+
+    lines: list[str] = field(default_factory=list)
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        self.events.append(("started", candidate.name, stage))
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        pass
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        self.events.append(("again" if again else "finished", candidate.name, stage))
+
+
+def latency_ms(candidate: Candidate) -> float:
+    """Ten milliseconds for every billion multiply-adds."""
+    return 10 * gmacs(lower(candidate.architecture), 360, 640)
+
+
+def quality(candidate: Candidate) -> float:
+    """Larger is better, with a wobble that makes some networks better than larger ones."""
+    wobble = int(candidate.architecture.id, 16) % 100 / 100
+    return 30 + latency_ms(candidate) ** 0.25 + wobble
+
+
+class FakeStages:
+    """Stages that keep who was sent through them; `before` is called first and may raise."""
+
+    def __init__(self, before: Callable[[int, Candidate, str], None] | None = None) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self._before = before
+
+    def stages(self) -> dict[str, Stage]:
+        """In the order of the real ones."""
+        return {evidence: self._stage(evidence) for evidence in STAGES}
+
+    def _stage(self, evidence: str) -> Stage:
+        make: Callable[[Candidate], Candidate] = getattr(self, f"_{evidence}")
+
+        def stage(candidate: Candidate, experiment: Experiment) -> Candidate:
+            self.calls.append((candidate.name, evidence))
+            if self._before is not None:
+                self._before(len(self.calls), candidate, evidence)
+            return make(candidate)
+
+        return stage
+
+    def _screened(self, candidate: Candidate) -> Candidate:
+        ms = latency_ms(candidate)
+        slow = None
+        if ms > LIMIT_MS and not candidate.is_reference:
+            slow = Rejection("latency_ms", "over the limit", ms, LIMIT_MS)
+        return replace(candidate, screened=receipt(ms), rejected=slow)
+
+    def _probed(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, probed=trained(quality(candidate) - 1, 100))
+
+    def _trained(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, trained=trained(quality(candidate)))
+
+    def _quantized(self, candidate: Candidate) -> Candidate:
+        report = QuantReport(quality(candidate) - 0.1, 0.1, "int8", 100, 3.0)
+        return replace(candidate, quantized=report)
+
+    def _exported(self, candidate: Candidate) -> Candidate:
+        shipped, fp32 = receipt(latency_ms(candidate)), receipt(2 * latency_ms(candidate))
+        folder = f"winners/{candidate.architecture.id}"
+        report = ExportReport(folder, shipped, fp32, {"int8": 0.01}, {"int8": 0.001})
+        return replace(candidate, exported=report)
+
+
+def experiment(folder: Path, view: Any = None, **plan: Any) -> Experiment:
+    """A small search; the collaborators of real stages are missing."""
+    missing: Any = None
+    chosen = {"candidates": 8, "finalists": 3, "references": ("ecbsr_m4c16", "fsrcnn"), **plan}
+    task: Any = FakeTask()
+    return Experiment(
+        folder=folder,
+        plan=Plan("photos", **chosen),
+        target=Target(engine="fake", max_latency_ms=LIMIT_MS),
+        budget=Budget(),
+        space=SuperResolutionSpace(),
+        task=task,
+        screening=missing,
+        latency=missing,
+        runner=missing,
+        rules=CPU_RULES,
+        ledger=Ledger(folder),
+        view=view or Notes(),
+    )
+
+
+def study_of(experiment: Experiment) -> Study:
+    """The study in the experiment's folder."""
+    return Study(
+        experiment.folder / "study.journal",
+        name=experiment.plan.name,
+        seed=experiment.plan.seed,
+        metric=experiment.task.metric,
+    )

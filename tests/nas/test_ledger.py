@@ -1,0 +1,128 @@
+"""Case files on disk, and deaths between any two lines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from finished_studies import finished_study, probed, proposal, winner
+
+from nas.ledger import (
+    Ledger,
+    load_arrays,
+    pack_scales,
+    save_arrays,
+    unpack_scales,
+    write_aside,
+)
+from search_spaces.graph import Conv, Graph, Input
+from search_spaces.onnx_writer import random_weights
+from search_spaces.quantize import nominal_scales, place
+
+
+def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for candidate in finished_study():
+        ledger.save(candidate)
+    assert Ledger(tmp_path).all() == sorted(finished_study(), key=lambda c: c.name)
+    assert Ledger(tmp_path).load("trial-8") == winner(8, 31.5, 33.10)
+
+
+def test_saving_again_replaces_the_case_file(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.save(proposal(1))
+    ledger.save(probed(1, 20.0, 31.0))
+    assert ledger.all() == [probed(1, 20.0, 31.0)]
+    assert [path.name for path in ledger.home("trial-1").iterdir()] == ["case.json"]
+
+
+def test_an_unknown_candidate_is_none_and_an_empty_study_empty(tmp_path: Path) -> None:
+    assert Ledger(tmp_path / "nowhere").all() == []
+    assert Ledger(tmp_path).load("trial-1") is None
+
+
+def test_a_candidate_that_died_before_its_first_evidence_is_not_there(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.home("trial-1")
+    ledger.save(proposal(2))
+    assert ledger.all() == [proposal(2)]
+    assert ledger.load("trial-1") is None
+
+
+@pytest.mark.parametrize("dying_call", ["fsync", "replace"])
+def test_a_failure_while_writing_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dying_call: str
+) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.save(proposal(1))
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    home: Any = os if dying_call == "fsync" else Path
+    with monkeypatch.context() as patched:
+        patched.setattr(home, dying_call, die)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.save(probed(1, 20.0, 31.0))
+    assert ledger.all() == [proposal(1)]
+    assert [path.name for path in ledger.home("trial-1").iterdir()] == ["case.json"]
+
+
+_DIES_WHILE_WRITING = """
+import os, pathlib, signal, sys
+from nas.ledger import write_aside
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if sys.argv[2] == "fsync":
+    os.fsync = die
+else:
+    pathlib.Path.replace = die
+write_aside(pathlib.Path(sys.argv[1]), b"new" * 1000)
+"""
+
+
+@pytest.mark.parametrize("dying_call", ["fsync", "replace"])
+def test_a_process_that_is_killed_while_writing_leaves_the_old_file(
+    tmp_path: Path, dying_call: str
+) -> None:
+    path = tmp_path / "case.json"
+    path.write_bytes(b"old")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", _DIES_WHILE_WRITING, str(path), dying_call],
+        cwd=root,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    write_aside(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_arrays_come_back_with_their_types(tmp_path: Path) -> None:
+    arrays = {"n1.weight": np.ones((2, 3, 1, 1), np.float32), "n1.bias": np.zeros(2, np.float16)}
+    save_arrays(tmp_path / "home" / "fp32.npz", arrays)
+    back = load_arrays(tmp_path / "home" / "fp32.npz")
+    assert {k: v.dtype for k, v in back.items()} == {k: v.dtype for k, v in arrays.items()}
+    assert all(np.array_equal(back[k], arrays[k]) for k in arrays)
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["fp32.npz"]
+
+
+def test_weights_and_scales_share_one_file(tmp_path: Path) -> None:
+    graph = Graph((Input((), 4), Conv((0,), 8, activation="prelu"), Conv((1,), 3)))
+    weights, placement = random_weights(graph), place(graph)
+    scales = nominal_scales(graph, placement, weights)
+    save_arrays(tmp_path / "int8.npz", weights | pack_scales(scales))
+    back_weights, back = unpack_scales(load_arrays(tmp_path / "int8.npz"), placement)
+    assert set(back_weights) == set(weights)
+    assert all(np.array_equal(back_weights[k], weights[k]) for k in weights)
+    assert back.tensors == pytest.approx(dict(scales.tensors))
+    assert all(np.array_equal(back.weights[i], scales.weights[i]) for i in scales.weights)

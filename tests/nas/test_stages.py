@@ -1,0 +1,249 @@
+"""The bodies of the stages, on a network that trains in a blink."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from finished_studies import receipt
+from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
+
+import trainers.fit
+import trainers.qat
+from latency_models.base import CompileError, DeviceError
+from nas.candidate import Candidate
+from nas.experiment import Experiment
+from nas.ledger import load_arrays
+from nas.stages import (
+    FLOAT_WEIGHTS,
+    INT8_WEIGHTS,
+    engine_run,
+    module_run,
+    probe,
+    quantize,
+    screen,
+    shipped_file,
+    train,
+    trained_network,
+)
+from search_spaces.references import reference
+from trainers.base import Diverged, Metric
+from trainers.tasks.super_resolution import as_input
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def toy(tmp_path: Path, photos: Path) -> Experiment:
+    return toy_experiment(tmp_path, photos)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Any:
+    """A candidate that went through training and quantization, with its experiment."""
+    here = toy_experiment(tmp_path_factory.mktemp("study"), photos)
+    candidate = quantize(train(probe(screen(small_candidate(), here), here), here), here)
+    return candidate, here
+
+
+def files_of(experiment: Experiment, candidate: Candidate) -> set[str]:
+    return {path.name for path in experiment.ledger.home(candidate.name).iterdir()}
+
+
+def test_a_fast_candidate_is_screened_on_its_untrained_int8_file(toy: Experiment) -> None:
+    latency = ScriptedLatency(5.0)
+    screened = screen(small_candidate(), replace(toy, screening=latency))
+    assert screened.rejected is None
+    assert screened.screened is not None
+    assert screened.screened.median_ms == 5.0
+    assert latency.asked[0] == ("int8", 10.0)
+    model = onnx.load_model_from_string(latency.files[0])
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert shape == [1, 3, 24, 32]
+    assert "QuantizeLinear" in {node.op_type for node in model.graph.node}
+
+
+def test_a_slow_candidate_is_rejected_with_its_receipt_and_asked_once(toy: Experiment) -> None:
+    latency = ScriptedLatency(12.0)
+    slow = screen(small_candidate(), replace(toy, screening=latency))
+    assert slow.screened is not None
+    assert slow.rejected is not None
+    assert (slow.rejected.constraint, slow.rejected.value, slow.rejected.limit) == (
+        "latency_ms", 12.0, 10.0,
+    )
+    assert len(latency.asked) == 1
+
+
+def test_a_candidate_within_the_limit_with_a_wide_interval_is_measured_on(
+    toy: Experiment,
+) -> None:
+    latency = ScriptedLatency(receipt(5.0, ci_low_ms=4.0, ci_high_ms=6.0), 5.5)
+    candidate = screen(small_candidate(), replace(toy, screening=latency))
+    assert candidate.screened is not None
+    assert candidate.screened.median_ms == 5.5
+    assert latency.asked == [("int8", 10.0), ("int8", None)]
+
+
+def test_a_graph_that_does_not_compile_is_rejected_with_the_engines_words(
+    toy: Experiment,
+) -> None:
+    refusing = ScriptedLatency(CompileError("no kernel for Conv"))
+    candidate = screen(small_candidate(), replace(toy, screening=refusing))
+    assert candidate.screened is None
+    assert candidate.rejected is not None
+    assert candidate.rejected.constraint == "compiles"
+    assert "no kernel for Conv" in candidate.rejected.reason
+
+
+def test_a_failing_machine_is_not_a_rejection(toy: Experiment) -> None:
+    with pytest.raises(DeviceError):
+        screen(small_candidate(), replace(toy, screening=ScriptedLatency(DeviceError("lost"))))
+
+
+def test_a_published_network_gets_a_full_receipt_and_is_never_too_slow(toy: Experiment) -> None:
+    quick, full = ScriptedLatency(1.0), ScriptedLatency(99.0)
+    published = Candidate("espcn", reference("espcn", 2))
+    screened = screen(published, replace(toy, screening=quick, latency=full))
+    assert screened.screened is not None
+    assert screened.screened.median_ms == 99.0
+    assert screened.rejected is None
+    assert quick.asked == []
+
+
+def test_an_unsettled_receipt_is_asked_for_again(toy: Experiment) -> None:
+    full = ScriptedLatency(receipt(9.0, verdict="unstable"), 8.0)
+    screened = screen(Candidate("espcn", reference("espcn", 2)), replace(toy, latency=full))
+    assert screened.screened is not None
+    assert (screened.screened.median_ms, screened.screened.verdict) == (8.0, "ok")
+    assert len(full.asked) == 2
+
+
+def test_probing_takes_its_own_steps_and_keeps_no_weights(toy: Experiment) -> None:
+    probed = probe(small_candidate(), toy)
+    assert probed.probed is not None
+    assert probed.probed.steps == toy.plan.probe_steps
+    assert np.isfinite(probed.probed.metric)
+    assert files_of(toy, probed) == set()
+
+
+def test_training_takes_the_whole_budget_and_keeps_the_weights(toy: Experiment) -> None:
+    trained = train(small_candidate(), toy)
+    assert trained.trained is not None
+    assert trained.trained.steps == toy.budget.max_steps
+    assert files_of(toy, trained) == {FLOAT_WEIGHTS}
+
+
+def test_the_same_seed_trains_to_the_same_metric(tmp_path: Path, photos: Path) -> None:
+    reports = [
+        train(small_candidate(), toy_experiment(tmp_path / name, photos)).trained
+        for name in ("one", "other")
+    ]
+    assert reports[0] is not None
+    assert reports[1] is not None
+    assert reports[0].metric == reports[1].metric
+
+
+def test_a_training_that_was_interrupted_goes_on_to_the_same_metric(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train(small_candidate(), toy_experiment(tmp_path / "one", photos))
+    here = toy_experiment(tmp_path / "other", photos)
+    batch, calls = here.task.batch, itertools.count()
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return batch(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here.task, "batch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(small_candidate(), here)
+    resumed = train(small_candidate(), here)
+    assert resumed.trained is not None
+    assert straight.trained is not None
+    assert resumed.trained.metric == pytest.approx(straight.trained.metric, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("stage", "home", "name", "constraint"),
+    [
+        (probe, trainers.fit, "fit", "trains"),
+        (train, trainers.fit, "fit", "trains"),
+        (quantize, trainers.qat, "fine_tune", "quantizes"),
+    ],
+)
+def test_a_training_that_breaks_down_is_a_rejection(
+    toy: Experiment, monkeypatch: pytest.MonkeyPatch, stage: Any, home: Any, name: str,
+    constraint: str,
+) -> None:
+    def diverge(*_: Any, **__: Any) -> None:
+        raise Diverged("the loss is nan at step 3")
+
+    candidate = train(small_candidate(), toy)
+    monkeypatch.setattr(home, name, diverge)
+    rejected = stage(replace(candidate, rejected=None), toy).rejected
+    assert (rejected.constraint, rejected.reason) == (constraint, "the loss is nan at step 3")
+
+
+def test_quantizing_judges_the_engines_own_output(finished: Any) -> None:
+    candidate, here = finished
+    metric = here.task.evaluate(engine_run(candidate, here))
+    assert candidate.quantized.metric == metric
+    assert candidate.quantized.metric_drop == pytest.approx(candidate.trained.metric - metric)
+    assert (candidate.quantized.precision, candidate.quantized.steps) == ("int8", 4)
+    assert files_of(here, candidate) == {FLOAT_WEIGHTS, INT8_WEIGHTS}
+
+
+def test_where_less_is_better_a_rise_is_a_drop(
+    finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, here = finished
+    monkeypatch.setattr(here.task, "metric", Metric("loss", "", "min"), raising=False)
+    again = quantize(replace(candidate, quantized=None), here)
+    assert again.quantized is not None
+    assert again.quantized.metric_drop == pytest.approx(
+        again.quantized.metric - candidate.trained.metric
+    )
+
+
+def test_a_float_target_is_judged_without_fine_tuning(finished: Any) -> None:
+    candidate, here = finished
+    floating = replace(here, target=replace(here.target, precision="fp32"))
+    judged = quantize(replace(candidate, quantized=None), floating).quantized
+    assert judged is not None
+    assert (judged.precision, judged.steps) == ("fp32", 0)
+    assert judged.metric_drop == pytest.approx(0.0, abs=0.01)
+
+
+def test_the_trained_weights_come_back_from_the_ledger(finished: Any) -> None:
+    candidate, here = finished
+    example = as_input(here.task.examples()[0].low)
+    module = module_run(trained_network(candidate, here))(example)
+    floating = replace(here, target=replace(here.target, precision="fp32"))
+    engine = engine_run(candidate, floating)(example)
+    assert np.abs(module - engine).max() < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_shipped_file_has_the_size_that_was_asked_for(finished: Any, precision: str) -> None:
+    candidate, here = finished
+    model = onnx.load_model_from_string(shipped_file(candidate, here, precision, 20, 36))
+    onnx.checker.check_model(model, full_check=True)
+    shape = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
+    assert shape == [1, 3, 40, 72]
+
+
+def test_the_int8_weights_lie_beside_their_scales(finished: Any) -> None:
+    candidate, here = finished
+    arrays = load_arrays(here.ledger.home(candidate.name) / INT8_WEIGHTS)
+    kinds = {key.split(".")[0] for key in arrays}
+    assert {"tensor_scale", "weight_scale", "n2"} <= kinds

@@ -1,0 +1,111 @@
+"""Which candidates are better than which."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from finished_studies import PSNR, finished_study, probed, proposal, receipt, too_slow
+
+from nas.candidate import Candidate
+from nas.winners import best_within, dominates, finalists, front
+from trainers.base import Metric
+
+LOSS = Metric("loss", "", "min")
+
+
+def cloud(count: int, *, seed: int = 0) -> list[Candidate]:
+    """Candidates scattered over latency and quality."""
+    draw = random.Random(seed)
+    return [probed(k, draw.uniform(5, 50), draw.uniform(30, 33)) for k in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((10.0, 32.0), (11.0, 31.0), True),
+        ((10.0, 32.0), (10.0, 31.0), True),
+        ((10.0, 32.0), (11.0, 32.0), True),
+        ((10.0, 32.0), (10.0, 32.0), False),
+        ((10.0, 31.0), (11.0, 32.0), False),
+        ((11.0, 32.0), (10.0, 31.0), False),
+    ],
+)
+def test_dominating_is_no_worse_in_both_and_better_in_one(
+    one: tuple[float, float], other: tuple[float, float], expected: bool
+) -> None:
+    assert dominates(probed(1, *one), probed(2, *other), PSNR) is expected
+
+
+def test_where_less_is_better_the_lower_value_dominates() -> None:
+    assert dominates(probed(1, 10.0, 0.1), probed(2, 10.0, 0.2), LOSS)
+    assert not dominates(probed(1, 10.0, 0.2), probed(2, 10.0, 0.1), LOSS)
+
+
+def test_a_candidate_without_a_metric_neither_dominates_nor_is_dominated() -> None:
+    timed = proposal(3, screened=receipt(1.0))
+    assert not dominates(timed, probed(1, 10.0, 32.0), PSNR)
+    assert not dominates(probed(1, 0.5, 32.0), timed, PSNR)
+
+
+def test_no_one_on_the_front_is_dominated_and_everyone_else_is() -> None:
+    candidates = cloud(60)
+    best = front(candidates, PSNR)
+    for candidate in candidates:
+        beaten = any(dominates(other, candidate, PSNR) for other in candidates)
+        assert (candidate in best) != beaten
+
+
+def test_the_front_is_sorted_by_latency_and_so_by_quality() -> None:
+    best = front(cloud(60), PSNR)
+    assert [c.latency_ms for c in best] == sorted(c.latency_ms for c in best)
+    qualities = [c.quality or 0.0 for c in best]
+    assert qualities == sorted(qualities)
+
+
+def test_those_that_were_never_trained_are_not_on_the_front() -> None:
+    assert front([too_slow(1, 60.0), proposal(2, screened=receipt(1.0))], PSNR) == []
+
+
+def test_finalists_are_as_many_as_asked_and_each_one_once() -> None:
+    for count in (1, 2, 3, 8, 20):
+        chosen = finalists(cloud(20), count, PSNR)
+        assert len(chosen) == len({c.name for c in chosen}) == count
+    assert len(finalists(cloud(3), 8, PSNR)) == 3
+
+
+@pytest.mark.parametrize("metric", [PSNR, LOSS])
+def test_the_best_is_always_a_finalist(metric: Metric) -> None:
+    candidates = cloud(30)
+    best = min(candidates, key=lambda c: (c.quality or 0) * (-1 if metric is PSNR else 1))
+    for count in (1, 4, 9):
+        assert best in finalists(candidates, count, metric)
+
+
+def test_finalists_are_spread_over_the_latencies() -> None:
+    candidates = cloud(60)
+    chosen = finalists(candidates, 8, PSNR)
+    low, high = (f(c.latency_ms for c in candidates) for f in (min, max))
+    quarter = (high - low) / 4
+    bands = {min(int((c.latency_ms - low) / quarter), 3) for c in chosen}
+    assert bands == {0, 1, 2, 3}
+
+
+def test_finalists_of_equal_latency_are_the_best() -> None:
+    candidates = [probed(k, 10.0, 30.0 + k) for k in range(6)]
+    assert finalists(candidates, 2, PSNR) == [candidates[5], candidates[4]]
+
+
+def test_nobody_is_a_finalist_of_nothing() -> None:
+    assert finalists([], 4, PSNR) == []
+    assert finalists([too_slow(1, 60.0)], 4, PSNR) == []
+
+
+def test_the_best_within_a_limit_is_not_slower_than_it() -> None:
+    candidates = finished_study()
+    best = best_within(candidates, 33.4, PSNR)
+    assert best is not None
+    assert best.latency_ms <= 33.4
+    rivals = [c for c in candidates if c.quality and c.latency_ms <= 33.4]
+    assert best.quality == max(c.quality or 0 for c in rivals)
+    assert best_within(candidates, 1.0, PSNR) is None

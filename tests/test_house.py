@@ -1,0 +1,92 @@
+"""The plan of the house, kept by reading the code: arrows between rooms, one home per library."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEAVES = ("search_spaces", "latency_models", "trainers")
+ROOMS = ("nas", *LEAVES)
+LONGEST = 350
+HOMES = {
+    "optuna": ("nas/study.py",),
+    "hydra": ("nas/assemble.py", "nas/commands/search.py"),
+    "openvino": ("latency_models/engines/ov.py",),
+    "onnxruntime": ("latency_models/engines/ort",),
+    "tensorrt": ("latency_models/engines/trt",),
+    "pytorch_lightning": ("trainers/fit.py", "trainers/module.py"),
+    "sqlite3": ("latency_models/cached.py",),
+}
+
+
+def sources(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_knows_neither_nas_nor_its_siblings(leaf: str) -> None:
+    others = set(ROOMS) - {leaf}
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(leaf)
+        for name in imported(path)
+        if name.split(".")[0] in others
+    ]
+    assert sources(leaf) and not found
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_third_party_library_has_one_home(library: str) -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in sources(room)
+        for name in imported(path)
+        if name.split(".")[0] == library
+    }
+    strangers = {user for user in users if not user.startswith(HOMES[library])}
+    assert not strangers
+    assert list(ROOT.glob(f"{HOMES[library][0]}*")), "its home has moved"
+
+
+def test_the_pipeline_is_not_known_to_what_it_uses() -> None:
+    order = ["candidate", "ledger", "experiment", "stages", "pipeline", "commands"]
+    for place, name in enumerate(order[:-1]):
+        later = {f"nas.{other}" for other in order[place + 1 :]}
+        found = {
+            n for n in imported(ROOT / "nas" / f"{name}.py")
+            if any(n == o or n.startswith(f"{o}.") for o in later)
+        }
+        assert not found, f"nas/{name}.py imports {found}"
+
+
+def test_what_screening_imports_is_light() -> None:
+    """A measuring child starts in half a second: no torch outside its own engine."""
+    for path in sources("latency_models"):
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            heavy = {n.split(".")[0] for n in names} & {"torch", "openvino", "onnxruntime"}
+            assert not heavy, f"{path.relative_to(ROOT)} imports {heavy} when it is loaded"
+
+
+@pytest.mark.parametrize("room", (*ROOMS, "tests", "benchmarks"))
+def test_no_file_grows_long(room: str) -> None:
+    long = {p.name: n for p in sources(room) if (n := len(p.read_text().splitlines())) > LONGEST}
+    assert not long
