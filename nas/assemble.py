@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -32,6 +32,11 @@ from search_spaces.references import reference
 from trainers.base import Budget, DataError, Task
 
 SETTINGS = "settings.json"
+_NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    float | None: ((int, float, type(None)), "a number or null"),
+}
 _MAY_CHANGE = ("candidates", "finalists", "max_minutes", "patience", "references")
 
 
@@ -63,8 +68,9 @@ def assemble(config: DictConfig) -> Iterator[Experiment]:
 
 
 def _build(config: DictConfig, stack: ExitStack) -> Experiment:
-    asked = Target(**_plain(config.target))
-    plan = Plan(**_plain(config.study))
+    asked = Target(**_typed("target", Target, config.target))
+    plan = Plan(**_typed("study", Plan, config.study))
+    _typed("budget", Budget, config.budget)
     folder = _claim(Path(str(config.runs_dir)).expanduser() / plan.name, stack)
     settings = _settings(folder, config)
     engine, why = pick_engine(asked.engine, threads=asked.threads)
@@ -107,6 +113,18 @@ def _view(plan: Plan, target: Target, task: Task, budget: Budget) -> PlainView |
     return view_for(
         Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
     )
+
+
+def _typed(group: str, kind: type, node: Any) -> dict[str, Any]:
+    """A group's settings by name; refuses what its type does not have or cannot hold."""
+    values, types = _plain(node), get_type_hints(kind)
+    for name, value in values.items():
+        if name not in types:
+            raise SettingsError(f"there is no {group}.{name}; there are {', '.join(types)}")
+        kinds, words = _NUMBERS.get(types[name], ((type(value),), ""))
+        if type(value) not in kinds:
+            raise SettingsError(f"{group}.{name} is '{value}': use {words}")
+    return values
 
 
 def _plain(node: Any) -> dict[str, Any]:

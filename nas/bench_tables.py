@@ -124,17 +124,15 @@ def _print_table(console: Console, lines: Sequence[Line], *, title: str) -> None
             break
         if widths.pop(name, None) is not None:
             left_out.append(name)
-    console.print(_table(lines, widths, title))
+    console.print(Text(title))
+    console.print(_table(lines, widths))
     if left_out:
         words = f"left out for want of room: {', '.join(left_out)} (--json has all)"
         console.print(Text(words, style="dim"))
 
 
-def _table(lines: Sequence[Line], widths: Mapping[str, int], title: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title=title,
-        title_justify="left",
-    )
+def _table(lines: Sequence[Line], widths: Mapping[str, int]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for name, width in widths.items():
         words = name in (*_IDENTITY, "verdict", "nearer to")
         justify: Literal["left", "right"] = "left" if words else "right"
@@ -150,11 +148,11 @@ def print_layers(console: Console, cells: Sequence[Cell]) -> None:
         if not cell.layers or cell.report is None:
             continue
         total_ms = sum(layer.ms or 0.0 for layer in cell.layers)
-        table = Table(
-            box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title_justify="left",
-            title=f"layers of {name_of(cell, cells)}: {milliseconds(total_ms)} by the engine's "
-            f"profiler, {milliseconds(cell.report.median_ms)} without it",
-        )
+        console.print(Text(
+            f"layers of {name_of(cell, cells)}: {milliseconds(total_ms)} by the engine's "
+            f"profiler, {milliseconds(cell.report.median_ms)} without it"
+        ))
+        table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
         for name in ("time", "share"):
             table.add_column(name, justify="right", no_wrap=True)
         for name in ("kind", "runs in"):

@@ -134,9 +134,10 @@ def explore(experiment: Experiment, study: Study) -> None:
 
 def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None:
     """Stop early when the limit is out of reach or nothing compiles any more."""
-    last = trials[-_MOST_COMPILE_ERRORS:]
-    failures = [c.rejected for c in last if c.rejected and c.rejected.constraint == "compiles"]
-    if len(failures) == _MOST_COMPILE_ERRORS:
+    most = min(_MOST_COMPILE_ERRORS, experiment.plan.candidates)
+    last = [c.rejected for c in trials[-most:]]
+    failures = [r for r in last if r is not None and r.constraint == "compiles"]
+    if len(failures) == most:
         raise BrokenMachine(
             f"{len(failures)} candidates in a row did not compile; the last: {failures[-1].reason}"
         )

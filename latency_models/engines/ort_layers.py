@@ -10,6 +10,7 @@ import numpy as np
 from latency_models.base import Layer
 
 _KERNEL = "_kernel_time"
+_BLOCKED = "_nchwc"
 
 
 def optimized_layers(optimized: bytes, original: bytes) -> list[Layer]:
@@ -17,14 +18,14 @@ def optimized_layers(optimized: bytes, original: bytes) -> list[Layer]:
     import onnx
 
     graph = onnx.load_model_from_string(optimized).graph
-    names = [node.name for node in onnx.load_model_from_string(original).graph.node if node.name]
+    nodes = list(onnx.load_model_from_string(original).graph.node)
     types = {i.name: i.data_type for i in graph.initializer}
     return [
         Layer(
             name=node.name,
             kind=node.op_type,
             precision=_precision(node, types),
-            original_nodes=_origin(node.name, names),
+            original_nodes=_origin(node.name, nodes),
         )
         for node in graph.node
     ]
@@ -56,7 +57,18 @@ def _precision(node: Any, types: Mapping[str, int]) -> str:
     return found[0] if found else "fp32"
 
 
-def _origin(name: str, originals: Sequence[str]) -> tuple[str, ...]:
-    """ONNX Runtime keeps the first node's name and appends to it: the longest prefix is it."""
-    matches = [original for original in originals if name.startswith(original)]
+def _origin(name: str, nodes: Sequence[Any]) -> tuple[str, ...]:
+    """The nodes of the file behind a name that ONNX Runtime made.
+
+    It keeps the first node's name and appends to it: the longest prefix is it. A convolution in
+    its blocked layout is called by the tensor it makes; an activation that makes it is in it.
+    """
+    tensor = name.removesuffix(_BLOCKED)
+    made_by = {output: node for node in nodes for output in node.output}
+    if tensor != name and tensor in made_by:
+        last = made_by[tensor]
+        first = made_by.get(last.input[0])
+        fused = [first, last] if first is not None and "Conv" not in last.op_type else [last]
+        return tuple(node.name for node in fused if node.name)
+    matches = [node.name for node in nodes if node.name and name.startswith(node.name)]
     return (max(matches, key=len),) if matches else ()

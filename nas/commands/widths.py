@@ -191,10 +191,8 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
 
     from nas.describe import milliseconds
 
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title=title,
-        title_justify="left",
-    )
+    console.print(Text(title))
+    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for name in ("features", "one layer", "+-", "ns per MAC", "GMAC/s", "efficiency"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
