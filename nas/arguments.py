@@ -72,7 +72,9 @@ def bench_for(
 
     receipts: Path | None = receipts_path() if keep else None
     try:
-        bench, why = open_bench(name, threads=threads, receipts=receipts, notice=notice)
+        bench, why = open_bench(
+            name, threads=threads, receipts=receipts, notice=_each_wait_once(notice)
+        )
     except EngineUnavailable:
         raise
     except OSError as error:
@@ -85,3 +87,16 @@ def bench_for(
     if name == "auto":
         notice(why)
     return bench
+
+
+def _each_wait_once(notice: Callable[[str], None]) -> Callable[[str], None]:
+    """Tell of a wait for a device once, whoever holds it meanwhile."""
+    told: set[str] = set()
+
+    def tell(words: str) -> None:
+        what = words.partition(" is held by")[0]
+        if what not in told:
+            told.add(what)
+            notice(words)
+
+    return tell

@@ -80,6 +80,8 @@ def _build(config: DictConfig, stack: ExitStack) -> Experiment:
     for name in plan.references:
         reference(name, 2)
     task = instantiate(config.task)
+    if task.crop < 2 or task.crop % 2:
+        raise SettingsError(f"task.crop is {task.crop}: use an even number, networks may halve it")
     view = _view(plan, target, task, budget)
     stack.enter_context(view)
     view.note(why)

@@ -36,7 +36,7 @@ def print_latencies(
     lines = [_latency_line(cell, reasons, limit_ms) for cell in cells]
     _print_table(console, lines, title=_shared_title(cells, lines))
     for number, reason in enumerate(reasons, 1):
-        console.print(Text(f"[{number}] {reason}", style="yellow"))
+        console.print(Text(f"[{number}] {reason}", style="yellow"), soft_wrap=True)
     verdicts = dict.fromkeys(cell.report.verdict for cell in cells if cell.report)
     for verdict in verdicts:
         if verdict in _VERDICTS:
@@ -218,7 +218,7 @@ def print_findings(console: Console, cells: Sequence[Cell]) -> None:
             style = "red" if finding.level == "error" else ""
             console.print(Text(
                 f"  {finding.level}  {finding.node}  {finding.rule}: {finding.message}", style
-            ))
+            ), soft_wrap=True)
 
 
 def _count(number: int, what: str) -> str:

@@ -30,9 +30,10 @@ def width_plot(points: Sequence[WidthPoint], *, title: str) -> str:
     """Nanoseconds per multiply-add above, milliseconds per layer below, over the counts."""
     known = [point for point in points if point.layer_ms is not None]
     height = _TOP + 2 * _PANEL + _GAP + 70
+    below = _TOP + _PANEL + _GAP
     panels = (
         _panel(known, _TOP, "ns per multiply-add (lower is better)", lambda p: p.ns_per_mac or 0),
-        _panel(known, _TOP + _PANEL + _GAP, "ms per layer, by features", lambda p: p.layer_ms or 0),
+        _panel(known, below, "ms per layer, by features", lambda p: p.layer_ms or 0),
     )
     legend = "".join(
         f'<circle class="{css}" cx="{x}" cy="{height - 14}" r="5"/>'

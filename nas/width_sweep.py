@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any, Literal
 
 from latency_models.base import CompileError, DeviceError, LatencyModel, LatencyReport, Precision
@@ -24,6 +25,8 @@ _FALL = 0.9
 _EVEN = 0.03
 """Differences of efficiency up to this are noise."""
 _NOT_SLOWER = 1.01
+UNCERTAIN = 0.1
+"""Half an interval, relative, above which a count is measured a second time."""
 
 Mark = Literal["", "sweet spot", "cliff", "no use"]
 
@@ -102,48 +105,66 @@ class WidthPoint:
         return None if self.layer_ms is None else self.layer_ms * 1e6 / self.macs
 
     @property
+    def is_uncertain(self) -> bool:
+        """Whether its time is too vague to judge it by."""
+        return self.layer_ms is None or self.error_ms > UNCERTAIN * self.layer_ms
+
+    @property
     def is_worth_trying(self) -> bool:
-        """Whether a search should have this count."""
-        return self.layer_ms is not None and self.mark in ("", "sweet spot")
+        """Whether a search should have this count; nothing is left out on a vague time."""
+        if self.layer_ms is None:
+            return False
+        return self.is_uncertain or self.mark in ("", "sweet spot")
 
 
 def sweep(
     shape: LayerShape, widths: Sequence[int], latency: LatencyModel, *, engine: str
 ) -> Iterator[tuple[WidthPoint, LatencyReport | None]]:
-    """Measure each count; a receipt of each says on what and when."""
+    """Measure each count, an uncertain one twice; its receipt says on what."""
     for channels in widths:
-        macs = shape.macs(channels)
         try:
-            short, long = (
-                latency.measure(
-                    untrained(
-                        shape.chain(channels, depth),
-                        precision=shape.precision,
-                        height=shape.height,
-                        width=shape.width,
-                        rules=rules_for(engine),
-                    ),
-                    shape.precision,
-                )
-                for depth in (SHORT, LONG)
-            )
+            point, receipt = _measured(shape, channels, latency, engine)
+            if point.is_uncertain:
+                again, receipt = _measured(shape, channels, latency, engine)
+                point = min(point, again, key=_uncertainty)
+            yield point, receipt
         except (CompileError, DeviceError) as error:
-            yield WidthPoint(channels, macs, why=" ".join(str(error).split())), None
-            continue
-        yield _difference(channels, macs, short, long), long
+            why = " ".join(str(error).split())
+            yield WidthPoint(channels, shape.macs(channels), why=why), None
 
 
-def _difference(
-    channels: int, macs: int, short: LatencyReport, long: LatencyReport
-) -> WidthPoint:
-    layers = LONG - SHORT
+def _measured(
+    shape: LayerShape, channels: int, latency: LatencyModel, engine: str
+) -> tuple[WidthPoint, LatencyReport]:
+    """One count by the difference of two chains, and the receipt of the longer one."""
+    short, long = (
+        latency.measure(
+            untrained(
+                shape.chain(channels, depth),
+                precision=shape.precision,
+                height=shape.height,
+                width=shape.width,
+                rules=rules_for(engine),
+            ),
+            shape.precision,
+        )
+        for depth in (SHORT, LONG)
+    )
+    layers, macs = LONG - SHORT, shape.macs(channels)
     layer_ms = (long.median_ms - short.median_ms) / layers
     halves = [(r.ci_high_ms - r.ci_low_ms) / 2 for r in (short, long)]
     error_ms = (halves[0] ** 2 + halves[1] ** 2) ** 0.5 / layers
     if layer_ms <= error_ms:
-        why = f"{LONG} layers took no longer than {SHORT}: too little work to tell"
-        return WidthPoint(channels, macs, why=why)
-    return WidthPoint(channels, macs, layer_ms, error_ms)
+        why = (
+            f"{LONG} layers cannot be told from {SHORT}: measure again when the machine is "
+            "quiet, or give a larger --shape"
+        )
+        return WidthPoint(channels, macs, why=why), long
+    return WidthPoint(channels, macs, layer_ms, error_ms), long
+
+
+def _uncertainty(point: WidthPoint) -> float:
+    return inf if point.layer_ms is None else point.error_ms / point.layer_ms
 
 
 def judge(points: Sequence[WidthPoint]) -> list[WidthPoint]:

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
+from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar, UnknownName
+from search_spaces.blocks import BLOCKS
+from search_spaces.fixed_kernels import REACH
+from search_spaces.graph import ACTIVATIONS
 
 RESIDUAL_BASES = ("bicubic", "nearest")
 REDUCTIONS = ("none", "strided", "max_pool", "average_pool", "space_to_depth")
@@ -48,6 +51,32 @@ class SuperResolutionSpace:
     kernels: Sequence[int] = (3, 5)
     activations: Sequence[str] = ("relu", "prelu")
     start: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a space that holds nothing or cannot be built.
+
+        Raises:
+            UnknownName: no such block, reduction, upsampler or activation.
+            ValueError: a field is empty or out of its range; the message names it.
+        """
+        known: dict[str, Sequence[str]] = {
+            "ops": list(BLOCKS),
+            "reductions": REDUCTIONS,
+            "bases": ("none", *REACH),
+            "activations": ACTIVATIONS,
+        }
+        for field in (*known, "widths", "reduced_widths", "kernels"):
+            if not getattr(self, field):
+                raise ValueError(f"search_space.{field} is empty: give at least one")
+        for field, names in known.items():
+            for name in getattr(self, field):
+                if name not in names:
+                    raise UnknownName(f"entry of search_space.{field}", str(name), names)
+        counts = (*self.widths, *self.reduced_widths, *self.kernels, self.max_repeat)
+        if any(not isinstance(count, int) or count < 1 for count in counts):
+            raise ValueError("search_space's widths, kernels and max_repeat: use whole numbers")
+        if any(kernel % 2 == 0 for kernel in self.kernels):
+            raise ValueError(f"search_space.kernels is {list(self.kernels)}: use odd numbers")
 
     def propose(self, chooser: Chooser) -> Architecture:
         """Draw one upscaler."""

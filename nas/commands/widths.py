@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, LatencyReport
@@ -23,7 +22,6 @@ INTERRUPTED = 130
 _PIPED_WIDTH = 120
 _REFRESH_PER_S = 4
 _BAR = 20
-_NOISY = 0.1
 _MOST = 512
 
 _HELP = """\
@@ -43,7 +41,8 @@ examples:
 _LATER = """\
 A layer's own cost is (3 equal layers - 1 layer) / 2. Efficiency is multiply-adds per
 second, relative to the best count of the sweep; narrow layers of a fast device are often
-bound by memory instead. `?` after a mark: the time is uncertain by more than 10 %.
+bound by memory instead. `?` after a mark: the time is uncertain by more than 10 %, and
+the count stays in the setting.
 Receipts are kept as for `nas bench`.
 """
 
@@ -198,12 +197,14 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
     styles = {"sweet spot": "green", "cliff": "yellow", "no use": "yellow"}
+    reasons = list(dict.fromkeys(p.why for p in points if p.why))
     for p in points:
         if p.layer_ms is None or p.efficiency is None:
-            table.add_row(str(p.channels), *[""] * 5, Text(p.why[:60], "dim"))
+            number = Text(f"[{reasons.index(p.why) + 1}]")
+            table.add_row(str(p.channels), number, *[""] * 6)
             continue
         bar = "━" * max(1, round(_BAR * p.efficiency))
-        doubt = " ?" if p.mark and p.error_ms > _NOISY * p.layer_ms else ""
+        doubt = " ?" if p.mark and p.is_uncertain else ""
         table.add_row(
             str(p.channels), milliseconds(p.layer_ms), f"{100 * p.error_ms / p.layer_ms:.0f} %",
             f"{p.ns_per_mac:.3g}", f"{p.macs / p.layer_ms / 1e6:.3g}",
@@ -211,9 +212,11 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
             Text(p.mark + doubt, styles.get(p.mark, "")),
         )
     console.print(table)
-    errors = [p.error_ms / p.layer_ms for p in points if p.layer_ms is not None]
-    if errors and median(errors) > _NOISY:
-        words = "the machine was not quiet: half of the times are uncertain by more than 10 %"
+    for index, reason in enumerate(reasons, 1):
+        console.print(Text(f"[{index}] {reason}", style="yellow"), soft_wrap=True)
+    vague = sum(p.is_uncertain for p in points)
+    if vague > len(points) / 2:
+        words = "the machine was not quiet: most times are uncertain by more than 10 %"
         console.print(Text(words, style="yellow"))
 
 

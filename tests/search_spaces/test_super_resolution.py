@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from drawn import Replay, SeededChooser, draw
 
@@ -86,3 +88,25 @@ def test_the_space_reaches_from_a_thousand_to_hundreds_of_thousands_of_parameter
     sizes = [params_of(lower(draw(seed))) for seed in range(PROPOSALS)]
     assert min(sizes) < 5_000
     assert max(sizes) > 200_000
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"ops": ["cnov"]}, "entry of search_space.ops 'cnov'; known: conv, factorized"),
+        ({"bases": ["lanczos"]}, "entry of search_space.bases 'lanczos'; known: bicubic"),
+        ({"reductions": ["halved"]}, "entry of search_space.reductions 'halved'; known: average"),
+        ({"activations": ["gelu"]}, "entry of search_space.activations 'gelu'; known: clip"),
+        ({"ops": []}, "search_space.ops is empty"),
+        ({"widths": []}, "search_space.widths is empty"),
+        ({"widths": [8, 0]}, "use whole numbers"),
+        ({"reduced_widths": ["many"]}, "use whole numbers"),
+        ({"max_repeat": 0}, "use whole numbers"),
+        ({"kernels": [3, 4]}, "use odd numbers"),
+    ],
+)
+def test_a_space_that_cannot_be_built_is_refused_with_the_field(
+    changed: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        SuperResolutionSpace(**changed)

@@ -1,0 +1,120 @@
+"""Settings become collaborators: every choice in conf/ can be built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from drawn import SeededChooser
+from hydra import compose, initialize_config_module
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from real_search import ROOT, TOY
+from toy_search import write_photos
+
+from nas.assemble import SettingsError, assemble
+from nas.experiment import Plan, Target
+from search_spaces.references import reference
+from search_spaces.skeletons import lower
+from trainers.base import Budget
+
+CHOICES = sorted(
+    f"{path.parent.name}={path.stem}"
+    for path in (ROOT / "conf").glob("*/*.yaml")
+    if path.parent.name != "hydra"
+)
+
+
+@pytest.fixture(autouse=True)
+def conf() -> Iterator[None]:
+    with initialize_config_module("conf", version_base="1.3"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+def settings(*overrides: str) -> DictConfig:
+    return compose("config", overrides=list(overrides))
+
+
+def plain(node: DictConfig) -> dict[str, object]:
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def test_there_is_a_choice_for_every_group() -> None:
+    groups = {choice.partition("=")[0] for choice in CHOICES}
+    assert groups == {"search_space", "task", "target", "budget", "study"}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> None:
+    config = settings(choice, f"task.data.train={photos}", "task.crop=16")
+    space = instantiate(config.search_space, _convert_="all")
+    assert lower(space.propose(SeededChooser(0))).nodes
+    assert isinstance(instantiate(config.budget), Budget)
+    Target(**plain(config.target))  # type: ignore[arg-type]
+    plan = Plan(**plain(config.study))  # type: ignore[arg-type]
+    for name in plan.references:
+        assert lower(reference(name, config.task.scale)).nodes
+    task = instantiate(config.task)
+    low, high = task.batch(0, seed=0, size=2)
+    assert high.shape[-1] == low.shape[-1] * space.scale
+    assert task.loss(high, high).isfinite()
+
+
+def test_the_choices_that_the_space_starts_from_are_in_the_space() -> None:
+    space = instantiate(settings().search_space, _convert_="all")
+    for wanted in space.start:
+        chooser = SeededChooser(0)
+        space.propose(chooser)
+        offered = dict(chooser.offered)
+        for seed in range(60):
+            other = SeededChooser(seed)
+            space.propose(other)
+            offered |= other.offered
+        for name, value in wanted.items():
+            assert value in offered[name], f"{name}={value} is never offered"
+
+
+def test_the_assembled_experiment_is_what_was_asked_for(tmp_path: Path, photos: Path) -> None:
+    config = settings(
+        *TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}", "target.engine=openvino"
+    )
+    with assemble(config) as experiment:
+        assert experiment.folder == tmp_path / "toy"
+        assert experiment.target.engine == "openvino"
+        assert experiment.plan.probe_steps == 6
+        assert experiment.space.start  # the yaml's, not the class's empty default
+        assert experiment.task.crop == 16
+        with pytest.raises(SettingsError, match="another search is working"), assemble(config):
+            pass
+
+
+def test_a_study_that_ended_lets_its_folder_go(tmp_path: Path, photos: Path) -> None:
+    config = settings(*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}")
+    for _ in range(2):
+        with assemble(config):
+            pass
+
+
+def test_a_plan_may_be_made_longer_and_nothing_else_may_change(
+    tmp_path: Path, photos: Path
+) -> None:
+    begun = [*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}"]
+    with assemble(settings(*begun)):
+        pass
+    longer = [
+        "study.candidates=99", "study.finalists=9", "study.max_minutes=5", "study.patience=50",
+        "study.references=[espcn]",
+    ]
+    with assemble(settings(*begun, *longer)) as experiment:
+        assert experiment.plan.candidates == 99
+    with pytest.raises(SettingsError, match="search_space.kernels was"):
+        with assemble(settings(*begun, "search_space.kernels=[3]")):
+            pass

@@ -1,0 +1,191 @@
+"""The command line: light to start, and one line for what the user can mend."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from real_search import ROOT, TOY, nas
+from toy_search import write_photos
+
+from nas import commands
+from nas.commands import search
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path,
+    photos: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Refused:
+    """Search in this process with settings that do not work; returns the one line that is said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nas"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def run(*settings: str) -> str:
+        small = ["study.candidates=2", "study.references=[]", f"task.data.train={photos}"]
+        # A process that lives on would keep Hydra's log file open.
+        quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+        code = search.main([*TOY, *small, *quiet, *settings])
+        _, errors = capfd.readouterr()
+        assert code == 2
+        assert errors.startswith("nas: ")
+        assert errors.count("\n") == 1
+        assert errors.endswith("\n")
+        return errors
+
+    return run
+
+
+_HEAVY = """
+import sys
+from nas.commands import main
+sys.argv = ["nas", "--help"]
+code = main()
+heavy = {"torch", "optuna", "hydra", "omegaconf", "onnx", "openvino", "numpy", "rich"}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_help_imports_nothing_heavy_and_names_every_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HEAVY], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+    for verb, what in commands.VERBS.items():
+        assert verb in done.stdout
+        assert what in done.stdout
+
+
+@pytest.mark.parametrize("verb", commands.VERBS)
+def test_every_command_that_is_named_has_its_file(verb: str) -> None:
+    assert (ROOT / "nas" / "commands" / f"{verb}.py").is_file()
+
+
+def test_an_unknown_command_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    code, output, errors = nas("serach", folder=tmp_path)
+    assert (code, output) == (2, "")
+    assert errors.startswith("nas: unknown command 'serach'; there are: search")
+    assert errors.count("\n") == 1
+
+
+def test_a_mistake_is_one_line_and_exit_code_2_in_a_real_process(tmp_path: Path) -> None:
+    code, _, errors = nas("search", "target.engine=tvm", folder=tmp_path)
+    assert code == 2
+    assert errors == (
+        "nas: unknown engine 'tvm': there are openvino, onnxruntime, tensorrt, inductor and auto\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"]])
+def test_settings_are_shown_without_running_anything(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    code, output, errors = nas("search", *arguments, folder=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "max_latency_ms: 50" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["study.foo=1"], "Could not override 'study.foo'"),
+        (["+study.foo=1"], "there is no study.foo; there are name, candidates"),
+        (["+budget.foo=1"], "there is no budget.foo; there are max_steps"),
+        (["task=nope"], "Available options in 'task': super_resolution"),
+        (["nonsense"], "Error parsing override 'nonsense'"),
+        (["study.candidates=0"], "study.candidates is 0: it must be at least 1"),
+        (["study.candidates=many"], "study.candidates is 'many': use a whole number"),
+        (["study.seed=1.5"], "study.seed is '1.5': use a whole number"),
+        (["study.name=a/b"], "study.name is 'a/b'"),
+        (["study.references=[edsr]"], "unknown published network 'edsr'; known: ecbsr_m4c16"),
+        (["target.precision=int4"], "target.precision is 'int4': use int8, fp16 or fp32"),
+        (["target.height=0"], "target.height is 0: it must be a positive number"),
+        (["target.max_latency_ms=fast"], "target.max_latency_ms is 'fast': use a number"),
+        (["budget.max_steps=0"], "budget.max_steps is 0: it must be positive"),
+        (["budget.learning_rate=high"], "budget.learning_rate is 'high': use a number"),
+        (["target.engine=tvm"], "unknown engine 'tvm': there are openvino"),
+        (["search_space.ops=[cnov]"], "search_space.ops 'cnov'; known: conv"),
+        (["search_space.widths=[]"], "search_space.widths is empty"),
+        (["task.data.train=nowhere"], "there is no folder nowhere"),
+        (["task.crop=15"], "task.crop is 15: use an even number"),
+        (["task.crop=9000"], "is smaller than 18000x18000"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_was_asked_for_wrongly_is_named_in_one_line(
+    refused: Refused, settings: list[str], words: str
+) -> None:
+    assert words in refused(*settings)
+
+
+def test_an_engine_that_is_not_installed_is_not_replaced_by_another(refused: Refused) -> None:
+    from latency_models.engines.trt import TensorRTEngine
+
+    if TensorRTEngine().available() is None:
+        pytest.skip("TensorRT is installed here")
+    line = refused("target.engine=tensorrt")
+    assert "engine 'tensorrt' was asked for but cannot run here" in line
+    assert "pip install" in line
+
+
+def test_an_empty_folder_of_photographs_is_named(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "empty is empty: put images" in refused(f"task.data.train={tmp_path}/empty")
+
+
+def test_a_folder_that_cannot_be_written_is_named(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    line = refused(f"runs_dir={tmp_path}/file/runs")
+    assert f"cannot write to {tmp_path}/file/runs/toy" in line
+    assert "give runs_dir=" in line
+
+
+def test_a_folder_in_which_another_search_works_is_left_alone(
+    refused: Refused, tmp_path: Path
+) -> None:
+    held = tmp_path / "runs" / "toy"
+    held.mkdir(parents=True)
+    with (held / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another search is working in" in refused()
+    assert [path.name for path in held.iterdir()] == [".lock"]
+
+
+def test_a_limit_that_nothing_meets_is_answered_with_the_fastest_network(
+    refused: Refused, tmp_path: Path
+) -> None:
+    line = refused("target.max_latency_ms=0.001")
+    assert "no network is within target.max_latency_ms=0.001: the fastest of 2 takes" in line
+    again = refused("target.max_latency_ms=0.001")
+    assert again == line
+
+
+def test_an_input_that_no_network_of_the_space_fits_is_named(refused: Refused) -> None:
+    line = refused("target.height=47", "search_space.reductions=[strided]")
+    assert "a 47x64 tensor does not divide by 2" in line
+
+
+def test_a_begun_study_is_not_carried_on_with_other_settings(
+    refused: Refused, tmp_path: Path
+) -> None:
+    refused("target.max_latency_ms=0.001")
+    line = refused("target.max_latency_ms=0.001", "target.width=80", "study.seed=7")
+    assert "was begun with other settings" in line
+    assert "study.seed was 0, now 7" in line
+    assert "target.width was 64, now 80" in line
