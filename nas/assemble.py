@@ -25,9 +25,9 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger, write_aside
+from nas.live.terminal import PlainView, RichView, view_for
 from nas.networks import rules_for
 from nas.stages import SCREENING
-from nas.terminal import PlainView, RichView, view_for
 from search_spaces.references import reference
 from trainers.base import Budget, DataError, Task
 

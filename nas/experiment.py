@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from latency_models.base import LatencyModel, Precision
 from nas.ledger import Ledger
-from nas.view import View
+from nas.live.view import View
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
 from trainers.base import Budget, Task

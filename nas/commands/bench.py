@@ -11,14 +11,14 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, Precision
-from nas.arguments import Mistake, Parser, bench_for, positive, size
 from nas.commands import fail
+from nas.commands.arguments import Mistake, Parser, bench_for, positive, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.benches import Bench
-    from nas.cells import Cell, Questions
+    from nas.bench.benches import Bench
+    from nas.bench.cells import Cell, Questions
     from nas.networks import Form, Network
 
 INTERRUPTED = 130
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from nas.cells import Questions
+    from nas.bench.cells import Questions
 
     if options.limit is not None and not options.limit > 0:
         raise Mistake(f"--limit is {options.limit:g} ms: give a positive number")
@@ -141,7 +141,7 @@ def _cells(
     alone: bool,
 ) -> Iterator[Cell]:
     """Measure all on one engine; a line on the error stream says what is at work."""
-    from nas.cells import Cell, measure_cell
+    from nas.bench.cells import Cell, measure_cell
 
     with _opened(engine, options, beside, alone=alone) as bench:
         for network in networks:
@@ -190,18 +190,18 @@ def _forms(network: Network, options: argparse.Namespace) -> Iterator[Form]:
 
 def _show(cells: Sequence[Cell], options: argparse.Namespace) -> None:
     if options.json:
-        from nas.cells import to_json
+        from nas.bench.cells import to_json
 
         print(json.dumps(to_json(cells, limit_ms=options.limit), indent=1))
         return
     if options.csv:
-        from nas.cells import write_csv
+        from nas.bench.cells import write_csv
 
         write_csv(cells, sys.stdout, limit_ms=options.limit)
         return
     from rich.console import Console
 
-    from nas.bench_tables import DETAILS, print_latencies
+    from nas.bench.tables import DETAILS, print_latencies
 
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
     print_latencies(console, cells, limit_ms=options.limit)

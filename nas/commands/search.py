@@ -51,9 +51,9 @@ def _search(config: DictConfig) -> int:
 
     from nas.assemble import SettingsError, assemble
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
-    from nas.results import conclude
+    from nas.report.results import conclude
+    from nas.report.tables import print_table
     from nas.study import Study
-    from nas.tables import print_table
 
     with _terminable():
         try:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, LatencyReport
-from nas.arguments import Mistake, Parser, bench_for, positive, size
 from nas.commands import fail
+from nas.commands.arguments import Mistake, Parser, bench_for, positive, size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.width_sweep import LayerShape, WidthPoint
+    from nas.bench.width_sweep import LayerShape, WidthPoint
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 120
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from nas.width_sweep import OPS
+    from nas.bench.width_sweep import OPS
 
     parser = Parser(
         "nas widths", description=_HELP, epilog=_LATER,
@@ -104,7 +104,7 @@ def _range(text: str) -> list[int]:
 
 
 def _shape(options: argparse.Namespace) -> LayerShape:
-    from nas.width_sweep import LayerShape
+    from nas.bench.width_sweep import LayerShape
 
     pointwise = options.op == "pointwise"
     kernel = options.kernel or (1 if pointwise else 3)
@@ -119,7 +119,7 @@ def _shape(options: argparse.Namespace) -> LayerShape:
 def _widths(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from nas.width_sweep import judge, to_json
+    from nas.bench.width_sweep import judge, to_json
 
     plot = None if options.no_plot else options.plot
     if plot is not None and plot.suffix not in (".svg", ".html"):
@@ -153,7 +153,7 @@ def _measured(
     """The points, and one receipt that tells their circumstances; a line says what is at work."""
     from rich.text import Text
 
-    from nas.width_sweep import sweep
+    from nas.bench.width_sweep import sweep
 
     points, receipt = [], None
     with bench_for(
@@ -188,7 +188,7 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from nas.describe import milliseconds
+    from nas.report.describe import milliseconds
 
     console.print(Text(title))
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
@@ -223,7 +223,7 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
 def _write_plot(
     path: Path, points: Sequence[WidthPoint], title: str, override: str
 ) -> None:
-    from nas.width_plot import page, width_plot
+    from nas.bench.width_plot import page, width_plot
 
     picture = width_plot(points, title=title)
     if path.suffix == ".html":

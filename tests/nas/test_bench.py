@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeIsolated]:
-    monkeypatch.setattr("nas.benches.IsolatedLatency", FakeIsolated)
+    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
     monkeypatch.setattr("latency_models.roofline.numpy_copy_rate", lambda: 1e10)
     FakeIsolated.asked.clear()
     return FakeIsolated

@@ -28,10 +28,10 @@ from finished_studies import (
 from PIL import Image
 
 from nas.candidate import Candidate, Rejection
-from nas.crops import Crop, CropRow, choose_crop, png
-from nas.plots import Axes, _place, ticks
-from nas.report import Circumstances, render, write_report
-from nas.summary import funnel, summarize
+from nas.report.crops import Crop, CropRow, choose_crop, png
+from nas.report.page import Circumstances, render, write_report
+from nas.report.plots import Axes, _place, ticks
+from nas.report.summary import funnel, summarize
 from trainers.base import Metric
 
 EVIL = '<script>alert("x")</script>&<img src=x onerror=y>'

@@ -23,9 +23,9 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate, Rejection
-from nas.describe import describe, duration, layer_lines, milliseconds
-from nas.summary import Funnel, Summary, funnel, summarize
-from nas.tables import print_table
+from nas.report.describe import describe, duration, layer_lines, milliseconds
+from nas.report.summary import Funnel, Summary, funnel, summarize
+from nas.report.tables import print_table
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference
 from trainers.base import Metric

@@ -21,8 +21,8 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate
-from nas.terminal import PlainView, RichView, view_for
-from nas.watch import Watch
+from nas.live.terminal import PlainView, RichView, view_for
+from nas.live.watch import Watch
 from trainers.base import Budget
 
 STAGES = ("screened", "probed", "trained", "quantized", "exported")

@@ -12,9 +12,8 @@ import pytest
 from latency_models.base import CompileError, LatencyReport, Precision
 from latency_models.engines.trt import TensorRTEngine
 from latency_models.file_work import work_of_file
-from nas.commands.widths import main
-from nas.width_plot import width_plot
-from nas.width_sweep import (
+from nas.bench.width_plot import width_plot
+from nas.bench.width_sweep import (
     OPS,
     LayerShape,
     Op,
@@ -24,6 +23,7 @@ from nas.width_sweep import (
     sweep,
     worth_trying,
 )
+from nas.commands.widths import main
 from search_spaces.super_resolution import SuperResolutionSpace
 from tests.nas.fake_benches import FakeIsolated
 from tests.nas.finished_studies import receipt
@@ -40,7 +40,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.benches.IsolatedLatency", FakeIsolated)
+    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
 
 
 def points(times_ms: dict[int, float]) -> list[WidthPoint]:

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.describe import figure, milliseconds
-from nas.summary import Comparison, Row, Summary
+from nas.report.describe import figure, milliseconds
+from nas.report.summary import Comparison, Row, Summary
 from trainers.base import Metric
 
 _STYLES = {"winner": "", "reference": "magenta", "baseline": "dim"}

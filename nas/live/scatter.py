@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from nas.candidate import Candidate
-from nas.describe import figure, milliseconds
-from nas.summary import receipt_of
+from nas.report.describe import figure, milliseconds
+from nas.report.summary import receipt_of
 from trainers.base import Metric
 
 _BEYOND_LIMIT = 1.15

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from nas.candidate import Candidate
-from nas.crops import Crop, CropRow, choose_crop
 from nas.experiment import Experiment
-from nas.report import Circumstances, write_report
+from nas.report.crops import Crop, CropRow, choose_crop
+from nas.report.page import Circumstances, write_report
+from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.stages import engine_run
-from nas.summary import Summary, funnel, is_winner, summarize
 from trainers.base import Example, Pixels
 from trainers.data.imresize import enlarge
 from trainers.metrics import psnr_y, to_pixels

@@ -8,8 +8,8 @@ from html import escape
 from math import floor, log10
 
 from nas.candidate import Candidate
-from nas.describe import describe, figure, milliseconds
-from nas.summary import Funnel, Summary, receipt_of, was_too_slow
+from nas.report.describe import describe, figure, milliseconds
+from nas.report.summary import Funnel, Summary, receipt_of, was_too_slow
 from trainers.base import Metric
 
 _FARTHEST = 1.9

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from latency_models.base import LatencyReport, Verdict
 from latency_models.trt_compatibility import Finding
-from nas.cells import Cell
-from nas.describe import milliseconds
+from nas.bench.cells import Cell
+from nas.report.describe import milliseconds
 
 _GAP = 3
 """Columns between two cells of a table's box."""

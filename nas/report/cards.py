@@ -8,10 +8,10 @@ from html import escape
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
-from nas.describe import figure, layer_lines, milliseconds
 from nas.experiment import Target
-from nas.page import bullets, cell, facts, table
-from nas.summary import Row, Summary, receipt_of
+from nas.report.describe import figure, layer_lines, milliseconds
+from nas.report.markup import bullets, cell, facts, table
+from nas.report.summary import Row, Summary, receipt_of
 
 _CLOCKS = {
     "wall": "wall time of the call",

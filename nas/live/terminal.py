@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.markup import escape
 
 from nas.candidate import Candidate
-from nas.describe import STAGE_WORDS, duration, figure, milliseconds
 from nas.experiment import Plan, Target
-from nas.panel import draw
-from nas.watch import Clock, Watch
+from nas.live.panel import draw
+from nas.live.watch import Clock, Watch
+from nas.report.describe import STAGE_WORDS, duration, figure, milliseconds
 from nas.winners import front
 from trainers.base import Budget, Metric
 

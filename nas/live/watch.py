@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nas.candidate import Candidate
 from nas.experiment import Plan
-from nas.summary import Funnel, funnel, was_too_slow
+from nas.report.summary import Funnel, funnel, was_too_slow
 from trainers.base import Budget
 
 Clock = Callable[[], float]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from nas.plots import ticks
-from nas.width_sweep import Mark, WidthPoint
+from nas.bench.width_sweep import Mark, WidthPoint
+from nas.report.plots import ticks
 
 _STYLE = """\
 svg{--ink:#1d2430;--soft:#6b7484;--grid:#e3e7ee;--line:#4b6bfb;--good:#12805c;--bad:#c2410c;\

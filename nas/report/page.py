@@ -8,15 +8,15 @@ from html import escape
 from pathlib import Path
 
 from nas.candidate import Candidate
-from nas.cards import card, measurement
-from nas.crops import CropRow, data_uri
-from nas.describe import figure, milliseconds
 from nas.experiment import Plan
 from nas.ledger import write_aside
-from nas.page import bullets, cell, page, table
-from nas.plots import front_plot, funnel_plot
-from nas.summary import Funnel, Row, Summary
-from nas.tables import cells_of, sentence
+from nas.report.cards import card, measurement
+from nas.report.crops import CropRow, data_uri
+from nas.report.describe import figure, milliseconds
+from nas.report.markup import bullets, cell, page, table
+from nas.report.plots import front_plot, funnel_plot
+from nas.report.summary import Funnel, Row, Summary
+from nas.report.tables import cells_of, sentence
 
 _NARROW = 360
 

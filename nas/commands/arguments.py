@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from latency_models.base import EngineUnavailable
 
 if TYPE_CHECKING:
-    from nas.benches import Bench
+    from nas.bench.benches import Bench
 
 
 class Mistake(Exception):
@@ -68,7 +68,7 @@ def bench_for(
         Mistake: no such engine, no such setting, or receipts that cannot be written.
         EngineUnavailable: the engine cannot run here.
     """
-    from nas.benches import open_bench, receipts_path
+    from nas.bench.benches import open_bench, receipts_path
 
     receipts: Path | None = receipts_path() if keep else None
     try:

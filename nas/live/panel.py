@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.candidate import Candidate
-from nas.describe import STAGE_WORDS, describe, duration, figure, gain, milliseconds
 from nas.experiment import Plan, Target
-from nas.scatter import scatter
-from nas.watch import Watch
+from nas.live.scatter import scatter
+from nas.live.watch import Watch
+from nas.report.describe import STAGE_WORDS, describe, duration, figure, gain, milliseconds
 from trainers.base import Metric
 
 _BEST_SHOWN = 4

@@ -8,8 +8,8 @@ from typing import Literal
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
-from nas.describe import describe, gain, milliseconds
 from nas.experiment import Target
+from nas.report.describe import describe, gain, milliseconds
 from nas.winners import best_within, front
 from search_spaces.graph import gmacs, params_of
 from search_spaces.skeletons import lower
