@@ -1,10 +1,8 @@
-"""Skeletons: how an architecture's blocks are wired into a Graph."""
+"""Skeletons of upscalers: a body at low resolution, enlarged at the very end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
+from search_spaces.base import Architecture, UnknownName
 from search_spaces.blocks import append
 from search_spaces.fixed_kernels import kernel_size
 from search_spaces.graph import (
@@ -19,37 +17,7 @@ from search_spaces.graph import (
     Shift,
     SpaceToDepth,
 )
-
-CENTRE = 128 / 255
-"""Subtracted from images in [0, 1]: 8-bit values become the integers -128..127 over 255, which
-int8 with a scale of 1/255 holds exactly."""
-
-Skeleton = Callable[[Architecture], Graph]
-SKELETONS: dict[str, Skeleton] = {}
-
-
-def skeleton(name: str) -> Callable[[Skeleton], Skeleton]:
-    """Register a skeleton under the name that stored architectures use."""
-
-    def register(function: Skeleton) -> Skeleton:
-        SKELETONS[name] = function
-        return function
-
-    return register
-
-
-def lower(architecture: Architecture) -> Graph:
-    """Write an architecture out as primitives.
-
-    Raises:
-        UnknownName: its skeleton or one of its blocks is not registered.
-        InvalidArchitecture: its parts do not fit together.
-    """
-    if architecture.skeleton not in SKELETONS:
-        raise UnknownName("skeleton", architecture.skeleton, list(SKELETONS))
-    if not architecture.blocks:
-        raise InvalidArchitecture(f"the {architecture.skeleton} has no blocks: give it one")
-    return SKELETONS[architecture.skeleton](architecture)
+from search_spaces.skeletons.registry import CENTRE, skeleton
 
 
 @skeleton("upscaler")
