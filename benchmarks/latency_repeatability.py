@@ -1,10 +1,11 @@
 """How far two fresh processes differ on the same file, alone and beside a competing load.
 
-    python benchmarks/latency_repeatability.py [--nets 20] [--engine openvino] [--threads 1]
+    python benchmarks/latency_repeatability.py [--nets 20] [--engine openvino] [--quiet]
 
-Each network is measured by two processes, each started for it alone; then again while two
-processes on the same machine multiply matrices in bursts. The target: medians within 1 % on a
-quiet machine and within 3 % on a busy one, for 95 % of the pairs whose verdicts are both `ok`.
+Each network is measured by two processes, each started for it alone, by the protocol whose `ok`
+promises 1 %; then again, at 3 %, while two processes on the same machine multiply matrices in
+bursts. The target: of the pairs whose verdicts are both `ok`, 95 % are within what was promised;
+where it cannot be promised the verdict is not `ok`, which costs the share of pairs that count.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from latency_models.base import LatencyReport
 from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
+from latency_models.protocol import MeasuringProtocol
 
 _LOAD = """
 import sys, time, numpy as np
@@ -50,10 +52,11 @@ def competing_load(processes: int) -> Iterator[None]:
             process.wait()
 
 
-def fresh_report(engine_name: str, threads: int, onnx: bytes) -> LatencyReport:
+def fresh_report(engine_name: str, threads: int, within: float, onnx: bytes) -> LatencyReport:
     """Measure in a process that was started for this file alone."""
     engine, _ = pick_engine(engine_name, threads=threads)
-    with IsolatedLatency(functools.partial(MeasuredLatency, engine)) as latency:
+    protocol = MeasuringProtocol.within(within)
+    with IsolatedLatency(functools.partial(MeasuredLatency, engine, protocol)) as latency:
         return latency.measure(onnx, "fp32")
 
 
@@ -61,18 +64,24 @@ def compare(title: str, nets: dict[str, bytes], engine: str, threads: int, targe
     """Print one line per network and the share of pairs within the target."""
     print(f"\n{title}\n{'net':>8} {'first ms':>10} {'second ms':>10} {'differ':>8}  verdicts")
     rounds = [
-        {name: fresh_report(engine, threads, net) for name, net in nets.items()} for _ in "12"
+        {name: fresh_report(engine, threads, target, net) for name, net in nets.items()}
+        for _ in ("first", "second")
     ]
-    differences = []
+    differences, others = [], []
     for name in nets:
         first, second = (found[name] for found in rounds)
         difference = abs(second.median_ms / first.median_ms - 1)
         if first.verdict == second.verdict == "ok":
             differences.append(difference)
+        else:
+            others.append(difference)
         print(
             f"{name:>8} {first.median_ms:10.3f} {second.median_ms:10.3f} {difference:8.2%}  "
-            f"{first.verdict} {second.verdict}, drift {first.drift:+.1%} {second.drift:+.1%}"
+            f"{first.verdict} {second.verdict}, drift {first.drift:+.1%} {second.drift:+.1%}",
+            flush=True,
         )
+    if others:
+        print(f"{len(others)} pairs not ok: median difference {np.median(others):.2%}")
     if not differences:
         print("no pair with two ok verdicts")
         return
@@ -90,10 +99,13 @@ def main() -> None:
     parser.add_argument("--nets", type=int, default=20)
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quiet", action="store_true", help="leave the busy half out")
     parser.add_argument("--load", type=int, default=2, help="competing processes")
     arguments = parser.parse_args()
     nets = {f"mixed{seed}": mixed_net(seed) for seed in range(arguments.nets)}
     compare("as the machine is", nets, arguments.engine, arguments.threads, 0.01)
+    if arguments.quiet:
+        return
     with competing_load(arguments.load):
         title = f"beside {arguments.load} competing processes"
         compare(title, nets, arguments.engine, arguments.threads, 0.03)

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -48,10 +49,15 @@ class CachedLatency:
     Attributes:
         inner: what is asked when there is no receipt.
         path: the SQLite file; made with its folder when missing.
+        widest: half the interval, relative to the median, that a full receipt may have and
+            still answer; one that was made with less patience does not.
     """
 
-    def __init__(self, inner: IdentifiedLatency, path: str | Path) -> None:
+    def __init__(
+        self, inner: IdentifiedLatency, path: str | Path, *, widest: float = inf
+    ) -> None:
         self.inner = inner
+        self.widest = widest
         self.path = Path(path)
         self._ground: str | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +81,7 @@ class CachedLatency:
         """
         key = (hashlib.sha256(onnx).hexdigest(), precision, self._ground_key())
         for stored in self._stored(key):
-            if _answers(stored, limit_ms):
+            if _answers(stored, limit_ms, self.widest):
                 return stored
         report = self.inner.measure(onnx, precision, limit_ms=limit_ms)
         with self._database() as database:
@@ -131,9 +137,9 @@ class CachedLatency:
             ) from error
 
 
-def _answers(stored: LatencyReport, limit_ms: float | None) -> bool:
+def _answers(stored: LatencyReport, limit_ms: float | None, widest: float) -> bool:
     if stored.verdict != "ok":
         return False
     if "limit_ms" not in stored.conditions:
-        return True
+        return (stored.ci_high_ms - stored.ci_low_ms) / 2 <= widest * stored.median_ms
     return limit_ms is not None and side_of(stored, limit_ms) != "undecided"

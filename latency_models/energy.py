@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from latency_models import device
 from latency_models.base import Engine, LatencyReport, Layer, Precision
 from latency_models.measured import MeasuredLatency
+from latency_models.protocol import MeasuringProtocol
 
 POWERCAP = Path("/sys/class/powercap")
 _BATCH_S = 0.05
@@ -35,8 +36,10 @@ class EnergyLatency:
         run_s: how long the network runs for it, after the latency is known.
     """
 
-    def __init__(self, engine: Engine, *, run_s: float = 1.0) -> None:
-        self.inner = MeasuredLatency(engine)
+    def __init__(
+        self, engine: Engine, protocol: MeasuringProtocol | None = None, *, run_s: float = 1.0
+    ) -> None:
+        self.inner = MeasuredLatency(engine, protocol)
         self.run_s = run_s
 
     def identity(self) -> dict[str, str]:

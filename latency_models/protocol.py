@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,26 @@ class MeasuringProtocol:
     far_factor: float = 2.0
     max_drift: float = 0.12
     reference_ms: float | None = None
+
+    @classmethod
+    def within(cls, share: float) -> Self:
+        """The protocol whose `ok` says: another process would find the same within `share`.
+
+        Half of the share may be this interval's, half the other's. A narrower share takes
+        longer, in proportion, and is less often reached; 0.03 is the default protocol.
+
+        Raises:
+            ValueError: the share is not above 0 and at most 0.2.
+        """
+        if not 0 < share <= 0.2:
+            raise ValueError(f"within {share:.3%}: give a share above 0 and at most 20 %")
+        patience = max(1.0, 0.03 / share)
+        return cls(
+            half_width=share / 3,
+            widest_ok=share / 2,
+            budget_s=cls.budget_s * patience**2,
+            max_rounds=round(cls.max_rounds * patience**2),
+        )
 
     def __post_init__(self) -> None:
         if not 0.5 < self.confidence < 1 or not 0 <= self.guard < 1 or self.far_factor <= 1:

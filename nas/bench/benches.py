@@ -16,10 +16,12 @@ from latency_models.energy import EnergyLatency
 from latency_models.engines import pick_engine
 from latency_models.int8_support import largest_weight
 from latency_models.isolated import IsolatedLatency
+from latency_models.protocol import MeasuringProtocol
 from latency_models.roofline import Peaks, measure_peaks
 
 _TIMEOUT_S = 600.0
 RECEIPTS = "receipts.sqlite"
+WITHIN = 0.03
 
 
 def receipts_path() -> Path:
@@ -38,13 +40,20 @@ class Bench:
     """
 
     def __init__(
-        self, engine: Engine, receipts: Path | None, *, notice: Notice | None = None
+        self,
+        engine: Engine,
+        receipts: Path | None,
+        *,
+        within: float = WITHIN,
+        notice: Notice | None = None,
     ) -> None:
         """Set up; the child starts with the first question.
 
         Args:
             engine: an available one.
             receipts: the file that keeps them; None to measure anew and keep nothing.
+            within: how far another process may find the same file's median, relative, when the
+                verdict is `ok`.
             notice: told when another process is timing and this one waits.
 
         Raises:
@@ -53,10 +62,13 @@ class Bench:
         """
         self.engine = engine
         self.measured = 0
-        factory = partial(EnergyLatency, engine)
+        protocol = MeasuringProtocol.within(within)
+        factory = partial(EnergyLatency, engine, protocol)
         self._isolated = IsolatedLatency(factory, timeout_s=_TIMEOUT_S, notice=notice)
         counted = _Counted(self, self._isolated)
-        self.latency: LatencyModel = CachedLatency(counted, receipts) if receipts else counted
+        self.latency: LatencyModel = counted
+        if receipts:
+            self.latency = CachedLatency(counted, receipts, widest=protocol.widest_ok)
         self._peaks: dict[Precision, Peaks] = {}
 
     def __enter__(self) -> Self:
@@ -94,7 +106,12 @@ class Bench:
 
 
 def open_bench(
-    name: str, *, threads: int, receipts: Path | None, notice: Notice | None = None
+    name: str,
+    *,
+    threads: int,
+    receipts: Path | None,
+    within: float = WITHIN,
+    notice: Notice | None = None,
 ) -> tuple[Bench, str]:
     """The engine of this name, ready to time, and the sentence that says why it was picked.
 
@@ -104,7 +121,7 @@ def open_bench(
         OSError: the receipts cannot be written.
     """
     engine, why = pick_engine(name, threads=threads)
-    return Bench(engine, receipts, notice=notice), why
+    return Bench(engine, receipts, within=within, notice=notice), why
 
 
 class _Counted:

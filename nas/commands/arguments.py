@@ -53,8 +53,27 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """`1%` as 0.01, above 0 and at most 20 %.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%?", text)
+    if match is None or not 0 < float(match[1]) <= 20:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no such share: give per cent above 0 and at most 20, as 1%"
+        )
+    return float(match[1]) / 100
+
+
 def bench_for(
-    name: str, *, threads: int, keep: bool, notice: Callable[[str], None]
+    name: str,
+    *,
+    threads: int,
+    keep: bool,
+    notice: Callable[[str], None],
+    within: float | None = None,
 ) -> Bench:
     """The engine that was named, ready to time.
 
@@ -63,17 +82,22 @@ def bench_for(
         threads: of the engine.
         keep: answer from the user's receipts, and add to them.
         notice: told what was picked for `auto`, and when this process has to wait.
+        within: how far another process may find the same median, relative; None for the usual.
 
     Raises:
         Mistake: no such engine, no such setting, or receipts that cannot be written.
         EngineUnavailable: the engine cannot run here.
     """
-    from nas.bench.benches import open_bench, receipts_path
+    from nas.bench.benches import WITHIN, open_bench, receipts_path
 
     receipts: Path | None = receipts_path() if keep else None
     try:
         bench, why = open_bench(
-            name, threads=threads, receipts=receipts, notice=_each_wait_once(notice)
+            name,
+            threads=threads,
+            receipts=receipts,
+            within=within or WITHIN,
+            notice=_each_wait_once(notice),
         )
     except EngineUnavailable:
         raise

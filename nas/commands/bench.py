@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, Precision
 from nas.commands import fail
-from nas.commands.arguments import Mistake, Parser, bench_for, positive, size
+from nas.commands.arguments import Mistake, Parser, bench_for, positive, share, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=positive, default=1, metavar="N",
         help="of the engine, default 1: processor time of one thread is the steadiest clock")
     add("--limit", type=float, metavar="MS", help="say which networks are within so many ms")
+    add("--within", type=share, default=0.03, metavar="P",
+        help="how far another process may find the same median when the verdict is ok (default "
+        "3%%); 1%% takes up to nine times longer, and a quiet machine")
     add("--scale", type=positive, default=2, metavar="N",
         help="output size / input size of published networks, default 2")
     add("--channels", type=positive, metavar="N",
@@ -168,6 +171,7 @@ def _opened(
                 name,
                 threads=options.threads,
                 keep=not options.no_cache,
+                within=options.within,
                 notice=lambda words: beside.print(Text(words, style="dim"), soft_wrap=True),
             )
         except EngineUnavailable as error:
