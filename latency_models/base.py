@@ -131,6 +131,14 @@ class CompiledModel(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    @property
+    def engine_bytes(self) -> int:
+        """Size of what was compiled, weights included."""
+
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """Memory on an accelerator; None where the process's own memory tells it."""
+
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once on these inputs and return the outputs as float32 or the graph's own type."""
 
@@ -183,15 +191,17 @@ def first_input_shape(onnx_model: Any) -> tuple[int, ...]:
     """The static shape of the first graph input.
 
     Raises:
-        CompileError: a dimension is not fixed.
+        CompileError: a dimension of any input is not fixed.
     """
-    value = onnx_model.graph.input[0]
-    shape = tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
-    if not shape or any(d <= 0 for d in shape):
-        raise CompileError(
-            f"input '{value.name}' has no static shape ({shape}): export it with fixed sizes"
-        )
-    return shape
+    shapes = []
+    for value in onnx_model.graph.input:
+        shape = tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
+        if not shape or any(d <= 0 for d in shape):
+            raise CompileError(
+                f"input '{value.name}' has no static shape ({shape}): export it with fixed sizes"
+            )
+        shapes.append(shape)
+    return shapes[0]
 
 
 def random_inputs(shape: tuple[int, ...], *, seed: int = 0) -> NDArray[np.float32]:

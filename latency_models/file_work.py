@@ -44,8 +44,33 @@ class FileWork:
         return self.macs / max(1, self.bytes_moved)
 
 
+@dataclass(frozen=True)
+class NodeWork:
+    """The work of one node that moves data.
+
+    Attributes:
+        output: the tensor that it writes.
+    """
+
+    output: str
+    macs: int
+    bytes_moved: int
+
+
 def work_of_file(onnx: bytes) -> FileWork:
     """Count a file's work.
+
+    Raises:
+        CompileError: it cannot be read.
+    """
+    nodes, uncounted = work_of_nodes(onnx)
+    return FileWork(
+        sum(n.macs for n in nodes), sum(n.bytes_moved for n in nodes), tuple(uncounted)
+    )
+
+
+def work_of_nodes(onnx: bytes) -> tuple[list[NodeWork], list[str]]:
+    """The work of each node, and the nodes whose shapes the file does not tell.
 
     Raises:
         CompileError: it cannot be read.
@@ -56,17 +81,15 @@ def work_of_file(onnx: bytes) -> FileWork:
         facts = GraphFacts(load_model_from_string(onnx))
     except Exception as error:
         raise CompileError(f"not an ONNX file that can be counted: {error}") from error
-    macs = moved = 0
-    uncounted = []
+    counted, uncounted = [], []
     for node in facts.nodes:
         if node.op_type in _FUSED | _SHAPE_ONLY:
             continue
         try:
-            macs += _macs(facts, node)
-            moved += _bytes(facts, node)
+            counted.append(NodeWork(node.output[0], _macs(facts, node), _bytes(facts, node)))
         except KeyError:
             uncounted.append(str(node.name or node.op_type))
-    return FileWork(macs, moved, tuple(uncounted))
+    return counted, uncounted
 
 
 def _macs(facts: GraphFacts, node: Any) -> int:

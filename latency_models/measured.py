@@ -144,12 +144,10 @@ class MeasuredLatency:
                 rounds.until_known(limit_ms)
                 if rounds.quiet_ms < quiet_ms and self.protocol.reference_ms is None:
                     self._remember(rounds.quiet_ms)
-            facts["peak_memory_mib"] = getattr(
-                compiled,
-                "peak_memory_mib",
-                max(0.0, device.resident_mib(peak=True) - before_mib),
-            )
-            facts["engine_bytes"] = getattr(compiled, "engine_bytes", 0)
+            grown_mib = max(0.0, device.resident_mib(peak=True) - before_mib)
+            on_device_mib = compiled.peak_memory_mib
+            facts["peak_memory_mib"] = grown_mib if on_device_mib is None else on_device_mib
+            facts["engine_bytes"] = compiled.engine_bytes
             facts["layers_after"] = len(compiled.layers())
         return self._report(rounds, facts, precision, limit_ms)
 

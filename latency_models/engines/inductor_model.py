@@ -37,11 +37,7 @@ def example_inputs(model: Any, processor: str) -> list[torch.Tensor]:
 
 
 class InductorModel:
-    """The compiled module with inputs for timing bound to it.
-
-    Attributes:
-        engine_bytes: size of the ONNX file; the compiled code lies in PyTorch's cache.
-    """
+    """The compiled module with inputs for timing bound to it."""
 
     def __init__(
         self,
@@ -58,7 +54,11 @@ class InductorModel:
         self._compiled = compiled
         self._inputs = inputs
         self._precision = precision
-        self.engine_bytes = engine_bytes
+        self._engine_bytes = engine_bytes
+        if engine.processor == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
         for _ in range(_WARM_RUNS):
             self._call(inputs)
         self._synchronize()
@@ -78,6 +78,20 @@ class InductorModel:
         """Free the compiled module; nothing can be run afterwards."""
         self._compiled = self._module = None
         self._inputs = []
+
+    @property
+    def engine_bytes(self) -> int:
+        """Size of the ONNX file; the compiled code lies in PyTorch's cache."""
+        return self._engine_bytes
+
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """The most that torch held on the GPU since this was compiled; None on a processor."""
+        if self._engine.processor == "cpu":
+            return None
+        import torch
+
+        return float(torch.cuda.max_memory_allocated()) / 2**20
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once on these inputs, in the file's input order; they are cast to its types.

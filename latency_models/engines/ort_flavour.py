@@ -78,6 +78,8 @@ def ranges_from_inputs(
     model.graph.output.extend(ValueInfoProto(name=n) for n in names if n not in outputs)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # failures come as exceptions
+    # Fusing a convolution with the addition behind it loses the tensor between them.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

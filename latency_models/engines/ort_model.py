@@ -63,6 +63,11 @@ class OnnxRuntimeModel:
         """Size of the file that is run, weights included."""
         return len(self.onnx)
 
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """None: it is the process's memory."""
+        return None
+
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once on these inputs, in the file's input order; they are cast to its types.
 

@@ -110,11 +110,16 @@ def _note_scale(
     scale = constants.get(node.input[1])
     if scale is None or scale.size != 1 or not float(scale.reshape(-1)[0]) > 0:
         raise CompileError(f"the scale of '{source}' is not one positive constant")
-    if len(node.input) > 2 and np.any(constants.get(node.input[2], np.zeros(1))):
+    if len(node.input) > 2 and not _is_symmetric(constants.get(node.input[2], np.zeros(1))):
         raise CompileError(f"the zero point of '{source}' is not 0: no TensorRT-style file")
     value = float(scale.reshape(-1)[0])
     if scales.setdefault(source, value) != value:
         raise CompileError(f"'{source}' is quantized with two scales: {scales[source]}, {value}")
+
+
+def _is_symmetric(zero_point: NDArray[Any]) -> bool:
+    """int8 with zero point 0, or the same values as uint8 with 128."""
+    return bool(np.all(zero_point == (128 if zero_point.dtype == np.uint8 else 0)))
 
 
 def _weight_node(

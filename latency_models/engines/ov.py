@@ -183,6 +183,11 @@ class OpenVINOModel:
         """Size of the compiled network when written out, weights included."""
         return len(self._compiled.export_model().getvalue())
 
+    @property
+    def peak_memory_mib(self) -> float | None:
+        """None: it is the process's memory."""
+        return None
+
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once on these inputs, in the file's input order.
 

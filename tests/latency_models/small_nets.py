@@ -119,6 +119,8 @@ class Stream:
     draw: Callable[[int], float]
     wall_factor: float = 1.0
     runs: int = 0
+    engine_bytes: int = 0
+    peak_memory_mib: float | None = None
 
     def __enter__(self) -> Stream:
         return self

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from latency_models.file_work import work_of_file
-from search_spaces.graph import work_of
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
+from search_spaces.work import work_of
 from tests.latency_models.small_nets import finished
 
 
