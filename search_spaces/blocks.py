@@ -1,18 +1,24 @@
 """Blocks: named functions that append primitives to a network. No torch, no ONNX.
 
-A block maps a tensor to one with `spec.channels` features at the same size. Which ones are fast
-is not decided here: each candidate is timed.
+A block maps a tensor to one with `spec.channels` features, at the same size unless it takes a
+`stride`. All take `kernel` and `activation` (with `slope` for a leaky_relu); arguments that a
+block does not know are left to the skeleton. Which ones are fast is not decided here: each
+candidate is timed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from search_spaces.base import BlockSpec, UnknownName
-from search_spaces.graph import Add, Conv, GraphBuilder
+from search_spaces.base import BlockSpec, InvalidArchitecture, UnknownName
+from search_spaces.graph import GraphBuilder
+from search_spaces.primitives import Activation, Add, Concat, Conv, Slice
 
 Block = Callable[[GraphBuilder, int, BlockSpec], int]
 BLOCKS: dict[str, Block] = {}
+LEAKY_SLOPE = 0.1
 
 
 def block(name: str) -> Callable[[Block], Block]:
@@ -26,61 +32,215 @@ def block(name: str) -> Callable[[Block], Block]:
 
 
 def append(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
-    """Append `spec.repeat` of one block.
+    """Append `spec.repeat` of one block; only the first has the entry's stride.
 
     Raises:
         UnknownName: no such block.
+        InvalidArchitecture: the block keeps its size and was given a stride.
     """
     if spec.op not in BLOCKS:
         raise UnknownName("block", spec.op, list(BLOCKS))
+    if _stride(spec) != 1 and spec.op not in STRIDED:
+        raise InvalidArchitecture(
+            f"the block '{spec.op}' keeps its size; with a stride: {', '.join(STRIDED)}"
+        )
     for _ in range(spec.repeat):
         source = BLOCKS[spec.op](graph, source, spec)
+        spec = replace(spec, args=tuple(arg for arg in spec.args if arg[0] != "stride"))
     return source
 
 
-def _kernel(spec: BlockSpec) -> int:
-    return int(spec.arg("kernel", 3))
+def _kernel(spec: BlockSpec, default: int = 3) -> tuple[int, int]:
+    side = int(spec.arg("kernel", default))
+    return (side, side)
 
 
-def _activation(spec: BlockSpec) -> str:
-    return str(spec.arg("activation", "relu"))
+def _stride(spec: BlockSpec) -> int:
+    return int(spec.arg("stride", 1))
+
+
+STRIDED = ("conv", "separable", "inverted_residual")
+"""Blocks that take `stride`."""
+
+
+def activation_fields(spec: BlockSpec) -> dict[str, Any]:
+    """The activation of a block as a primitive's fields, from its `activation` and `slope`."""
+    name = str(spec.arg("activation", "relu"))
+    slope = float(spec.arg("slope", LEAKY_SLOPE)) if name == "leaky_relu" else 0.0
+    return {"activation": name, "slope": slope}
+
+
+def _pointwise(graph: GraphBuilder, source: int, channels: int, **fields: Any) -> int:
+    return graph.add(Conv, source, out_channels=channels, kernel=(1, 1), **fields)
+
+
+def _depthwise(graph: GraphBuilder, source: int, kernel: tuple[int, int], **fields: Any) -> int:
+    width = graph.channels(source)
+    return graph.add(Conv, source, out_channels=width, kernel=kernel, groups=width, **fields)
+
+
+def _added(graph: GraphBuilder, branch: int, source: int) -> int:
+    """The branch over the block's input, which a 1x1 layer brings to its width where it must."""
+    width = graph.channels(branch)
+    if graph.channels(source) != width:
+        source = _pointwise(graph, source, width)
+    return graph.add(Add, branch, source)
 
 
 @block("conv")
 def full(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
     """A full k x k convolution: dense arithmetic, the best use of wide vector units."""
-    k = _kernel(spec)
     return graph.add(
-        Conv, source, out_channels=spec.channels, kernel=(k, k), activation=_activation(spec)
+        Conv,
+        source,
+        out_channels=spec.channels,
+        kernel=_kernel(spec),
+        stride=_stride(spec),
+        **activation_fields(spec),
     )
 
 
 @block("separable")
 def depthwise_separable(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
-    """Depthwise k x k, then 1x1 (Howard et al., "MobileNets", 2017): few MACs, more traffic."""
-    k, width = _kernel(spec), graph.channels(source)
-    spatial = graph.add(Conv, source, out_channels=width, kernel=(k, k), groups=width)
-    return graph.add(
-        Conv, spatial, out_channels=spec.channels, kernel=(1, 1), activation=_activation(spec)
-    )
+    """Depthwise k x k, then 1x1 (Howard et al., "MobileNets", 2017): few MACs, more traffic.
+
+    The paper's activation after the depthwise layer too is there with `inner` = True.
+    """
+    inner = activation_fields(spec) if spec.arg("inner", False) else {}
+    spatial = _depthwise(graph, source, _kernel(spec), stride=_stride(spec), **inner)
+    return _pointwise(graph, spatial, spec.channels, **activation_fields(spec))
 
 
 @block("factorized")
 def factorized(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
     """1 x k, then k x 1 (Szegedy et al., "Rethinking the Inception Architecture", 2016)."""
-    k = _kernel(spec)
+    k, _ = _kernel(spec)
     row = graph.add(Conv, source, out_channels=spec.channels, kernel=(1, k))
     return graph.add(
-        Conv, row, out_channels=spec.channels, kernel=(k, 1), activation=_activation(spec)
+        Conv, row, out_channels=spec.channels, kernel=(k, 1), **activation_fields(spec)
     )
+
+
+@block("squeeze")
+def squeeze(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """1x1 to `channels / ratio` (2), then k x k back (Iandola et al., "SqueezeNet", 2016)."""
+    narrow = max(1, spec.channels // int(spec.arg("ratio", 2)))
+    small = _pointwise(graph, source, narrow, **activation_fields(spec))
+    return full(graph, small, spec)
+
+
+@block("grouped")
+def grouped(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """k x k in `groups` (4) parts, then 1x1, which mixes them (XLSR, Ayazoglu, CVPRW 2021)."""
+    width = graph.channels(source)
+    parts = graph.add(
+        Conv,
+        source,
+        out_channels=width,
+        kernel=_kernel(spec),
+        groups=int(spec.arg("groups", 4)),
+        **activation_fields(spec),
+    )
+    return _pointwise(graph, parts, spec.channels)
+
+
+@block("inverted_residual")
+def inverted_residual(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """1x1 to `expand` (4) times the width, depthwise, 1x1 (Sandler et al., MobileNetV2, 2018).
+
+    Added to its input where size and width are equal; with `expand` = 1 without the first 1x1.
+    """
+    expand, stride, inner = int(spec.arg("expand", 4)), _stride(spec), source
+    width = graph.channels(source)
+    if expand > 1:
+        inner = _pointwise(graph, source, expand * width, **activation_fields(spec))
+    spatial = _depthwise(
+        graph, inner, _kernel(spec), stride=stride, **activation_fields(spec)
+    )
+    projected = _pointwise(graph, spatial, spec.channels)
+    if stride > 1 or width != spec.channels:
+        return projected
+    return graph.add(Add, projected, source)
+
+
+@block("large_kernel")
+def large_kernel(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """Depthwise k x k (7), 1x1 to `expand` (2) times the width, 1x1, added to the input.
+
+    Liu et al., "A ConvNet for the 2020s", CVPR 2022, without its normalization.
+    """
+    spatial = _depthwise(graph, source, _kernel(spec, 7))
+    wide = int(spec.arg("expand", 2)) * spec.channels
+    inner = _pointwise(graph, spatial, wide, **activation_fields(spec))
+    return _added(graph, _pointwise(graph, inner, spec.channels), source)
 
 
 @block("residual")
 def residual(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
-    """Two k x k convolutions added to their input (He et al., 2016), which keeps its width."""
-    k = _kernel(spec)
+    """Two k x k convolutions added to their input (He et al., 2016), which keeps its width.
+
+    With `after` = True the activation comes once more after the addition, as in the paper.
+    """
     inner = full(graph, source, spec)
-    branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=(k, k))
-    if graph.channels(source) != spec.channels:
-        source = graph.add(Conv, source, out_channels=spec.channels, kernel=(1, 1))
-    return graph.add(Add, branch, source)
+    branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=_kernel(spec))
+    total = _added(graph, branch, source)
+    if spec.arg("after", False) and spec.arg("activation", "relu") != "none":
+        return graph.add(Activation, total, **activation_fields(spec))
+    return total
+
+
+@block("bottleneck")
+def bottleneck(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """1x1 to `channels / ratio` (2), k x k, 1x1 back, added to the input (He et al., 2016)."""
+    narrow = max(1, spec.channels // int(spec.arg("ratio", 2)))
+    small = _pointwise(graph, source, narrow, **activation_fields(spec))
+    spatial = graph.add(
+        Conv, small, out_channels=narrow, kernel=_kernel(spec), **activation_fields(spec)
+    )
+    return _added(graph, _pointwise(graph, spatial, spec.channels), source)
+
+
+@block("wide_residual")
+def wide_residual(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """1x1 to `expand` (4) times the width, 1x1 to 5/6 of it, k x k, added to the input.
+
+    WDSR-B (Yu et al., "Wide Activation for Efficient and Accurate Super-Resolution", 2018).
+    """
+    wide = int(spec.arg("expand", 4)) * spec.channels
+    inner = _pointwise(graph, source, wide, **activation_fields(spec))
+    narrow = _pointwise(graph, inner, max(1, spec.channels * 5 // 6))
+    branch = graph.add(Conv, narrow, out_channels=spec.channels, kernel=_kernel(spec))
+    return _added(graph, branch, source)
+
+
+@block("dense")
+def dense(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """`layers` (2) of `growth` (half the width) features that all read all before them.
+
+    A 1x1 layer brings them together (Huang et al., "Densely Connected Networks", CVPR 2017).
+    """
+    growth = int(spec.arg("growth", max(1, spec.channels // 2)))
+    joined = source
+    for _ in range(int(spec.arg("layers", 2))):
+        new = graph.add(
+            Conv, joined, out_channels=growth, kernel=_kernel(spec), **activation_fields(spec)
+        )
+        joined = graph.add(Concat, joined, new)
+    return _pointwise(graph, joined, spec.channels, **activation_fields(spec))
+
+
+@block("distillation")
+def distillation(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """Each of `steps` (3) convolutions keeps a quarter of its features and passes on the rest.
+
+    A 1x1 layer joins what was kept, over the input (Hui et al., IMDN, ACM MM 2019).
+    """
+    kept = int(spec.arg("kept", max(1, spec.channels // 4)))
+    parts, rest = [], source
+    for _ in range(int(spec.arg("steps", 3))):
+        step = full(graph, rest, spec)
+        parts.append(graph.add(Slice, step, start=0, stop=kept))
+        rest = graph.add(Slice, step, start=kept, stop=spec.channels)
+    parts.append(graph.add(Conv, rest, out_channels=kept, kernel=_kernel(spec)))
+    fused = _pointwise(graph, graph.add(Concat, *parts), spec.channels)
+    return _added(graph, fused, source)

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from search_spaces.graph import Input, Primitive
-from search_spaces.modules import Network, WeightedLayer, load_weights, weights_of
+from search_spaces.layers import WeightedLayer
+from search_spaces.modules import Network, fold, load_weights, weights_of
 from search_spaces.onnx_writer import Weights
+from search_spaces.primitives import Input, Primitive
 from search_spaces.quantize import (
     CPU_RULES,
     INT8_MAX,
@@ -151,9 +152,23 @@ class QuantizedNetwork(Network):
         return layer.activate(layer.linear(sources[0], weight))
 
 
-def prepare(network: Network, rules: QuantRules = CPU_RULES) -> QuantizedNetwork:
-    """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it."""
-    return QuantizedNetwork(network, place(network.graph, rules))
+def prepare(
+    network: Network,
+    rules: QuantRules = CPU_RULES,
+    *,
+    keep_float: frozenset[int] = frozenset(),
+) -> QuantizedNetwork:
+    """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it.
+
+    Branches and normalization are folded first: what is quantized is what ships.
+
+    Args:
+        network: trained.
+        rules: what the engine can run in int8.
+        keep_float: layers that int8 hurts too much, as nodes of the Graph.
+    """
+    placement = place(network.graph, rules, keep_float=keep_float)
+    return QuantizedNetwork(fold(network), placement)
 
 
 def restore(

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from search_spaces.base import UnknownName
 
 REACH = {"nearest": 0, "bilinear": 1, "bicubic": 2}
+LUMA = "luma_"
+"""Before an upsampler's name: it enlarges luma that comes as four phases at half its size."""
 
 
 def kernel_size(name: str) -> int:
@@ -21,8 +23,11 @@ def kernel_size(name: str) -> int:
     Raises:
         UnknownName: no such upsampler.
     """
-    if name not in REACH:
-        raise UnknownName("upsampler", name, list(REACH))
+    plain = name.removeprefix(LUMA)
+    if plain not in REACH:
+        raise UnknownName("upsampler", plain, list(REACH))
+    if name != plain:
+        return 1 if plain == "nearest" else 3
     return 2 * REACH[name] + 1
 
 
@@ -33,6 +38,8 @@ def phases(name: str, factor: int, channels: int, groups: int = 1) -> NDArray[np
     "Cubic convolution interpolation", 1981), as MATLAB's imresize and unlike torch's a = -0.75.
     """
     size = kernel_size(name)
+    if name.startswith(LUMA):
+        return _luma_phases(name.removeprefix(LUMA), factor, size)
     positions = (np.arange(factor) + 0.5) / factor - 0.5
     taps = np.arange(size) - size // 2
     rows = _weight(name, positions[:, None] - taps[None, :])
@@ -42,6 +49,22 @@ def phases(name: str, factor: int, channels: int, groups: int = 1) -> NDArray[np
         at = slice(c * factor * factor, (c + 1) * factor * factor)
         weight[at, c % (channels // groups)] = filters
     return weight
+
+
+def _luma_phases(name: str, factor: int, size: int) -> NDArray[np.float32]:
+    """Weights (4 * factor^2, 4, k, k) from packed luma to packed luma `factor` times as large.
+
+    Input channel 2u + v holds the pixels (2y + u, 2x + v), as SpaceToDepth gives them;
+    DepthToSpace (CRD) of the result has the enlarged luma packed in the same way.
+    """
+    place, tap = np.arange(2 * factor), np.arange(2 * size)
+    positions = (place + 0.5) / factor - 0.5
+    rows = _weight(name, positions[:, None] - (tap - 2 * (size // 2))[None, :])
+    # Row 2a + i of an enlarged block is row a of channel i; tap 2k + u is row k of channel u.
+    rows = rows.reshape(factor, 2, size, 2)
+    weight = np.einsum("aiyu,bjxv->ijabuvyx", rows, rows)
+    shape = (4 * factor * factor, 4, size, size)
+    return np.ascontiguousarray(weight.reshape(shape), dtype=np.float32)
 
 
 def _weight(name: str, distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,131 +8,54 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from search_spaces.graph import (
+from search_spaces.base import UnknownName
+from search_spaces.branches import branch, branches_for, is_branched
+from search_spaces.graph import Graph, channels_of
+from search_spaces.layers import SlopeLayer, WeightedLayer
+from search_spaces.plain_ops import run_plain
+from search_spaces.primitives import (
+    Activation,
     Add,
-    AveragePool,
     Concat,
     Conv,
     ConvTranspose,
     DepthToSpace,
-    Graph,
     Input,
-    MaxPool,
     Primitive,
-    Resize,
+    Scale,
     Shift,
+    Slice,
     SpaceToDepth,
-    channels_of,
 )
-from search_spaces.onnx_writer import fixed_weights, transposed_padding, weight_shape
 
 HEAD_GAIN = 0.01
 """Of a layer over a fixed base. With 0.1 the first steps go into silencing it, which kills the
 features: after 200 steps +0.05 dB instead of +0.71 (16 features, 4 body layers, ReLU)."""
 BRANCH_GAIN = 0.25
+NORMS = ("none", "batch")
 IDENTITY_NOISE = 0.25
 """Beside an identity start. The network above then gains 1.01 dB in 200 steps, not 0.71."""
-
-
-class WeightedLayer(nn.Module):
-    """A Conv or ConvTranspose with its activation: (N, C_in, H, W) -> (N, C_out, H', W')."""
-
-    weight: Tensor
-    bias: Tensor | None
-    slope: Tensor | None
-
-    def __init__(self, index: int, node: Conv | ConvTranspose, in_channels: int) -> None:
-        super().__init__()
-        self.node = node
-        self.slope = None
-        if isinstance(node, Conv) and node.fixed:
-            constants = fixed_weights(index, node, in_channels)
-            self.register_buffer("weight", torch.from_numpy(constants[f"n{index}.weight"]))
-            self.register_buffer("bias", torch.from_numpy(constants[f"n{index}.bias"]))
-            return
-        self.weight = nn.Parameter(torch.empty(weight_shape(node, in_channels)))
-        self.bias = None
-        if node.bias:
-            offset = node.offset if isinstance(node, Conv) else 0.0
-            self.bias = nn.Parameter(torch.full((node.out_channels,), offset))
-        if node.activation == "prelu":
-            self.slope = nn.Parameter(torch.full((node.out_channels,), 0.25))
-
-    def reset(self, generator: torch.Generator, *, gain: float, identity: bool) -> None:
-        """Draw new learned weights: Kaiming normal (He et al., 2015) times `gain`.
-
-        With `identity` the layer passes its input through at first, plus that noise.
-        """
-        if not isinstance(self.weight, nn.Parameter):
-            return
-        transposed = isinstance(self.node, ConvTranspose)
-        fan_in = self.weight[:, 0].numel() if transposed else self.weight[0].numel()
-        if transposed:
-            fan_in //= self.node.stride**2
-        linear = self.node.activation in ("none", "tanh", "sigmoid")
-        deviation = gain * ((1.0 if linear else 2.0) / fan_in) ** 0.5
-        with torch.no_grad():
-            self.weight.normal_(0.0, deviation, generator=generator)
-            if identity:
-                out, inputs, rows, columns = self.weight.shape
-                every = torch.arange(out)
-                self.weight[every, every % inputs, rows // 2, columns // 2] += 1.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activate(self.linear(x, self.weight))
-
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The layer before its activation, with this weight."""
-        node = self.node
-        if isinstance(node, ConvTranspose):
-            spec = transposed_padding(node)
-            top, left = spec["pads"][:2]
-            out, extra = spec["output_padding"], (node.stride, node.stride)
-            return functional.conv_transpose2d(
-                x, weight, self.bias, extra, (top, left), (out[0], out[1])
-            )
-        padding = (node.kernel[0] // 2, node.kernel[1] // 2)
-        return functional.conv2d(x, weight, self.bias, node.stride, padding, 1, node.groups)
-
-    def activate(self, x: Tensor) -> Tensor:
-        """The activation alone."""
-        match self.node.activation:
-            case "relu":
-                return functional.relu(x)
-            case "prelu":
-                assert self.slope is not None
-                return functional.prelu(x, self.slope)
-            case "clip":
-                return x.clamp(0.0, 1.0)
-            case "tanh":
-                return x.tanh()
-            case "sigmoid":
-                return x.sigmoid()
-            case "hardswish":
-                return functional.hardswish(x)
-        return x
 
 
 class Network(nn.Module):
     """A Graph that can be trained: (N, C, H, W) in [0, 1] -> (N, C', H * scale, W * scale).
 
     Attributes:
-        layers: the weighted nodes by `n<index>`.
+        layers: the nodes with weights by `n<index>`.
     """
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
         self.graph = graph
         channels = channels_of(graph.nodes)
-        self.layers = nn.ModuleDict(
-            {
-                f"n{index}": WeightedLayer(index, node, channels[node.inputs[0]])
-                for index, node in enumerate(graph.nodes)
-                if isinstance(node, Conv | ConvTranspose)
-            }
-        )
+        self.layers = nn.ModuleDict()
+        for index, node in enumerate(graph.nodes):
+            if isinstance(node, Conv | ConvTranspose):
+                layer = WeightedLayer(index, node, channels[node.inputs[0]])
+                self.layers[f"n{index}"] = layer
+            elif isinstance(node, Activation) and node.activation == "prelu":
+                self.layers[f"n{index}"] = SlopeLayer(node, channels[index])
 
     def forward(self, image: Tensor) -> Tensor:
         values: list[Tensor] = []
@@ -146,66 +69,51 @@ class Network(nn.Module):
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
         """Run one primitive."""
-        if isinstance(node, Conv | ConvTranspose):
-            result: Tensor = self.layers[f"n{index}"](sources[0])
+        name = f"n{index}"
+        if name in self.layers:
+            result: Tensor = self.layers[name](sources[0])
             return result
         return run_plain(node, sources)
 
 
-def run_plain(node: Primitive, sources: list[Tensor]) -> Tensor:
-    """Run a primitive without weights on tensors (N, C, H, W)."""
-    x = sources[0]
-    match node:
-        case Shift(value=value):
-            return x + value
-        case DepthToSpace(factor=f):
-            return functional.pixel_shuffle(x, f)
-        case SpaceToDepth(factor=f):
-            return space_to_depth(x, f)
-        case MaxPool(factor=f):
-            return functional.max_pool2d(x, f)
-        case AveragePool(factor=f):
-            return functional.avg_pool2d(x, f)
-        case Resize(factor=f, mode=mode):
-            if mode == "nearest":
-                return functional.interpolate(x, scale_factor=f, mode="nearest")
-            return functional.interpolate(
-                x, scale_factor=f, mode="bilinear", align_corners=False
-            )
-        case Add():
-            return x + sources[1]
-        case Concat():
-            return torch.cat(sources, dim=1)
-    raise TypeError(f"{type(node).__name__} has no torch reading")
-
-
-def space_to_depth(x: Tensor, factor: int) -> Tensor:
-    """(N, C, H, W) -> (N, f*f*C, H/f, W/f) in ONNX's channel order (i*f + j)*C + c.
-
-    torch's pixel_unshuffle orders c*f*f + i*f + j; the permutation is done here once.
-    """
-    n, c, h, w = x.shape
-    blocks = functional.pixel_unshuffle(x, factor).view(n, c, factor * factor, -1)
-    return blocks.transpose(1, 2).reshape(n, c * factor * factor, h // factor, w // factor)
-
-
-def build(graph: Graph, *, seed: int) -> Network:
+def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none") -> Network:
     """Return the network with freshly drawn weights.
 
     A layer with as many outputs as inputs begins as the identity plus a little noise, like a
     residual connection that costs nothing at inference; a layer that is added to something begins
     small, the one over the fixed base smallest: the network begins as its base.
+
+    Args:
+        branches: a name in `branches.FORMS`: what is trained beside each convolution. With
+            branches a network begins as the plain one of the same seed does.
+        norm: `batch` for batch normalization after each convolution that has a bias and is not
+            the last; only a training needs it, `fold` takes it into the weights.
+
+    Raises:
+        UnknownName: no such form of branches, or normalization.
     """
+    if norm not in NORMS:
+        raise UnknownName("normalization", norm, NORMS)
     network = Network(graph)
     generator = torch.Generator().manual_seed(seed)
+    shoots = torch.Generator().manual_seed(seed + 1)
     channels, added = channels_of(graph.nodes), _added_layers(graph)
+    heads = _last_layers(graph)
     for name, layer in network.layers.items():
-        assert isinstance(layer, WeightedLayer)
+        if not isinstance(layer, WeightedLayer) or not layer.learned:
+            continue
         index, node = int(name[1:]), layer.node
-        square = isinstance(node, Conv) and node.stride == 1
-        square &= channels[index] == channels[node.inputs[0]] and index not in added
+        straight = isinstance(node, Conv) and node.stride == 1
+        straight &= channels[index] == channels[node.inputs[0]]
+        square = straight and index not in added
         gain = added.get(index, IDENTITY_NOISE if square else 1.0)
-        layer.reset(generator, gain=gain, identity=square)
+        deviation = layer.reset(generator, gain=gain, identity=square)
+        if isinstance(node, Conv):
+            shape = layer.weight.shape
+            found = branches_for(branches, node, shape, deviation, shoots, square=straight)
+            branch(layer, found)
+        if norm == "batch" and layer.bias is not None and index not in heads:
+            layer.normalize()
     return network
 
 
@@ -215,29 +123,81 @@ def _added_layers(graph: Graph) -> dict[int, float]:
     for node in graph.nodes:
         if not isinstance(node, Add):
             continue
-        branch, skip = node.inputs
-        while isinstance(graph.nodes[branch], DepthToSpace):
-            branch = graph.nodes[branch].inputs[0]
-        base = graph.nodes[skip]
-        over_base = isinstance(base, Conv) and base.fixed != ""
-        if over_base or isinstance(graph.nodes[branch], Conv):
-            gains[branch] = HEAD_GAIN if over_base else BRANCH_GAIN
+        over_base = _is_base(graph, node.inputs[1])
+        for source in _made_by(graph, node.inputs[0], joined=over_base):
+            if over_base or isinstance(graph.nodes[source], Conv):
+                gains[source] = HEAD_GAIN if over_base else BRANCH_GAIN
     return gains
 
 
+def _is_base(graph: Graph, index: int) -> bool:
+    """Whether a tensor is the image, or the image enlarged by a fixed kernel."""
+    node = graph.nodes[index]
+    if isinstance(node, Shift | Scale | Slice | SpaceToDepth | DepthToSpace):
+        return _is_base(graph, node.inputs[0])
+    return isinstance(node, Input) or (isinstance(node, Conv) and node.fixed != "")
+
+
+def _made_by(graph: Graph, index: int, *, joined: bool) -> list[int]:
+    """The nodes whose values a tensor holds, looking through what only moves them.
+
+    Args:
+        joined: whether to look through Concat too.
+    """
+    node = graph.nodes[index]
+    if isinstance(node, DepthToSpace) or (joined and isinstance(node, Concat)):
+        return [m for i in node.inputs for m in _made_by(graph, i, joined=joined)]
+    return [index]
+
+
+def _last_layers(graph: Graph) -> set[int]:
+    """Layers whose output reaches the network's without passing another one."""
+    found: set[int] = set()
+    seen, ahead = {graph.output}, [graph.output]
+    while ahead:
+        index = ahead.pop()
+        node = graph.nodes[index]
+        if isinstance(node, Conv | ConvTranspose):
+            found.add(index)
+            continue
+        new = set(node.inputs) - seen
+        seen |= new
+        ahead += new
+    return found
+
+
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:
-    """The weights as the ONNX writer takes them."""
+    """The weights as the ONNX writer takes them, with branches and normalization folded in."""
     return {
-        f"{layer}.{kind}": tensor.detach().cpu().numpy().astype(np.float32)
-        for layer, module in network.layers.items()
-        for kind in ("weight", "bias", "slope")
-        if (tensor := getattr(module, kind)) is not None
+        f"{name}.{kind}": tensor.cpu().numpy().astype(np.float32)
+        for name, layer in network.layers.items()
+        if isinstance(layer, WeightedLayer | SlopeLayer)
+        for kind, tensor in layer.folded().items()
     }
 
 
+def fold(network: Network) -> Network:
+    """The same network, in eval mode, without branches and normalization: what ships."""
+    plain = Network(network.graph)
+    load_weights(plain, weights_of(network))
+    return plain.eval()
+
+
 def load_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Put weights, named as `weights_of` names them, into a network of the same Graph."""
+    """Put weights, named as `weights_of` names them, into a network of the same Graph.
+
+    A branched layer takes them as its sum.
+
+    Raises:
+        ValueError: the network is normalized, and these weights leave nothing to normalize.
+    """
     with torch.no_grad():
         for key, value in weights.items():
-            layer, kind = key.split(".")
-            getattr(network.layers[layer], kind).copy_(torch.from_numpy(np.array(value)))
+            name, kind = key.split(".")
+            layer, tensor = network.layers[name], torch.from_numpy(np.array(value))
+            if getattr(layer, "norm", None) is not None:
+                raise ValueError("a normalized network takes no folded weights: build it without")
+            if kind == "weight" and is_branched(layer):
+                layer.weight = tensor
+            else:
+                getattr(layer, kind).copy_(tensor)

@@ -6,28 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from search_spaces.fixed_kernels import phases
-from search_spaces.graph import (
-    Add,
-    AveragePool,
-    Concat,
-    Conv,
-    ConvTranspose,
-    DepthToSpace,
-    Graph,
-    Input,
-    MaxPool,
-    Primitive,
-    Resize,
-    Shift,
-    SpaceToDepth,
-    channels_of,
-    shapes_of,
-)
+from search_spaces.graph import Graph, channels_of, shapes_of
+from search_spaces.onnx_ops import NodeList, float_value, write_activation, write_plain
+from search_spaces.primitives import Activation, Conv, ConvTranspose, Input, Primitive
 from search_spaces.quantize import FloatType, Placement, Scales, weight_axis
 
 OPSET = 20
@@ -36,15 +21,6 @@ IR_VERSION = 10
 
 Weights = Mapping[str, NDArray[np.float32]]
 
-ACTIVATION_OPS = {
-    "relu": "Relu",
-    "clip": "Clip",
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "hardswish": "HardSwish",
-    "prelu": "PRelu",
-}
-
 
 def random_weights(graph: Graph, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
     """Kaiming-scaled weights and non-zero biases: nothing that a compiler could fold away."""
@@ -52,19 +28,20 @@ def random_weights(graph: Graph, *, seed: int = 0) -> dict[str, NDArray[np.float
     weights: dict[str, NDArray[np.float32]] = {}
     channels = channels_of(graph.nodes)
     for index, node in enumerate(graph.nodes):
-        if not isinstance(node, Conv | ConvTranspose):
-            continue
-        shape = weight_shape(node, channels[node.inputs[0]])
         if isinstance(node, Conv) and node.fixed:
             weights |= fixed_weights(index, node, channels[node.inputs[0]])
             continue
-        fan_in = shape[1] * shape[2] * shape[3]
-        scale = np.float32((2.0 / fan_in) ** 0.5)
-        weights[f"n{index}.weight"] = rng.standard_normal(shape, dtype=np.float32) * scale
-        if node.bias:
-            weights[f"n{index}.bias"] = rng.uniform(0.01, 0.1, node.out_channels).astype("f4")
-        if node.activation == "prelu":
-            weights[f"n{index}.slope"] = rng.uniform(0.1, 0.3, node.out_channels).astype("f4")
+        if isinstance(node, Conv | ConvTranspose):
+            shape = weight_shape(node, channels[node.inputs[0]])
+            fan_in = shape[1] * shape[2] * shape[3]
+            scale = np.float32((2.0 / fan_in) ** 0.5)
+            weights[f"n{index}.weight"] = rng.standard_normal(shape, dtype=np.float32) * scale
+            if node.bias:
+                biases = rng.uniform(0.01, 0.1, node.out_channels)
+                weights[f"n{index}.bias"] = biases.astype("f4")
+        if getattr(node, "activation", "") == "prelu":
+            slopes = rng.uniform(0.1, 0.3, channels[index])
+            weights[f"n{index}.slope"] = slopes.astype("f4")
     return weights
 
 
@@ -117,29 +94,26 @@ class _Writer:
     ) -> None:
         self._graph = graph
         self._weights = weights
-        self._dtype: Any = np.float16 if float_type == "fp16" else np.float32
+        self._file = NodeList(np.float16 if float_type == "fp16" else np.float32)
+        self._half = float_type == "fp16"
         self._placement: Placement | None = quantized[0] if quantized else None
         self._scales: Scales | None = quantized[1] if quantized else None
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self._channels = channels_of(graph.nodes)
-        shapes = shapes_of(graph, height, width)
-        self._input = helper.make_tensor_value_info(
-            "input", TensorProto.FLOAT, (batch, *shapes[0])
-        )
-        self._output = helper.make_tensor_value_info(
-            "output", TensorProto.FLOAT, (batch, *shapes[-1])
-        )
+        self._shapes = [(batch, *shape) for shape in shapes_of(graph, height, width)]
 
     def finish(self) -> bytes:
         for index, node in enumerate(self._graph.nodes):
             self._write_node(index, node)
             if self._placement and index in self._placement.tensors:
                 self._write_qdq(index, self._placement.tensors[index])
-        if self._dtype is np.float16:
-            self._op("Cast", [self._name(self._graph.output)], "output", to=TensorProto.FLOAT)
+        if self._half:
+            last = self._name(self._graph.output)
+            self._file.op("Cast", [last], "output", to=TensorProto.FLOAT)
         body = helper.make_graph(
-            self._nodes, "freeway", [self._input], [self._output], self._constants
+            self._file.nodes,
+            "freeway",
+            [float_value("input", self._shapes[0])],
+            [float_value("output", self._shapes[-1])],
+            self._file.constants,
         )
         model = helper.make_model(
             body,
@@ -151,28 +125,17 @@ class _Writer:
 
     def _name(self, index: int) -> str:
         """Name of a node's tensor; with fp16 inside, casts stand at the fp32 interface."""
-        if self._dtype is np.float32 and index == 0:
+        if not self._half and index == 0:
             return "input"
-        if self._dtype is np.float32 and index == self._graph.output:
+        if not self._half and index == self._graph.output:
             return "output"
         return f"t{index}"
 
-    def _op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        self._nodes.append(
-            helper.make_node(kind, inputs, [output], name=f"{kind}_{output}", **attributes)
-        )
-
-    def _constant(self, name: str, value: NDArray[Any]) -> str:
-        self._constants.append(numpy_helper.from_array(value, name))
-        return name
-
-    def _float(self, name: str, value: Any) -> str:
-        return self._constant(name, np.asarray(value, dtype=self._dtype))
-
     def _step(self, scale: Any) -> NDArray[Any]:
         """A step size in the file's float type; never zero, which engines refuse."""
-        least = np.finfo(self._dtype).smallest_subnormal
-        return np.asarray(np.maximum(np.asarray(scale).astype(self._dtype), least))
+        kind = self._file.float_type
+        least = np.finfo(kind).smallest_subnormal
+        return np.asarray(np.maximum(np.asarray(scale).astype(kind), least))
 
     def _source(self, reader: int, source: int) -> str:
         name = self._name(source)
@@ -181,80 +144,55 @@ class _Writer:
         return name
 
     def _write_qdq(self, index: int, owner: int) -> None:
-        assert self._scales is not None
-        name = self._name(index)
-        scale = self._constant(f"{name}.scale", self._step(self._scales.tensors[owner]))
-        zero = self._constant(f"{name}.zero", np.zeros((), np.int8))
-        self._op("QuantizeLinear", [name, scale, zero], f"{name}.q")
-        self._op("DequantizeLinear", [f"{name}.q", scale, zero], f"{name}.dq")
+        assert self._placement is not None and self._scales is not None
+        name, file = self._name(index), self._file
+        scale = file.constant(f"{name}.scale", self._step(self._scales.tensors[owner]))
+        unsigned = index in self._placement.unsigned
+        zero_point = np.array(128, np.uint8) if unsigned else np.array(0, np.int8)
+        zero = file.constant(f"{name}.zero", zero_point)
+        file.op("QuantizeLinear", [name, scale, zero], f"{name}.q")
+        file.op("DequantizeLinear", [f"{name}.q", scale, zero], f"{name}.dq")
 
     def _write_node(self, index: int, node: Primitive) -> None:
         out = self._name(index)
         sources = [self._source(index, source) for source in node.inputs]
         match node:
             case Input():
-                if self._dtype is np.float16:
-                    self._op("Cast", ["input"], out, to=TensorProto.FLOAT16)
-            case Shift(value=value):
-                self._op("Add", [*sources, self._float(f"{out}.shift", value)], out)
+                if self._half:
+                    self._file.op("Cast", ["input"], out, to=TensorProto.FLOAT16)
             case Conv() | ConvTranspose():
                 self._write_conv(index, node, sources[0])
-            case DepthToSpace(factor=f):
-                self._op("DepthToSpace", sources, out, blocksize=f, mode="CRD")
-            case SpaceToDepth(factor=f):
-                self._op("SpaceToDepth", sources, out, blocksize=f)
-            case MaxPool(factor=f):
-                self._op("MaxPool", sources, out, kernel_shape=[f, f], strides=[f, f])
-            case AveragePool(factor=f):
-                self._op("AveragePool", sources, out, kernel_shape=[f, f], strides=[f, f])
-            case Resize():
-                self._write_resize(out, node, sources[0])
-            case Add():
-                self._op("Add", sources, out)
-            case Concat():
-                self._op("Concat", sources, out, axis=1)
-
-    def _write_resize(self, out: str, node: Resize, source: str) -> None:
-        factors = np.array([1, 1, node.factor, node.factor], np.float32)
-        scales = self._constant(f"{out}.scales", factors)
-        if node.mode == "nearest":
-            mode = {"mode": "nearest", "nearest_mode": "floor"}
-            where = "asymmetric"
-        else:
-            mode, where = {"mode": "linear"}, "half_pixel"
-        self._op("Resize", [source, "", scales], out,
-                 coordinate_transformation_mode=where, **mode)
+            case Activation(activation="prelu"):
+                slope = self._weights[f"n{index}.slope"]
+                write_activation(self._file, "prelu", sources[0], out, slope)
+            case _:
+                given, result = self._shapes[node.inputs[0]], self._shapes[index]
+                write_plain(self._file, node, sources, out, given=given, result=result)
 
     def _write_conv(self, index: int, node: Conv | ConvTranspose, source: str) -> None:
         out = self._name(index)
         inner = out if node.activation == "none" else f"{out}.linear"
         inputs = [source, self._weight(index)]
         if f"n{index}.bias" in self._weights:
-            inputs.append(self._float(f"n{index}.bias", self._weights[f"n{index}.bias"]))
+            inputs.append(self._file.real(f"n{index}.bias", self._weights[f"n{index}.bias"]))
         (kh, kw), stride = node.kernel, node.stride
         attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
         if isinstance(node, Conv):
-            attributes |= {"group": node.groups, "pads": [kh // 2, kw // 2] * 2}
-            self._op("Conv", inputs, inner, **attributes)
+            attributes |= {"group": node.groups, "pads": list(node.margins) * 2}
+            if node.dilation > 1:
+                attributes["dilations"] = [node.dilation, node.dilation]
+            self._file.op("Conv", inputs, inner, **attributes)
         else:
             attributes |= transposed_padding(node)
-            self._op("ConvTranspose", inputs, inner, **attributes)
+            self._file.op("ConvTranspose", inputs, inner, **attributes)
         if node.activation != "none":
-            self._write_activation(index, node.activation, inner, out)
-
-    def _write_activation(self, index: int, activation: str, inner: str, out: str) -> None:
-        inputs = [inner]
-        if activation == "prelu":
-            slope = self._weights[f"n{index}.slope"].reshape(-1, 1, 1)
-            inputs.append(self._float(f"n{index}.slope", slope))
-        if activation == "clip":
-            inputs += [self._float(f"{out}.low", 0.0), self._float(f"{out}.high", 1.0)]
-        self._op(ACTIVATION_OPS[activation], inputs, out)
+            slope = self._weights.get(f"n{index}.slope", node.slope)
+            write_activation(self._file, node.activation, inner, out, slope)
 
     def _weight(self, index: int) -> str:
         name = f"n{index}.weight"
         if self._placement is None or index not in self._placement.layers:
-            return self._float(name, self._weights[name])
+            return self._file.real(name, self._weights[name])
         assert self._scales is not None
         axis = weight_axis(self._graph, index)
         values = self._weights[name]
@@ -265,16 +203,17 @@ class _Writer:
         top = self._placement.weight_max
         integers = np.clip(np.rint(steps), -top, top).astype(np.int8)
         inputs = [
-            self._constant(f"{name}.int8", integers),
-            self._constant(f"{name}.scale", scale),
-            self._constant(f"{name}.zero", np.zeros(scale.shape, np.int8)),
+            self._file.constant(f"{name}.int8", integers),
+            self._file.constant(f"{name}.scale", scale),
+            self._file.constant(f"{name}.zero", np.zeros(scale.shape, np.int8)),
         ]
-        self._op("DequantizeLinear", inputs, f"{name}.dq", axis=axis)
-        return f"{name}.dq"
+        return self._file.op("DequantizeLinear", inputs, f"{name}.dq", axis=axis)
 
 
 def transposed_padding(node: ConvTranspose) -> dict[str, list[int]]:
     """Padding by which a transposed convolution gives exactly stride times its input's size."""
     begin = [max(0, (k - node.stride + 1) // 2) for k in node.kernel]
+    if node.margin is not None:
+        begin = [node.margin] * len(node.kernel)
     extra = [node.stride + 2 * b - k for b, k in zip(begin, node.kernel, strict=True)]
     return {"pads": begin * 2, "output_padding": extra}

@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.graph import Add, Concat, Conv, ConvTranspose, Graph, channels_of
+from search_spaces.graph import Graph, channels_of
+from search_spaces.primitives import Activation, Add, Concat, Conv, ConvTranspose
 
 FloatType = Literal["fp32", "fp16"]
 INT8_MAX = 127
@@ -38,12 +39,17 @@ class QuantRules:
             "Nuances of int8 Computations".
         float_type: the type of what is not int8. TensorRT builds exactly the types in the file,
             and fp32 between int8 layers is slower than fp16 throughout.
+        joined_type: how joined tensors are stored. uint8 with zero point 128 holds the very
+            values of int8 with 0, and OpenVINO needs it: from int8 quantizers at a Concat it
+            (2026.4, jit_avx2_I8) makes a rounding without the scale and wrong pictures without
+            any error. TensorRT knows zero point 0 only.
     """
 
     channels_per_group: int = 1
     transposed: bool = True
     weight_max: int = INT8_MAX
     float_type: FloatType = "fp32"
+    joined_type: Literal["int8", "uint8"] = "uint8"
 
 
 def float_rest(precision: str, rules: QuantRules) -> FloatType:
@@ -53,7 +59,7 @@ def float_rest(precision: str, rules: QuantRules) -> FloatType:
     return "fp16" if precision == "fp16" else "fp32"
 
 
-TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16")
+TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16", joined_type="int8")
 CPU_RULES = QuantRules()
 
 
@@ -65,11 +71,15 @@ class Placement:
         tensors: node whose output is quantized -> the node whose scale it uses (itself, unless
             a Concat makes them share).
         layers: the weighted nodes with int8 weights.
+        additions: the Adds whose skip connection is read quantized.
+        unsigned: the quantized tensors that are stored as uint8 with zero point 128.
         weight_max: largest integer of a weight.
     """
 
     tensors: Mapping[int, int]
     layers: frozenset[int]
+    additions: frozenset[int] = frozenset()
+    unsigned: frozenset[int] = frozenset()
     weight_max: int = INT8_MAX
 
     def reads_quantized(self, graph: Graph, reader: int, source: int) -> bool:
@@ -80,7 +90,7 @@ class Placement:
         if isinstance(node, Conv | ConvTranspose):
             return reader in self.layers
         if isinstance(node, Add):
-            return reader in self.tensors and source == node.inputs[1]
+            return reader in self.additions and source == node.inputs[1]
         return isinstance(node, Concat) and reader in self.tensors
 
 
@@ -97,25 +107,50 @@ class Scales:
     weights: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
-def place(graph: Graph, rules: QuantRules = CPU_RULES) -> Placement:
+def place(
+    graph: Graph, rules: QuantRules = CPU_RULES, *, keep_float: frozenset[int] = frozenset()
+) -> Placement:
     """Decide where Q/DQ pairs go.
 
     The output of the network is never quantized: it would cost precision and no layer would
-    profit.
+    profit. An activation after an addition belongs to it, as one after a convolution does.
+
+    Args:
+        graph: the network.
+        rules: what the engine can run in int8.
+        keep_float: layers that are left alone all the same, because int8 hurts them too much.
     """
     channels = channels_of(graph.nodes)
     layers = frozenset(
         index
         for index, node in enumerate(graph.nodes)
-        if _runs_in_int8(node, channels[node.inputs[0]] if node.inputs else 0, rules)
+        if index not in keep_float
+        and _runs_in_int8(node, channels[node.inputs[0]] if node.inputs else 0, rules)
     )
     tensors = {graph.nodes[index].inputs[0] for index in layers}
+    additions: set[int] = set()
+    fused: set[int] = set()
     for index, node in reversed(list(enumerate(graph.nodes))):
-        if isinstance(node, Add) and index in tensors:
+        if isinstance(node, Activation) and index in tensors:
+            fused.add(node.inputs[0])
+        if isinstance(node, Add) and index in tensors | fused:
+            additions.add(index)
             tensors.add(node.inputs[1])
         if isinstance(node, Concat) and index in tensors:
             tensors.update(node.inputs)
-    return Placement(_shared_scales(graph, tensors), layers, rules.weight_max)
+    owners = _shared_scales(graph, tensors)
+    unsigned = _joined(graph, owners) if rules.joined_type == "uint8" else frozenset()
+    return Placement(owners, layers, frozenset(additions), unsigned, rules.weight_max)
+
+
+def _joined(graph: Graph, owners: Mapping[int, int]) -> frozenset[int]:
+    """Quantized tensors that a Concat reads, gives, or gives by way of nodes without weights."""
+    reached: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        plain = not isinstance(node, Conv | ConvTranspose)
+        if isinstance(node, Concat) or (plain and reached.intersection(node.inputs)):
+            reached.add(index)
+    return frozenset(i for i, owner in owners.items() if i in reached or owner in reached)
 
 
 def _runs_in_int8(node: object, in_channels: int, rules: QuantRules) -> bool:

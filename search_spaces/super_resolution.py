@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar, UnknownName
+from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
+from search_spaces.block_choices import choose_block
 from search_spaces.blocks import BLOCKS
+from search_spaces.fields import check_counts, check_kernels, check_names
 from search_spaces.fixed_kernels import REACH
-from search_spaces.graph import ACTIVATIONS
+from search_spaces.primitives import ACTIVATIONS
+from search_spaces.skeletons.heads import CHROMAS, COLOURS, PLANES
 
 RESIDUAL_BASES = ("bicubic", "nearest")
 REDUCTIONS = ("none", "strided", "max_pool", "average_pool", "space_to_depth")
@@ -20,13 +23,13 @@ BLOCK_OPS = ("conv", "separable", "factorized", "residual")
 class SuperResolutionSpace:
     """A stem, two groups of equal blocks, depth-to-space, over a fixed upsampler.
 
-    All arithmetic is at low resolution or below it. What the space leaves out is known to be
-    slow for its worth at this size: normalization layers, work at the output's resolution,
-    attention.
+    All arithmetic is at low resolution or below it. `docs/spaces.md` has the reason for each
+    choice, and for what is left out.
 
     Attributes:
         scale: output size / input size.
-        channels: image channels, 3 for RGB.
+        planes: `rgb`, or `ycbcr420` for a video decoder's planes: 6 channels at half the
+            picture's size, which are four phases of the luma, Cb and Cr.
         widths: feature counts of a body at the input's size; multiples of 8, because vector
             units and tensor cores compute the padding of any other count all the same.
         reduced_widths: feature counts where a reduction has halved the body's size: a quarter
@@ -37,11 +40,14 @@ class SuperResolutionSpace:
         ops: blocks to choose from, one kind per group.
         kernels: kernel sizes of the blocks.
         activations: one for the whole network.
+        colours: whether the residual of an RGB network is learned for each colour (`rgb`) or once
+            for the luma (`luma`), which leaves the base's colours as they are.
+        chromas: the same for planes: whether Cb and Cr are learned, or only enlarged by the base.
         start: choices to try first: start small, and grow.
     """
 
     scale: int = 2
-    channels: int = 3
+    planes: str = "rgb"
     widths: Sequence[int] = (8, 16, 24, 32)
     reduced_widths: Sequence[int] = (16, 24, 32, 48, 64)
     max_repeat: int = 4
@@ -50,13 +56,15 @@ class SuperResolutionSpace:
     ops: Sequence[str] = BLOCK_OPS
     kernels: Sequence[int] = (3, 5)
     activations: Sequence[str] = ("relu", "prelu")
+    colours: Sequence[str] = ("rgb",)
+    chromas: Sequence[str] = CHROMAS
     start: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Refuse a space that holds nothing or cannot be built.
 
         Raises:
-            UnknownName: no such block, reduction, upsampler or activation.
+            UnknownName: no such block, reduction, upsampler, activation, colour or chroma.
             ValueError: a field is empty or out of its range; the message names it.
         """
         known: dict[str, Sequence[str]] = {
@@ -64,19 +72,23 @@ class SuperResolutionSpace:
             "reductions": REDUCTIONS,
             "bases": ("none", *REACH),
             "activations": ACTIVATIONS,
+            "colours": COLOURS,
+            "chromas": CHROMAS,
         }
-        for field in (*known, "widths", "reduced_widths", "kernels"):
-            if not getattr(self, field):
-                raise ValueError(f"search_space.{field} is empty: give at least one")
-        for field, names in known.items():
-            for name in getattr(self, field):
-                if name not in names:
-                    raise UnknownName(f"entry of search_space.{field}", str(name), names)
-        counts = (*self.widths, *self.reduced_widths, *self.kernels, self.max_repeat)
-        if any(not isinstance(count, int) or count < 1 for count in counts):
-            raise ValueError("search_space's widths, kernels and max_repeat: use whole numbers")
-        if any(kernel % 2 == 0 for kernel in self.kernels):
-            raise ValueError(f"search_space.kernels is {list(self.kernels)}: use odd numbers")
+        check_names(self, known)
+        for name in ("widths", "reduced_widths"):
+            check_counts(name, getattr(self, name))
+        for name in ("scale", "max_repeat"):
+            check_counts(name, [getattr(self, name)])
+        check_kernels("kernels", self.kernels)
+        if self.planes not in ("rgb", PLANES):
+            raise ValueError(f"search_space.planes is '{self.planes}': use rgb or {PLANES}")
+        field, whole, _ = self._residuals()
+        if "none" in self.bases and whole not in getattr(self, field):
+            raise ValueError(
+                f"search_space.bases offers none, where nothing but the network makes colours: "
+                f"offer {whole} in search_space.{field}, or no such base"
+            )
 
     def propose(self, chooser: Chooser) -> Architecture:
         """Draw one upscaler."""
@@ -99,10 +111,12 @@ class SuperResolutionSpace:
         }
         if blocks[-1].channels == stem:
             args["skip"] = chooser.suggest_categorical("skip", [False, True])
+        args |= self._colours(chooser, args["base"])
+        channels = 6 if self.planes == PLANES else 3
         return Architecture(
             "upscaler",
-            self.channels,
-            self.channels,
+            channels,
+            channels,
             self.scale,
             tuple(blocks),
             tuple(sorted(args.items())),
@@ -112,7 +126,26 @@ class SuperResolutionSpace:
         self, chooser: Chooser, group: int, suffix: str, widths: list[int], repeat: int,
         activation: str,
     ) -> BlockSpec:
-        op = chooser.suggest_categorical(f"op_{group}", list(self.ops))
-        width = chooser.suggest_categorical(f"width_{group}_{suffix}", widths)
-        kernel = chooser.suggest_categorical(f"kernel_{group}", list(self.kernels))
-        return BlockSpec.of(op, width, repeat, kernel=kernel, activation=activation)
+        return choose_block(
+            chooser,
+            str(group),
+            ops=self.ops,
+            kernels=self.kernels,
+            channels=chooser.suggest_categorical(f"width_{group}_{suffix}", widths),
+            repeat=repeat,
+            activation=activation,
+        )
+
+    def _colours(self, chooser: Chooser, base: Scalar) -> dict[str, Scalar]:
+        """What is learned of the colours; without a base all of it has to be."""
+        field, whole, name = self._residuals()
+        offered = list(getattr(self, field)) if base != "none" else [whole]
+        chosen = chooser.suggest_categorical(name, offered) if len(offered) > 1 else offered[0]
+        args: dict[str, Scalar] = {"planes": PLANES} if self.planes == PLANES else {}
+        return args if chosen == whole else args | {name: chosen}
+
+    def _residuals(self) -> tuple[str, str, str]:
+        """The field that says what is learned of the colours, its whole, and the choice's name."""
+        if self.planes == PLANES:
+            return "chromas", "learned", "chroma"
+        return "colours", "rgb", "colour"

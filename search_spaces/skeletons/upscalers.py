@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from search_spaces.base import Architecture, UnknownName
-from search_spaces.blocks import append
-from search_spaces.fixed_kernels import kernel_size
-from search_spaces.graph import (
+from search_spaces.blocks import activation_fields, append
+from search_spaces.graph import Graph, GraphBuilder
+from search_spaces.primitives import (
     Add,
     AveragePool,
     Conv,
     ConvTranspose,
-    DepthToSpace,
-    Graph,
-    GraphBuilder,
     MaxPool,
     Shift,
     SpaceToDepth,
 )
+from search_spaces.skeletons.heads import enlarge
 from search_spaces.skeletons.registry import CENTRE, skeleton
 
 
@@ -26,8 +24,8 @@ def upscaler(architecture: Architecture) -> Graph:
 
     Arguments: `centre` subtracts mid-grey from the input; `reduction` (none, strided, max_pool,
     average_pool, space_to_depth) halves the size of the body, whose first entry in `blocks` is
-    the stem; `stem_kernel`, `head_kernel`; `base` is the fixed upsampler under the learned
-    residual, or none; `skip` adds the stem's output to the body's.
+    the stem; `head_kernel`; `skip` adds the stem's output to the body's; `base`, `colour`,
+    `planes` and `chroma` as `heads.enlarge` reads them.
     """
     graph = GraphBuilder(architecture.in_channels)
     offset = CENTRE if architecture.arg("centre", False) else 0.0
@@ -39,19 +37,10 @@ def upscaler(architecture: Architecture) -> Graph:
         body = append(graph, body, spec)
     if architecture.arg("skip", False):
         body = graph.add(Add, body, stem)
-    factor = architecture.scale * (1 if reduction == "none" else 2)
-    features = architecture.out_channels * factor * factor
-    alone = architecture.arg("base", "none") == "none"
-    k = int(architecture.arg("head_kernel", 3))
-    head = graph.add(
-        Conv,
-        body,
-        out_channels=features,
-        kernel=(k, k),
-        activation=str(architecture.arg("head_activation", "none")),
-        offset=offset if alone else 0.0,
+    shrunk = 1 if reduction == "none" else 2
+    return graph.finish(
+        enlarge(graph, architecture, body, image, shrunk=shrunk, offset=offset)
     )
-    return graph.finish(_shuffle_over_base(graph, architecture, head, image, factor, offset))
 
 
 def _stem(graph: GraphBuilder, image: int, architecture: Architecture, reduction: str) -> int:
@@ -65,7 +54,7 @@ def _stem(graph: GraphBuilder, image: int, architecture: Architecture, reduction
         out_channels=first.channels,
         kernel=(k, k),
         stride=stride,
-        activation=str(first.arg("activation", "relu")),
+        **activation_fields(first),
     )
     pools = {"max_pool": MaxPool, "average_pool": AveragePool}
     known = ("none", "strided", "space_to_depth", *pools)
@@ -74,38 +63,18 @@ def _stem(graph: GraphBuilder, image: int, architecture: Architecture, reduction
     return graph.add(pools[reduction], stem, factor=2) if reduction in pools else stem
 
 
-def _shuffle_over_base(
-    graph: GraphBuilder, architecture: Architecture, head: int, image: int, factor: int,
-    offset: float,
-) -> int:
-    """Add the fixed upsampling where its phases have the head's size, then shuffle."""
-    scale, base = architecture.scale, str(architecture.arg("base", "none"))
-    if factor > scale and base != "none":
-        head = graph.add(DepthToSpace, head, factor=factor // scale)
-        factor = scale
-    if base != "none":
-        k = kernel_size(base)
-        phases = graph.add(
-            Conv,
-            image,
-            out_channels=architecture.out_channels * scale * scale,
-            kernel=(k, k),
-            fixed=base,
-            factor=scale,
-            offset=offset,
-        )
-        head = graph.add(Add, head, phases)
-    return graph.add(DepthToSpace, head, factor=factor)
-
-
 @skeleton("transposed_upscaler")
 def transposed_upscaler(architecture: Architecture) -> Graph:
-    """A body at low resolution and one transposed convolution at the end, as in FSRCNN."""
+    """A body at low resolution and one transposed convolution at the end, as in FSRCNN.
+
+    Arguments: `head_kernel`; `head_margin`, where it is not the transposed convolution's own.
+    """
     graph = GraphBuilder(architecture.in_channels)
     body = 0
     for spec in architecture.blocks:
         body = append(graph, body, spec)
     k = int(architecture.arg("head_kernel", 9))
+    margin = int(architecture.arg("head_margin", -1))
     return graph.finish(
         graph.add(
             ConvTranspose,
@@ -113,5 +82,6 @@ def transposed_upscaler(architecture: Architecture) -> Graph:
             out_channels=architecture.out_channels,
             kernel=(k, k),
             stride=architecture.scale,
+            margin=None if margin < 0 else margin,
         )
     )

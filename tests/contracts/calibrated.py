@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from latency_models.int8_support import largest_weight
 from search_spaces.fake_quantize import QuantizedNetwork, TensorQuantizer, prepare
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, channels_of
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import CPU_RULES
@@ -21,22 +22,28 @@ OPENVINO_RULES = replace(CPU_RULES, weight_max=largest_weight("openvino"))
 Image = NDArray[np.float32]
 
 
-def pictures(count: int = 4, *, seed: int = 0) -> Tensor:
-    """(count, 3, HEIGHT, WIDTH): smooth colours of eight bits in [0, 1]."""
-    coarse = torch.rand(count, 3, 4, 6, generator=torch.Generator().manual_seed(seed))
+def pictures(count: int = 4, *, of: Graph | None = None, seed: int = 0) -> Tensor:
+    """(count, C, HEIGHT, WIDTH): smooth colours of eight bits in [0, 1], C as this graph's."""
+    channels = 3 if of is None else channels_of(of.nodes)[0]
+    coarse = torch.rand(count, channels, 4, 6, generator=torch.Generator().manual_seed(seed))
     smooth = nn.functional.interpolate(coarse, size=(HEIGHT, WIDTH), mode="bicubic")
     return (smooth.clamp(0, 1) * 255).round() / 255
 
 
+@cache
 def lively(graph: Graph, *, seed: int = 0) -> Network:
-    """The network with large random weights: at its own start its learned part is near silent."""
+    """The network with large random weights: at its own start its learned part is near silent.
+
+    One for all tests: leave it as it is.
+    """
     network = Network(graph)
     load_weights(network, random_weights(graph, seed=seed))
     return network.eval()
 
 
+@cache
 def calibrated(graph: Graph, *, weight_max: int | None = None, seed: int = 0) -> QuantizedNetwork:
-    """The fake-quantized lively network, its scales set from the pictures."""
+    """The fake-quantized lively network, its scales set from the pictures; one for all tests."""
     rules = OPENVINO_RULES
     if weight_max is not None:
         rules = replace(rules, weight_max=weight_max)
@@ -45,7 +52,7 @@ def calibrated(graph: Graph, *, weight_max: int | None = None, seed: int = 0) ->
     with torch.no_grad():
         for quantizer in quantizers:
             quantizer.start_calibration()
-        network(pictures())
+        network(pictures(of=graph))
         for quantizer in quantizers:
             quantizer.finish_calibration()
     return network

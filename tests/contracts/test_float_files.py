@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import warnings
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from calibrated import Image, lively, outputs, pictures
 from drawn import draw
 from networks import HEIGHT, NETWORKS, WIDTH
+from torch import Tensor, nn
 
 from search_spaces.base import Architecture
 from search_spaces.graph import Graph, shapes_of
@@ -22,6 +24,8 @@ from search_spaces.onnx_writer import write
 from search_spaces.skeletons import lower
 
 RANDOM = 200
+HALF_OVER_SINGLE = 2**13
+"""How much coarser half precision is."""
 
 
 @pytest.fixture(params=NETWORKS)
@@ -43,19 +47,26 @@ def relative(one: Image, other: Image) -> float:
     return float(np.abs(one - other).max() / max(1.0, float(np.abs(other).max())))
 
 
+def own_rounding(network: nn.Module, image: Tensor) -> float:
+    """What single precision itself does to the output: deep networks with gates enlarge it."""
+    single = outputs(network, image)
+    double = outputs(copy.deepcopy(network).double(), image.double())
+    return relative(single, double)
+
+
 def written(graph: Graph, network: Any, **options: Any) -> bytes:
     return write(graph, weights_of(network), height=HEIGHT, width=WIDTH, **options)
 
 
 def test_every_tensor_has_the_shape_that_was_inferred(graph: Graph) -> None:
-    network, seen = lively(graph), {}
+    network, seen = copy.deepcopy(lively(graph)), {}
 
     def watch(index: int, node: Any, sources: Any) -> Any:
         seen[index] = type(network).step(network, index, node, sources)
         return seen[index]
 
     network.step = watch  # type: ignore[method-assign]
-    outputs(network, pictures(2))
+    outputs(network, pictures(2, of=graph))
     inferred = shapes_of(graph, HEIGHT, WIDTH)
     assert set(seen) == set(range(1, len(graph.nodes)))
     assert {i: tuple(tensor.shape) for i, tensor in seen.items()} == {
@@ -66,7 +77,7 @@ def test_every_tensor_has_the_shape_that_was_inferred(graph: Graph) -> None:
 def test_a_gradient_reaches_every_parameter_at_the_start(graph: Graph) -> None:
     network = build(graph, seed=0)
     target = torch.rand(4, *shapes_of(graph, HEIGHT, WIDTH)[-1])
-    (network(pictures()) - target).square().mean().backward()
+    (network(pictures(of=graph)) - target).square().mean().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -83,16 +94,18 @@ def test_the_onnx_checker_finds_the_same_shapes(graph: Graph) -> None:
 
 
 def test_the_onnx_file_equals_the_module(graph: Graph) -> None:
-    network, image = lively(graph), pictures(2)
+    network, image = lively(graph), pictures(2, of=graph)
     result = run_onnx(written(graph, network, batch=2), image.numpy())
-    assert relative(result, outputs(network, image)) < 1e-5
+    error = relative(result, outputs(network, image))
+    assert error < 1e-5 or error < 4 * own_rounding(network, image)
 
 
 def test_the_fp16_file_equals_the_module_to_half_precision(graph: Graph) -> None:
-    network, image = lively(graph), pictures(1)
+    network, image = lively(graph), pictures(1, of=graph)
     result = run_onnx(written(graph, network, float_type="fp16"), image.numpy())
     assert result.dtype == np.float32
-    assert relative(result, outputs(network, image)) < 1e-2
+    error = relative(result, outputs(network, image))
+    assert error < 2e-3 or error < HALF_OVER_SINGLE * own_rounding(network, image)
 
 
 @pytest.mark.parametrize("scale", [2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from calibrated import Image, calibrated, lively, outputs, pictures
 from drawn import draw
 from networks import HEIGHT, NETWORKS, WIDTH
 
+from latency_models.engines.ort_flavour import to_ort_flavour
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.int8_support import largest_weight
 from search_spaces.fake_quantize import QuantizedNetwork, convert, prepare
@@ -24,9 +26,9 @@ from search_spaces.skeletons import lower
 ENGINE = OpenVINOEngine()
 QUANTIZED = [name for name, graph in NETWORKS.items() if place(graph).layers]
 JOINS = [n for n in QUANTIZED if any(isinstance(p, Concat) for p in NETWORKS[n].nodes)]
-"""OpenVINO (2026.4, without VNNI) computes what follows a quantized Concat wrongly, by far more
-than rounding; onnxruntime and torch agree. No block or skeleton joins tensors."""
-RANDOM = 24
+PUBLISHED = [name for name in QUANTIZED if name.startswith("reference ")]
+SHALLOW = [name for name in QUANTIZED if name not in PUBLISHED]
+RANDOM = 16
 
 
 def int8_file(network: QuantizedNetwork) -> bytes:
@@ -42,14 +44,24 @@ def in_engine(file: bytes, image: Image) -> Image:
     return result
 
 
+def in_onnxruntime(file: bytes, image: Image) -> Image:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    result: Image = session.run(None, {"input": image})[0]
+    return result
+
+
 @pytest.mark.parametrize("name", QUANTIZED)
 def test_a_gradient_reaches_every_weight_and_scale(name: str) -> None:
     network = calibrated(NETWORKS[name])
     # The pictures of the calibration and louder ones: what is clipped moves its scale.
-    image = torch.cat([pictures(), 1.5 * pictures() - 0.25])
+    image = pictures(2, of=NETWORKS[name])
+    image = torch.cat([image, 1.5 * image - 0.25])
     network(image).square().mean().backward()
     nodes = enumerate(NETWORKS[name].nodes)
-    exact = {f"weight_scales.n{i}" for i, n in nodes if getattr(n, "fixed", "") == "nearest"}
+    nearest = [i for i, n in nodes if getattr(n, "fixed", "").endswith("nearest")]
+    exact = {f"weight_scales.n{i}" for i in nearest}
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
@@ -63,28 +75,46 @@ def test_the_checker_accepts_the_int8_file(name: str) -> None:
     onnx.checker.check_model(model, full_check=True)
 
 
-@pytest.mark.parametrize("name", [name for name in QUANTIZED if name not in JOINS])
-def test_the_engine_computes_a_shallow_int8_file_as_torch_does(name: str) -> None:
-    network = calibrated(NETWORKS[name])
-    image = pictures(1)
+def difference(graph: Graph, run: Callable[[bytes, Image], Image]) -> tuple[float, float]:
+    """Mean and largest difference of an engine to torch, in shares of quantization's own error.
+
+    A sum that lies on a half may be rounded to the other side, which moves a few pixels by a step
+    and grows through the layers behind it.
+    """
+    network, image = calibrated(graph), pictures(1, of=graph)
     expected = outputs(network, image)
-    difference = np.abs(in_engine(int8_file(network), image.numpy()) - expected)
-    rounding = np.abs(expected - outputs(lively(NETWORKS[name]), image))
-    # A sum that lies on a half may be rounded to the other side, which moves a few pixels.
-    assert np.mean(difference > 1e-4 * max(1.0, float(np.abs(expected).max()))) < 0.02
-    assert difference.max() <= rounding.max()
+    error = np.abs(run(int8_file(network), image.numpy()) - expected)
+    rounding = np.abs(expected - outputs(lively(graph), image))
+    return float(error.mean() / rounding.mean()), float(error.max() / rounding.max())
 
 
-@pytest.mark.parametrize("name", JOINS)
+@pytest.mark.parametrize("name", SHALLOW)
+def test_the_engine_computes_an_int8_file_as_torch_does(name: str) -> None:
+    mean, largest = difference(NETWORKS[name], in_engine)
+    assert mean < 0.05
+    assert largest <= 1.0
+
+
+@pytest.mark.parametrize("name", [name for name in SHALLOW if name in JOINS])
 def test_onnxruntime_computes_an_int8_join_as_torch_does(name: str) -> None:
-    network, image = calibrated(NETWORKS[name]), pictures(1)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        int8_file(network), options, providers=["CPUExecutionProvider"]
-    )
-    (result,) = session.run(None, {"input": image.numpy()})
-    assert np.abs(result - outputs(network, image)).max() < 1e-4
+    mean, largest = difference(NETWORKS[name], in_onnxruntime)
+    assert mean < 0.05
+    assert largest <= 1.0
+
+
+@pytest.mark.parametrize("name", [name for name in SHALLOW if name in JOINS])
+def test_onnxruntimes_own_flavour_can_be_made_of_an_int8_join(name: str) -> None:
+    file = to_ort_flavour(int8_file(calibrated(NETWORKS[name])))
+    onnx.checker.check_model(onnx.load_model_from_string(file), full_check=True)
+    image = pictures(1, of=NETWORKS[name]).numpy()
+    assert np.isfinite(in_onnxruntime(file, image)).all()
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_engine_computes_a_deep_int8_file_as_torch_does(name: str) -> None:
+    mean, largest = difference(NETWORKS[name], in_engine)
+    assert mean < 1.0
+    assert largest < 1.5
 
 
 def test_the_engine_computes_random_int8_files_as_torch_does() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from search_spaces.base import BlockSpec, UnknownName
-from search_spaces.blocks import append
-from search_spaces.graph import Add, Conv, Graph, GraphBuilder
+from search_spaces.base import BlockSpec, InvalidArchitecture, UnknownName
+from search_spaces.blocks import BLOCKS, STRIDED, append
+from search_spaces.graph import Graph, GraphBuilder, channels_of, shapes_of
+from search_spaces.primitives import Activation, Add, Concat, Conv, Slice
+from search_spaces.work import params_of
 
 
 def appended(spec: BlockSpec, *, channels: int = 8) -> Graph:
@@ -50,10 +52,108 @@ def test_a_residual_block_of_another_width_passes_its_input_through_a_pointwise_
 
 
 def test_an_unknown_block_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="unknown block 'cnov'; known: conv, factorized"):
+    with pytest.raises(UnknownName, match="unknown block 'cnov'; known: bottleneck, conv, dense"):
         appended(BlockSpec.of("cnov", 8))
 
 
 def test_an_unknown_activation_of_a_block_is_refused() -> None:
     with pytest.raises(UnknownName, match="unknown activation 'rleu'"):
         appended(BlockSpec.of("conv", 8, activation="rleu"))
+
+
+@pytest.mark.parametrize("channels", [8, 16])
+@pytest.mark.parametrize("op", BLOCKS)
+def test_a_block_keeps_the_size_and_gives_the_features_that_were_asked_for(
+    op: str, channels: int
+) -> None:
+    assert shapes_of(appended(BlockSpec.of(op, channels, 2)), 12, 20)[-1] == (channels, 12, 20)
+
+
+@pytest.mark.parametrize("op", STRIDED)
+def test_only_the_first_of_a_group_takes_the_stride(op: str) -> None:
+    graph = appended(BlockSpec.of(op, 16, 3, stride=2))
+    assert shapes_of(graph, 12, 20)[-1] == (16, 6, 10)
+    assert [c.stride for c in convolutions(graph) if c.stride > 1] == [2]
+
+
+def test_a_stride_for_a_block_that_keeps_its_size_is_refused() -> None:
+    with pytest.raises(InvalidArchitecture, match="'dense' keeps its size; with a stride: conv"):
+        appended(BlockSpec.of("dense", 8, stride=2))
+
+
+def test_arguments_that_a_block_does_not_know_are_left_to_others() -> None:
+    tagged = appended(BlockSpec.of("conv", 8, level=2, side="down"))
+    assert tagged == appended(BlockSpec.of("conv", 8))
+
+
+def test_a_leaky_relu_has_a_slope_of_its_own_or_the_usual_one() -> None:
+    (usual,) = convolutions(appended(BlockSpec.of("conv", 8, activation="leaky_relu")))
+    (own,) = convolutions(appended(BlockSpec.of("conv", 8, activation="leaky_relu", slope=0.05)))
+    assert (usual.slope, own.slope) == (0.1, 0.05)
+
+
+def test_a_squeeze_is_narrow_in_the_middle() -> None:
+    narrow, wide = convolutions(appended(BlockSpec.of("squeeze", 16, ratio=4)))
+    assert (narrow.kernel, narrow.out_channels) == ((1, 1), 4)
+    assert (wide.kernel, wide.out_channels) == ((3, 3), 16)
+
+
+def test_a_grouped_block_is_mixed_by_a_pointwise_layer() -> None:
+    parts, mixed = convolutions(appended(BlockSpec.of("grouped", 16, groups=2, kernel=5)))
+    assert (parts.groups, parts.kernel, parts.activation) == (2, (5, 5), "relu")
+    assert (mixed.groups, mixed.kernel, mixed.activation) == (1, (1, 1), "none")
+
+
+def test_an_inverted_residual_is_wide_in_the_middle_and_ends_linear() -> None:
+    graph = appended(BlockSpec.of("inverted_residual", 8, expand=6, activation="relu6"))
+    expand, spatial, project = convolutions(graph)
+    assert (expand.out_channels, spatial.groups, project.out_channels) == (48, 48, 8)
+    assert [c.activation for c in (expand, spatial, project)] == ["relu6", "relu6", "none"]
+    assert graph.nodes[-1] == Add((3, 0))
+
+
+@pytest.mark.parametrize("changed", [{"channels": 16}, {"stride": 2}])
+def test_an_inverted_residual_that_changes_its_shape_has_no_skip(changed: dict[str, int]) -> None:
+    spec = BlockSpec.of("inverted_residual", **{"channels": 8, **changed})
+    assert not any(isinstance(node, Add) for node in appended(spec).nodes)
+
+
+def test_an_inverted_residual_without_expansion_begins_depthwise() -> None:
+    spatial, _ = convolutions(appended(BlockSpec.of("inverted_residual", 16, expand=1)))
+    assert (spatial.groups, spatial.out_channels) == (8, 8)
+
+
+def test_a_large_kernel_is_depthwise_and_seven_wide_unless_said() -> None:
+    spatial, wide, _ = convolutions(appended(BlockSpec.of("large_kernel", 8)))
+    assert (spatial.kernel, spatial.groups, wide.out_channels) == ((7, 7), 8, 16)
+    spatial, _, _ = convolutions(appended(BlockSpec.of("large_kernel", 8, kernel=9)))
+    assert spatial.kernel == (9, 9)
+
+
+def test_the_activation_after_a_residual_addition_is_a_choice() -> None:
+    graph = appended(BlockSpec.of("residual", 8, after=True, activation="relu6"))
+    assert graph.nodes[-1] == Activation((3,), "relu6")
+    linear = appended(BlockSpec.of("residual", 8, after=True, activation="none"))
+    assert isinstance(linear.nodes[-1], Add)
+
+
+def test_every_layer_of_a_dense_block_reads_all_before_it() -> None:
+    graph = appended(BlockSpec.of("dense", 8, layers=3, growth=4))
+    reads = [channels_of(graph.nodes)[c.inputs[0]] for c in convolutions(graph)]
+    assert reads == [8, 12, 16, 20]
+    assert sum(isinstance(node, Concat) for node in graph.nodes) == 3
+
+
+def test_a_distillation_keeps_a_quarter_at_each_step_and_joins_them() -> None:
+    graph = appended(BlockSpec.of("distillation", 12), channels=12)
+    kept = [n for n in graph.nodes if isinstance(n, Slice) and n.start == 0]
+    assert [node.stop for node in kept] == [3, 3, 3]
+    reads = [channels_of(graph.nodes)[c.inputs[0]] for c in convolutions(graph)]
+    assert reads == [12, 9, 9, 9, 12]
+    assert isinstance(graph.nodes[-1], Add)
+
+
+def test_a_distillation_has_the_parameters_of_the_published_block() -> None:
+    # IMDN_RTC's: three 3x3 of 12 or 9 to 12, one of 9 to 3, one 1x1 of 12 to 12, with biases.
+    expected = (12 + 9 + 9) * 12 * 9 + 3 * 12 + 9 * 3 * 9 + 3 + 12 * 12 + 12
+    assert params_of(appended(BlockSpec.of("distillation", 12), channels=12)) == expected

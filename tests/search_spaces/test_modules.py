@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -11,15 +9,17 @@ from torch import Tensor, nn
 
 from search_spaces.base import Architecture, BlockSpec, Scalar
 from search_spaces.fixed_kernels import phases
-from search_spaces.graph import Add, Conv, Graph, Input, Primitive
-from search_spaces.modules import (
-    Network,
-    WeightedLayer,
-    build,
-    load_weights,
-    run_plain,
-    space_to_depth,
-    weights_of,
+from search_spaces.graph import Graph
+from search_spaces.layers import WeightedLayer
+from search_spaces.modules import Network, build, load_weights, weights_of
+from search_spaces.primitives import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    DepthToSpace,
+    Input,
+    Shift,
 )
 from search_spaces.skeletons import lower
 
@@ -134,20 +134,29 @@ def test_the_weights_taken_out_do_not_change_with_the_network() -> None:
     assert np.array_equal(kept["n1.weight"], taken)
 
 
-def test_space_to_depth_puts_the_pixel_before_the_channel() -> None:
-    x = torch.arange(2 * 4 * 4.0).view(1, 2, 4, 4)
-    y = space_to_depth(x, 2)
-    assert y.shape == (1, 8, 2, 2)
-    for i in range(2):
-        for j in range(2):
-            for c in range(2):
-                assert torch.equal(y[0, (i * 2 + j) * 2 + c], x[0, c, i::2, j::2])
+def _spread(graph: Graph, index: int) -> float:
+    return float(layer(build(graph, seed=0), index).weight.detach().std())
 
 
-def test_a_primitive_without_a_torch_reading_is_named() -> None:
-    @dataclass(frozen=True)
-    class Warp(Primitive):
-        pass
+def test_a_head_that_is_joined_or_added_to_the_image_begins_near_silence_too() -> None:
+    luma = Graph(
+        (
+            Input((), 3),
+            Conv((0,), 4),
+            Concat((1, 1, 1)),
+            Conv((0,), 12, (1, 1), fixed="nearest", factor=2),
+            Add((2, 3)),
+            DepthToSpace((4,), 2),
+        )
+    )
+    denoiser = Graph((Input((), 3), Shift((0,), -0.5), Conv((1,), 3), Add((2, 1))))
+    alone = Graph((Input((), 3), Conv((0,), 4)))
+    assert _spread(luma, 1) < 0.02 * _spread(alone, 1)
+    assert _spread(denoiser, 2) < 0.02 * _spread(alone, 1)
 
-    with pytest.raises(TypeError, match="Warp has no torch reading"):
-        run_plain(Warp((0,)), [torch.zeros(1)])
+
+def test_a_slope_of_its_own_is_learned_and_taken_out_by_its_node() -> None:
+    graph = Graph((Input((), 4), Conv((0,), 8), Activation((1,), "prelu")))
+    weights = weights_of(build(graph, seed=0))
+    assert set(weights) == {"n1.weight", "n1.bias", "n2.slope"}
+    assert weights["n2.slope"].shape == (8,)

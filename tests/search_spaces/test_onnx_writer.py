@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,16 @@ from drawn import draw
 from onnx import TensorProto, numpy_helper
 
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture
-from search_spaces.graph import Conv, Graph, Input
+from search_spaces.graph import Graph
 from search_spaces.onnx_writer import IR_VERSION, OPSET, random_weights, write
+from search_spaces.primitives import (
+    Concat,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Input,
+    Primitive,
+)
 from search_spaces.quantize import (
     CPU_RULES,
     TENSORRT_RULES,
@@ -172,3 +180,42 @@ def test_untrained_files_of_one_architecture_are_equal(precision: str) -> None:
 def test_a_size_that_does_not_fit_is_refused_before_anything_is_written() -> None:
     with pytest.raises(InvalidArchitecture, match="does not divide by 2"):
         write(MIXED, random_weights(MIXED), height=15, width=24)
+
+
+@pytest.mark.parametrize(
+    ("rules", "zero_point", "kind"),
+    [(CPU_RULES, 128, TensorProto.UINT8), (TENSORRT_RULES, 0, TensorProto.INT8)],
+)
+def test_joined_tensors_are_stored_as_the_engine_computes_them_rightly(
+    rules: QuantRules, zero_point: int, kind: int
+) -> None:
+    graph = Graph(
+        (Input((), 4), Conv((0,), 8), Conv((0,), 8), Concat((1, 2)), Conv((3,), 8), Conv((4,), 4))
+    )
+    zeros = {
+        tensor.name: tensor
+        for tensor in parsed(int8_file(rules, graph)).graph.initializer
+        if tensor.name.endswith(".zero") and not tensor.name.startswith("n")
+    }
+    joined = {name: zeros.pop(name) for name in ("t1.zero", "t2.zero", "t3.zero")}
+    assert {int(numpy_helper.to_array(t)) for t in joined.values()} == {zero_point}
+    assert {t.data_type for t in joined.values()} == {kind}
+    assert {int(numpy_helper.to_array(t)) for t in zeros.values()} == {0}
+
+
+def test_a_primitive_without_an_onnx_reading_is_named() -> None:
+    @dataclass(frozen=True)
+    class Warp(Primitive):
+        pass
+
+    graph = Graph((Input((), 4), Warp((0,))))
+    with pytest.raises(TypeError, match="Warp has no ONNX reading"):
+        write(graph, {}, height=8, width=8)
+
+
+def test_a_classifier_gives_one_number_per_class() -> None:
+    graph = Graph(
+        (Input((), 3), GlobalAveragePool((0,)), Conv((1,), 10, (1, 1)), Flatten((2,)))
+    )
+    model = parsed(write(graph, random_weights(graph), height=8, width=8, batch=2))
+    assert shape(model.graph.output[0]) == [2, 10]

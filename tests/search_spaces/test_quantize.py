@@ -7,17 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search_spaces.graph import (
+from search_spaces.graph import Graph
+from search_spaces.onnx_writer import random_weights
+from search_spaces.primitives import (
+    Activation,
     Add,
     Concat,
     Conv,
     ConvTranspose,
     DepthToSpace,
-    Graph,
+    GlobalAveragePool,
     Input,
     MaxPool,
+    Multiply,
+    Slice,
 )
-from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import (
     CPU_RULES,
     TENSORRT_RULES,
@@ -75,6 +79,42 @@ def test_an_addition_that_no_layer_reads_stays_float() -> None:
     assert 3 not in placement.tensors
     assert not placement.reads_quantized(graph, 3, 1)
     assert placement.reads_quantized(graph, 2, 1)
+
+
+def test_an_activation_after_an_addition_belongs_to_it() -> None:
+    graph = Graph((*RESIDUAL.nodes[:5], Activation((4,), "relu"), Conv((5,), 8)))
+    placement = place(graph)
+    assert placement.additions == {4}
+    assert placement.reads_quantized(graph, 4, 1)
+    assert not placement.reads_quantized(graph, 5, 4)
+    assert 4 not in placement.tensors and 5 in placement.tensors
+
+
+def test_a_gate_is_multiplied_in_float_and_its_product_quantized() -> None:
+    graph = Graph(
+        (IMAGE, Conv((0,), 8), GlobalAveragePool((1,)), Conv((2,), 8, (1, 1)), Multiply((1, 3)),
+         Conv((4,), 8))
+    )
+    placement = place(graph)
+    assert set(placement.tensors) == {0, 2, 4}
+    assert not any(placement.reads_quantized(graph, 4, source) for source in (1, 3))
+
+
+JOINED = Graph(
+    (IMAGE, Conv((0,), 8), Conv((1,), 8), Concat((1, 2)), Conv((3,), 8), MaxPool((3,), 2),
+     Slice((5,), 0, 8), Conv((6,), 8), Conv((7,), 8))
+)
+
+
+def test_what_is_joined_and_what_comes_of_it_without_weights_is_stored_unsigned_on_cpus() -> None:
+    placement = place(JOINED)
+    assert set(placement.tensors) == {0, 1, 2, 3, 6, 7}
+    assert placement.unsigned == {1, 2, 3, 6}
+
+
+def test_tensorrt_knows_no_zero_point_but_zero() -> None:
+    assert place(JOINED, TENSORRT_RULES).unsigned == frozenset()
+    assert place(RESIDUAL).unsigned == frozenset()
 
 
 def test_a_tensor_has_one_scale_however_many_read_it() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from drawn import Replay, SeededChooser, draw
 
-from search_spaces.graph import params_of, shapes_of
+from search_spaces.graph import shapes_of
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
+from search_spaces.work import params_of
 
 PROPOSALS = 200
 
@@ -90,19 +91,48 @@ def test_the_space_reaches_from_a_thousand_to_hundreds_of_thousands_of_parameter
     assert max(sizes) > 200_000
 
 
+def test_the_colours_of_a_space_of_planes_are_chosen_where_a_base_makes_them() -> None:
+    space = SuperResolutionSpace(planes="ycbcr420", bases=("none", "bicubic"))
+    for seed in range(PROPOSALS):
+        chooser = SeededChooser(seed)
+        architecture = space.propose(chooser)
+        assert (architecture.in_channels, architecture.out_channels) == (6, 6)
+        assert ("chroma" in chooser.drawn) == (chooser.drawn["base"] != "none")
+        assert shapes_of(lower(architecture), 12, 20)[-1] == (6, 24, 40)
+
+
+def test_by_default_nothing_is_asked_about_colours() -> None:
+    chooser = SeededChooser(0)
+    architecture = SuperResolutionSpace().propose(chooser)
+    assert not {"colour", "chroma"} & set(chooser.drawn)
+    assert not {"colour", "chroma", "planes"} & dict(architecture.args).keys()
+
+
+def test_colours_are_a_choice_when_there_are_two_to_choose_from() -> None:
+    space = SuperResolutionSpace(colours=("rgb", "luma"))
+    drawn = {draw(seed, space).arg("colour", "rgb") for seed in range(PROPOSALS)}
+    assert drawn == {"rgb", "luma"}
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"ops": ["cnov"]}, "entry of search_space.ops 'cnov'; known: conv, factorized"),
+        ({"ops": ["cnov"]}, "entry of search_space.ops 'cnov'; known: bottleneck, conv"),
         ({"bases": ["lanczos"]}, "entry of search_space.bases 'lanczos'; known: bicubic"),
         ({"reductions": ["halved"]}, "entry of search_space.reductions 'halved'; known: average"),
-        ({"activations": ["gelu"]}, "entry of search_space.activations 'gelu'; known: clip"),
+        ({"activations": ["rleu"]}, "entry of search_space.activations 'rleu'; known: clip"),
         ({"ops": []}, "search_space.ops is empty"),
         ({"widths": []}, "search_space.widths is empty"),
         ({"widths": [8, 0]}, "use whole numbers"),
         ({"reduced_widths": ["many"]}, "use whole numbers"),
         ({"max_repeat": 0}, "use whole numbers"),
         ({"kernels": [3, 4]}, "use odd numbers"),
+        ({"colours": ["sepia"]}, "entry of search_space.colours 'sepia'; known: luma, rgb"),
+        ({"planes": "nv12"}, "search_space.planes is 'nv12': use rgb or ycbcr420"),
+        (
+            {"colours": ["luma"], "bases": ["none"]},
+            "search_space.bases offers none, where nothing but the network makes colours",
+        ),
     ],
 )
 def test_a_space_that_cannot_be_built_is_refused_with_the_field(

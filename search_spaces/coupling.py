@@ -1,0 +1,162 @@
+"""Which channels of a Graph have to stay or go together when some are removed.
+
+An Add makes the channels of its inputs one; a Concat, a Slice or a pixel shuffle moves them; a
+depthwise layer passes them on. Every channel of every node is followed on its own, so that any
+wiring of primitives is understood.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from search_spaces.graph import Graph, channels_of
+from search_spaces.primitives import (
+    Add,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    GroupReduce,
+    GroupSoftmax,
+    Input,
+    Multiply,
+    Primitive,
+    Slice,
+    SpaceToDepth,
+)
+
+Place = tuple[int, int]
+"""A channel: (node, number)."""
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """Layers whose output channels are removed together.
+
+    Attributes:
+        layers: the nodes that make them.
+        channels: each entry stays or goes whole: one or more (layer, output channel).
+    """
+
+    layers: tuple[int, ...]
+    channels: tuple[tuple[Place, ...], ...]
+
+
+class _Ties:
+    """Sets of channels that are one, and whether they may be removed (union-find)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Place, Place] = {}
+        self._held: set[Place] = set()
+
+    def root(self, place: Place) -> Place:
+        self._parent.setdefault(place, place)
+        while self._parent[place] != place:
+            self._parent[place] = self._parent[self._parent[place]]
+            place = self._parent[place]
+        return place
+
+    def tie(self, one: Place, other: Place) -> None:
+        a, b = self.root(one), self.root(other)
+        self._parent[b] = a
+
+    def hold(self, place: Place) -> None:
+        """Never remove this channel."""
+        self._held.add(place)
+
+    def held(self) -> set[Place]:
+        """Roots of the sets in which a channel is held."""
+        return {self.root(place) for place in self._held}
+
+
+def is_depthwise(node: Primitive, in_channels: int) -> bool:
+    """Whether a layer makes each output channel of the input channel of the same number."""
+    return isinstance(node, Conv) and node.groups == in_channels == node.out_channels > 1
+
+
+def coupled_channels(graph: Graph) -> list[Coupled]:
+    """What may be removed, in groups of layers, in the order of the Graph.
+
+    Held back are the image, the output, fixed kernels, and what grouped layers and operations on
+    groups of channels read and make: removing a channel there would move the others.
+    """
+    channels = channels_of(graph.nodes)
+    ties = _Ties()
+    for index, node in enumerate(graph.nodes):
+        _tie(ties, graph, channels, index, node)
+    for number in range(channels[graph.output]):
+        ties.hold((graph.output, number))
+    held = ties.held()
+    sets: dict[Place, list[Place]] = defaultdict(list)
+    for index, count in enumerate(channels):
+        for number in range(count):
+            sets[ties.root((index, number))].append((index, number))
+    makers = {
+        index
+        for index, node in enumerate(graph.nodes)
+        if _makes_channels(node, channels[node.inputs[0]] if node.inputs else 0)
+    }
+    # Channels that pass through the same nodes are alternatives to each other; those of two
+    # slices of one layer are not, because neither slice may become empty.
+    groups: dict[tuple[int, ...], list[tuple[Place, ...]]] = defaultdict(list)
+    for root, places in sets.items():
+        if root not in held:
+            made = tuple(place for place in places if place[0] in makers)
+            groups[tuple(sorted({node for node, _ in places}))].append(made)
+    return [
+        Coupled(tuple(node for node in nodes if node in makers), tuple(found))
+        for nodes, found in sorted(groups.items())
+    ]
+
+
+def _makes_channels(node: Primitive, in_channels: int) -> bool:
+    return isinstance(node, Conv | ConvTranspose) and not is_depthwise(node, in_channels)
+
+
+def _tie(
+    ties: _Ties, graph: Graph, channels: list[int], index: int, node: Primitive
+) -> None:
+    """Enter what one node does to channels."""
+    own = [(index, number) for number in range(channels[index])]
+    sources = [[(i, number) for number in range(channels[i])] for i in node.inputs]
+    first = sources[0] if sources else []
+    match node:
+        case Input():
+            for place in own:
+                ties.hold(place)
+        case Conv(fixed=fixed, groups=groups):
+            if is_depthwise(node, len(first)) and not fixed:
+                _tie_each(ties, first, own)
+            elif fixed or groups > 1:
+                for place in (*own, *first):
+                    ties.hold(place)
+        case ConvTranspose():
+            pass
+        case ChannelShuffle() | GroupReduce() | GroupSoftmax():
+            for place in (*own, *first):
+                ties.hold(place)
+        case Concat():
+            _tie_each(ties, [place for source in sources for place in source], own)
+        case Slice(start=start, stop=stop):
+            _tie_each(ties, first[start:stop], own)
+        case DepthToSpace(factor=f):
+            _tie_each(ties, first, [own[number // (f * f)] for number in range(len(first))])
+        case SpaceToDepth():
+            _tie_each(ties, [first[number % len(first)] for number in range(len(own))], own)
+        case Add():
+            for source in sources:
+                _tie_each(ties, source, own)
+        case Multiply():
+            for source in sources:
+                if len(source) == len(own):
+                    _tie_each(ties, source, own)
+        case _:
+            # Of two inputs, as those of ResizeLike, only the first one's channels are passed on.
+            _tie_each(ties, first, own)
+
+
+def _tie_each(ties: _Ties, ones: list[Place], others: list[Place]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        ties.tie(one, other)

@@ -1,0 +1,130 @@
+"""How a body's features become the output picture: head, fixed base, shuffle."""
+
+from __future__ import annotations
+
+from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
+from search_spaces.fixed_kernels import LUMA, REACH, kernel_size
+from search_spaces.graph import GraphBuilder
+from search_spaces.primitives import Add, Concat, Conv, DepthToSpace, Slice
+
+COLOURS = ("rgb", "luma")
+PLANES = "ycbcr420"
+"""Input and output hold a video decoder's planes: four phases of the luma, then Cb and Cr, all at
+half the picture's size."""
+CHROMAS = ("learned", "fixed")
+_LUMA_PHASES, _CHROMA = 4, 2
+
+
+def enlarge(
+    graph: GraphBuilder, architecture: Architecture, body: int, image: int, *, shrunk: int,
+    offset: float,
+) -> int:
+    """The picture at `scale` times the input, from a body at 1 / `shrunk` of the input's size.
+
+    Arguments of the architecture: `base` is the fixed upsampler under the learned residual, or
+    none; `colour` says whether the residual is learned for each of red, green and blue, or once
+    for the luma, by which all three move alike; `planes` that the channels are those of `PLANES`,
+    and `chroma` whether its colours are learned or enlarged by the base alone.
+
+    Raises:
+        UnknownName: no such base or colour.
+        InvalidArchitecture: the channels are not those that colour and planes speak of.
+    """
+    channels, phases = architecture.out_channels, architecture.scale**2
+    planes, colour = architecture.arg("planes", "rgb"), str(architecture.arg("colour", "rgb"))
+    part = _Part(graph, architecture, body, shrunk, offset)
+    if planes == PLANES:
+        return _enlarge_planes(graph, architecture, part, image)
+    if colour not in COLOURS:
+        raise UnknownName("colour", colour, COLOURS)
+    base = str(architecture.arg("base", "none"))
+    if base == "none":
+        if colour == "luma":
+            raise _baseless(architecture)
+        return graph.add(DepthToSpace, part.head(channels), factor=architecture.scale * shrunk)
+    if colour == "luma":
+        luma = part.phases(1)
+        residual = graph.add(Concat, *[luma] * channels)
+    else:
+        residual = part.phases(channels)
+    total = graph.add(Add, residual, part.base(image, base, channels * phases))
+    return graph.add(DepthToSpace, total, factor=architecture.scale)
+
+
+def _enlarge_planes(
+    graph: GraphBuilder, architecture: Architecture, part: _Part, image: int
+) -> int:
+    if (architecture.in_channels, architecture.out_channels) != (6, 6):
+        raise InvalidArchitecture(f"{PLANES} has 6 channels: 4 phases of the luma, Cb and Cr")
+    base = str(architecture.arg("base", "none"))
+    chroma = str(architecture.arg("chroma", "learned"))
+    if chroma not in CHROMAS:
+        raise UnknownName("chroma", chroma, CHROMAS)
+    if base == "none":
+        if chroma == "fixed":
+            raise _baseless(architecture)
+        factor = architecture.scale * part.shrunk
+        return graph.add(DepthToSpace, part.head(_LUMA_PHASES + _CHROMA), factor=factor)
+    phases = architecture.scale**2
+    luma_in = graph.add(Slice, image, start=0, stop=_LUMA_PHASES)
+    chroma_in = graph.add(Slice, image, start=_LUMA_PHASES, stop=_LUMA_PHASES + _CHROMA)
+    luma_base = part.base(luma_in, LUMA + base, _LUMA_PHASES * phases)
+    luma = graph.add(Add, part.phases(_LUMA_PHASES), luma_base)
+    colours = part.base(chroma_in, base, _CHROMA * phases)
+    if chroma == "learned":
+        colours = graph.add(Add, part.phases(_CHROMA), colours)
+    return graph.add(
+        DepthToSpace, graph.add(Concat, luma, colours), factor=architecture.scale
+    )
+
+
+def _baseless(architecture: Architecture) -> InvalidArchitecture:
+    return InvalidArchitecture(
+        f"this {architecture.skeleton} learns the luma alone: its colours need a base "
+        f"({', '.join(REACH)})"
+    )
+
+
+class _Part:
+    """Pieces of the output, each `scale^2` phases for every channel, at the input's size."""
+
+    def __init__(
+        self, graph: GraphBuilder, architecture: Architecture, body: int, shrunk: int,
+        offset: float,
+    ) -> None:
+        self._graph, self._architecture, self._body = graph, architecture, body
+        self._offset = offset
+        self.shrunk = shrunk
+
+    def head(self, channels: int) -> int:
+        """The last learned layer: all phases of so many channels, at the body's size."""
+        k = int(self._architecture.arg("head_kernel", 3))
+        alone = self._architecture.arg("base", "none") == "none"
+        return self._graph.add(
+            Conv,
+            self._body,
+            out_channels=channels * (self._architecture.scale * self.shrunk) ** 2,
+            kernel=(k, k),
+            activation=str(self._architecture.arg("head_activation", "none")),
+            offset=self._offset if alone else 0.0,
+        )
+
+    def phases(self, channels: int) -> int:
+        """The head, brought to the input's size."""
+        head = self.head(channels)
+        if self.shrunk == 1:
+            return head
+        return self._graph.add(DepthToSpace, head, factor=self.shrunk)
+
+    def base(self, image: int, name: str, channels: int) -> int:
+        """The fixed upsampling of what is already known."""
+        k = kernel_size(name)
+        return self._graph.add(
+            Conv,
+            image,
+            out_channels=channels,
+            kernel=(k, k),
+            fixed=name,
+            factor=self._architecture.scale,
+            offset=self._offset,
+        )

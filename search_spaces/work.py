@@ -1,0 +1,76 @@
+"""What a Graph costs, counted and not timed: multiply-adds, learned numbers, traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from search_spaces.graph import Graph, channels_of, shapes_of
+from search_spaces.primitives import Conv, ConvTranspose, Primitive
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one node costs, counted, not timed.
+
+    Attributes:
+        macs: multiply-adds.
+        params: learned numbers.
+        elements: tensor elements read and written (weights included).
+    """
+
+    macs: int
+    params: int
+    elements: int
+
+
+def work_of(graph: Graph, height: int, width: int) -> list[Work]:
+    """Work of every node for an input of this size. MACs count convolutions only.
+
+    A transposed convolution counts kernel area per *input* pixel (each input pixel is
+    spread once), which is half to a quarter of what some published tables print.
+    """
+    shapes = shapes_of(graph, height, width)
+    result: list[Work] = []
+    for node, shape in zip(graph.nodes, shapes, strict=True):
+        sources = [shapes[i] for i in node.inputs]
+        in_channels = sources[0][0] if sources else 0
+        weights = _weights(node, in_channels)
+        pixels = shape if isinstance(node, Conv) else sources[0] if sources else (0, 0, 0)
+        macs = weights * prod(pixels[1:])
+        traffic = sum(prod(s) for s in sources) + prod(shape) + weights
+        result.append(Work(macs, _params(node, in_channels), traffic))
+    return result
+
+
+def gmacs(graph: Graph, height: int, width: int) -> float:
+    """Multiply-adds of the whole network in billions."""
+    return sum(w.macs for w in work_of(graph, height, width)) / 1e9
+
+
+def params_of(graph: Graph) -> int:
+    """Learned numbers of the whole network."""
+    channels = channels_of(graph.nodes)
+    return sum(
+        _params(node, channels[node.inputs[0]] if node.inputs else 0) for node in graph.nodes
+    )
+
+
+def _weights(node: Primitive, in_channels: int) -> int:
+    match node:
+        case Conv(kernel=k, groups=g, out_channels=c):
+            return c * (in_channels // g) * k[0] * k[1]
+        case ConvTranspose(kernel=k, out_channels=c):
+            return c * in_channels * k[0] * k[1]
+    return 0
+
+
+def _params(node: Primitive, in_channels: int) -> int:
+    learned, channels = 0, in_channels
+    if isinstance(node, Conv | ConvTranspose):
+        channels = node.out_channels
+        if not (isinstance(node, Conv) and node.fixed):
+            learned = _weights(node, in_channels) + channels * node.bias
+    if getattr(node, "activation", "") == "prelu":
+        learned += channels
+    return learned
