@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(1, C, h, w) in [0, 1] -> (1, C, h * scale, w * scale): a torch module or a compiled engine."""
 Progress = Callable[[int, int, float], None]
-"""Called now and then while training with (step, steps in all, smoothed loss)."""
+"""Called now and then while training with (step, steps in all, smoothed loss).
+
+It may raise `Interrupted`."""
+Judged = Callable[[int, float], None]
+"""Called with (step, the metric of the averaged weights then), where the budget asks for it."""
+Optimizer = Literal["adamw", "lion"]
+Schedule = Literal["cosine", "one_cycle"]
+Accelerator = Literal["auto", "cpu", "gpu"]
+Arithmetic = Literal["fp32", "bf16", "fp16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+Compiling = Literal["none", "default", "cuda_graphs"]
 
 
 class DataError(Exception):
@@ -25,6 +36,10 @@ class DataError(Exception):
 
 class Diverged(Exception):
     """Training broke down: the loss is not finite any more or has grown far beyond its best."""
+
+
+class Interrupted(Exception):
+    """Raised by a `Progress` to end a training there; its checkpoint is written first."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +63,32 @@ class Metric:
 class Budget:
     """What training one candidate may cost, and the recipe that spends it.
 
-    The learning rate rises over the first `warmup_share` of the steps and falls to zero along a
-    cosine that ends at `max_steps`, wherever training is interrupted in between.
+    The learning rate rises over the first `warmup_share` of the steps and falls to zero at
+    `max_steps`, wherever training is interrupted in between.
 
     Attributes:
         max_steps: optimizer steps of the whole training.
         batch_size: crops per step.
-        beta2: AdamW's decay of the squared gradient; its beta1 is 0.9.
+        learning_rate: its peak. Lion wants a third to a tenth of AdamW's.
+        schedule: `cosine`, a linear rise and a cosine fall; or `one_cycle`.
+        beta2: the optimizer's decay of the squared gradient (AdamW) or the momentum (Lion).
         clip_norm: largest gradient norm over all parameters.
-        ema_decay: decay per step of the averaged weights, which are what is judged and kept.
+        ema_decay: decay per step of the averaged weights, which are what is judged and kept;
+            0 keeps the last weights.
         max_minutes: wall-clock limit of the whole training, over all its rungs; None for no limit.
+        judge_every: steps between two looks at the metric while training; 0 for none.
         quant_steps: optimizer steps of the quantization-aware fine-tuning.
         quant_learning_rate: its peak for the weights.
         quant_scale_rate: its peak for the quantizers' scales, relative to their size.
         quant_calibration: inputs that are shown to the quantizers before fine-tuning.
+        accelerator: where to train; `auto` is a GPU where there is one.
+        precision: of the arithmetic; the weights are always kept in fp32.
+        memory_format: how activations lie in memory.
+        branches: what is trained beside each convolution and folded into it afterwards, for
+            networks that are built for it (`search_spaces.branches.FORMS`).
+        norm: `batch` to train with batch normalization, folded afterwards; or `none`.
+        compile: `torch.compile` over network and loss; `cuda_graphs` replays each step as one
+            launch.
     """
 
     max_steps: int = 1200
@@ -77,6 +104,15 @@ class Budget:
     quant_learning_rate: float = 5e-4
     quant_scale_rate: float = 2e-3
     quant_calibration: int = 64
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "cosine"
+    judge_every: int = 0
+    accelerator: Accelerator = "cpu"
+    precision: Arithmetic = "fp32"
+    memory_format: MemoryFormat = "contiguous"
+    compile: Compiling = "none"
+    branches: str = "none"
+    norm: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse a budget that cannot be spent.
@@ -87,13 +123,36 @@ class Budget:
         for name in ("max_steps", "batch_size", "learning_rate", "clip_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be positive")
-        if self.quant_steps < 0:
-            raise ValueError(f"budget.quant_steps is {self.quant_steps}: it must not be negative")
+        for name in ("quant_steps", "judge_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(
+                    f"budget.{name} is {getattr(self, name)}: it must not be negative"
+                )
         for name in ("warmup_share", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be in [0, 1)")
         if self.max_minutes is not None and self.max_minutes <= 0:
             raise ValueError(f"budget.max_minutes is {self.max_minutes}: it must be positive")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"budget.{name} is '{getattr(self, name)}': use {' or '.join(known)}"
+                )
+
+    def course(self) -> dict[str, Any]:
+        """What decides the weights that training ends with, as plain data."""
+        every = asdict(self)
+        return {key: every[key] for key in every if key not in ("max_minutes", "judge_every")}
+
+
+_CHOICES = {
+    "optimizer": get_args(Optimizer),
+    "schedule": get_args(Schedule),
+    "accelerator": get_args(Accelerator),
+    "precision": get_args(Arithmetic),
+    "memory_format": get_args(MemoryFormat),
+    "compile": get_args(Compiling),
+}
 
 
 @dataclass(frozen=True)
@@ -104,6 +163,7 @@ class TrainReport:
         steps: optimizer steps taken so far, those of earlier rungs included.
         train_s: wall time of these steps, evaluation left out.
         stopped: why training ended before the step it was asked for (`out of time`), else None.
+        device: what it was trained on, and in which arithmetic, as `cpu fp32`.
     """
 
     metric: float
@@ -111,6 +171,7 @@ class TrainReport:
     steps: int
     train_s: float
     stopped: str | None = None
+    device: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -169,6 +230,35 @@ class Loss(Protocol):
         """(N, C, H, W) twice -> a scalar."""
 
 
+@runtime_checkable
+class LearningLoss(Loss, Protocol):
+    """A loss with parameters of its own, which learn while the network does."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are any."""
+
+    def for_training(self, seed: int) -> LearningLoss:
+        """A fresh copy for one training; the same seed gives the same one."""
+
+    def learn(self, prediction: Tensor, target: Tensor) -> Mapping[str, Tensor]:
+        """One step on what the network has just made, before its own loss is computed."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put it back."""
+
+
+@runtime_checkable
+class TaskWhoseLossLearns(Protocol):
+    """A task that can be minimised with a `LearningLoss`."""
+
+    def loss_for_training(self, seed: int) -> LearningLoss | None:
+        """The loss for one training, its learning parts fresh; None where nothing learns."""
+
+
 class Task(Protocol):
     """What a network is trained for: where its data comes from and how it is judged."""
 
@@ -192,12 +282,14 @@ class Task(Protocol):
     def crop(self) -> int:
         """Height and width of a training input."""
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
         """One training batch, the same one whenever it is asked for with the same arguments.
 
         Returns:
             Inputs (size, C, crop, crop) and targets (size, C, crop * scale, crop * scale),
-            float32 in [0, 1].
+            float32 in [0, 1], on `device`.
         """
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -212,8 +304,34 @@ class Task(Protocol):
     def examples(self) -> Sequence[Example]:
         """The validation images, in a fixed order."""
 
+    @property
+    def baseline_name(self) -> str:
+        """What there is without any network, such as `bicubic`."""
+
     def baseline(self) -> float:
         """The metric without any network, to be read beside every other value of it."""
+
+    def unaided(self, example: Example) -> Pixels:
+        """The picture without any network."""
+
+    def judge(self, output: Pixels, example: Example) -> float:
+        """The metric of one output picture."""
+
+
+class Companion(Protocol):
+    """Something that is consulted at every training step and adds to the task's loss: a teacher.
+
+    One that is an `nn.Module` is trained, saved and resumed together with the network.
+    """
+
+    def attach(self, network: nn.Module) -> None:
+        """Called once before training, with the network that will be trained."""
+
+    def detach(self) -> None:
+        """Called once after training, however it ended."""
+
+    def loss(self, inputs: Tensor, prediction: Tensor) -> Tensor:
+        """(N, C, h, w) and what the network has just made of them -> a scalar to be added."""
 
 
 @runtime_checkable

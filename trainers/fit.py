@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainers.base import Budget, Diverged, Progress, Task, TrainReport
+from trainers.base import Budget, Companion, Diverged, Judged, Progress, Task, TrainReport
 
 if TYPE_CHECKING:
     import pytorch_lightning as lightning
 
+    from trainers.devices import Settled
     from trainers.module import Learner, Watch
 
 _LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
@@ -29,6 +31,8 @@ _EXPECTED = (
     r"Found \d+ module\(s\) in eval mode",
     # Lightning 2.6 on torch 2.13, about its own code.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # One process trains one network, under Slurm too.
+    r"The `srun` command is available on your system but is not used",
 )
 
 
@@ -41,7 +45,8 @@ def fit(
     until_step: int | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-    accelerator: str = "cpu",
+    judged: Judged | None = None,
+    companion: Companion | None = None,
 ) -> TrainReport:
     """Train a network in place and judge it by its averaged weights, which it then holds.
 
@@ -57,26 +62,44 @@ def fit(
         until_step: where this rung ends; the end of the budget when None.
         checkpoint: file to resume from if it exists, and to write.
         progress: called every 50 steps.
-        accelerator: where to train, as Lightning names it (`cpu`, `gpu`).
+        judged: called with the metric every `budget.judge_every` steps and at the end.
+        companion: adds to the loss at every step, as a teacher does.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
-        ValueError: the checkpoint belongs to another training.
+        ValueError: the checkpoint belongs to another training, or this machine cannot train as
+            the budget asks.
     """
-    from trainers.module import Learner, Watch
+    from trainers.devices import settle
+    from trainers.module import Learner, Watch, lay_out
 
+    def look(step: int, network: nn.Module) -> None:
+        if judged is not None:
+            judged(step, judge(network, task))
+
+    device = settle(budget)
     last = budget.max_steps if until_step is None else min(until_step, budget.max_steps)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    forked = [torch.cuda.current_device()] if device.accelerator == "gpu" else []
+    with _quiet(), torch.random.fork_rng(devices=forked):
         torch.manual_seed(seed)
-        learner = Learner(module, task, budget, seed=seed)
-        watch = Watch(learner, budget, checkpoint, progress)
-        trainer = _train(learner, watch, budget, last, checkpoint, accelerator)
+        learner = Learner(module, task, budget, seed=seed, companion=companion)
+        watch = Watch(learner, budget, checkpoint, progress, look if judged else None)
+        try:
+            trainer = _train(learner, watch, budget, last, checkpoint, device)
+        finally:
+            if companion is not None:
+                companion.detach()
         train_s = watch.train_s
         if checkpoint is not None and trainer.global_step > 0:
             watch.save(trainer, checkpoint)
-    module.load_state_dict(learner.averaged_state())
+    module.load_state_dict(learner.averaged_network().state_dict())
+    lay_out(module, replace(budget, memory_format="contiguous"))
     metric = judge(module, task)
-    return TrainReport(metric, task.metric.name, trainer.global_step, train_s, watch.stopped)
+    if judged is not None:
+        judged(trainer.global_step, metric)
+    return TrainReport(
+        metric, task.metric.name, trainer.global_step, train_s, watch.stopped, device.name
+    )
 
 
 def judge(module: nn.Module, task: Task) -> float:
@@ -106,16 +129,17 @@ def _train(
     budget: Budget,
     last: int,
     checkpoint: Path | None,
-    accelerator: str,
+    device: Settled,
 ) -> lightning.Trainer:
     import pytorch_lightning as lightning
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-    from trainers.module import OwnSignals, Steps
+    from trainers.module import OwnSignals, Steps, lay_out
 
     trainer = lightning.Trainer(
-        accelerator=accelerator,
+        accelerator=device.accelerator,
         devices=1,
+        precision=device.precision,
         max_steps=last,
         max_epochs=-1,
         gradient_clip_val=budget.clip_norm,
@@ -129,6 +153,7 @@ def _train(
         plugins=[LightningEnvironment()],
     )
     learner.module.train()
+    lay_out(learner, budget)
     resumed = checkpoint if checkpoint is not None and checkpoint.exists() else None
     with _own_signals():
         trainer.fit(learner, train_dataloaders=Steps(), ckpt_path=resumed)

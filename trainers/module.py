@@ -3,67 +3,39 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
-from trainers.base import Budget, Diverged, Progress, Quantizer, Task
+from trainers.base import (
+    Budget,
+    Companion,
+    Diverged,
+    Interrupted,
+    LearningLoss,
+    Progress,
+    Task,
+    TaskWhoseLossLearns,
+)
+from trainers.optimizers import optimizer_for, parameter_groups, schedule_for
 
-_BETA1 = 0.9
 _SMOOTHING = 0.98
 _EXPLODED = 20.0
 _SETTLED = 20
 _SAVE_EVERY_S = 60.0
 _TELL_EVERY = 50
-
-
-def learning_rate_share(step: int, budget: Budget) -> float:
-    """Learning rate of a step over its peak: a linear rise, then a cosine to zero."""
-    warmup = max(1, round(budget.warmup_share * budget.max_steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, budget.max_steps - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-def parameter_groups(module: nn.Module, budget: Budget) -> list[dict[str, Any]]:
-    """Parameters by how they are stepped: kernels decay, biases and other vectors do not.
-
-    The scales of a quantized network (`base.Quantizer` says which they are) have a rate of their
-    own: being logarithms, it is a relative one, the same for large and small scales.
-    """
-    quantized = any(isinstance(part, Quantizer) for part in module.modules())
-    kernels: list[nn.Parameter] = []
-    vectors: list[nn.Parameter] = []
-    scales: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if quantized and _is_scale(name):
-            scales.append(parameter)
-        else:
-            (kernels if parameter.ndim > 1 else vectors).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": kernels, "weight_decay": budget.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-        {"params": scales, "weight_decay": 0.0, "lr": budget.quant_scale_rate},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def _is_scale(name: str) -> bool:
-    *parents, own = name.split(".")
-    return own.endswith("scale") or any(parent.endswith("scales") for parent in parents)
+_LOOK_EVERY = 10
+_IMAGES = 4
+_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class Learner(lightning.LightningModule):
@@ -72,13 +44,37 @@ class Learner(lightning.LightningModule):
     Batches are drawn by step number, so nothing about data has to be remembered to resume.
     """
 
-    def __init__(self, module: nn.Module, task: Task, budget: Budget, *, seed: int) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        task: Task,
+        budget: Budget,
+        *,
+        seed: int,
+        companion: Companion | None = None,
+    ) -> None:
         """Take the network over; it is trained in place."""
         super().__init__()
         self.module = module
         self.average = deepcopy(module).eval().requires_grad_(False)
+        # A companion that is a module becomes a child here: it moves, trains and is saved too.
+        self.companion = companion
+        if companion is not None:
+            companion.attach(module)
         self._task, self._budget, self._seed = task, budget, seed
-        # AdamW moves a parameter in place, so these lists stay valid.
+        self._rival: LearningLoss | None = None
+        if isinstance(task, TaskWhoseLossLearns):
+            self._rival = task.loss_for_training(seed)
+        self._format = _FORMATS[budget.memory_format]
+        self._compute: Callable[[Tensor, Tensor], Tensor] = self._loss
+        if budget.compile != "none":
+            if self._rival is not None or companion is not None:
+                raise ValueError(
+                    "a loss that learns and a teacher cannot be compiled: budget.compile=none"
+                )
+            mode = "reduce-overhead" if budget.compile == "cuda_graphs" else "default"
+            self._compute = _compiled(self._loss, mode)
+        # Optimizers move a parameter in place, so these lists stay valid.
         trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         averaged = dict(self.average.named_parameters())
         self._live: list[Tensor] = list(trained.values())
@@ -87,19 +83,30 @@ class Learner(lightning.LightningModule):
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         """The loss of the batch that belongs to the present step."""
         inputs, targets = self._task.batch(
-            self.global_step, seed=self._seed, size=self._budget.batch_size
+            self.global_step, seed=self._seed, size=self._budget.batch_size, device=self.device
         )
-        prediction = self.module(inputs.to(self.device))
-        return self._task.loss(prediction, targets.to(self.device))
+        # channels_last is about images; a batch of anything else keeps its layout.
+        layout = self._format if inputs.ndim == _IMAGES else torch.contiguous_format
+        return self._compute(inputs.contiguous(memory_format=layout), targets)
+
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        prediction = self.module(inputs)
+        if self._rival is None:
+            loss = self._task.loss(prediction, targets)
+        else:
+            self._rival.learn(prediction.detach(), targets)
+            loss = self._rival(prediction, targets)
+        if self.companion is not None:
+            loss = loss + self.companion.loss(inputs, prediction)
+        return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW under the budget's schedule, stepped at every batch."""
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self.module, self._budget),
-            lr=self._budget.learning_rate,
-            betas=(_BETA1, self._budget.beta2),
-        )
-        schedule = LambdaLR(optimizer, lambda step: learning_rate_share(step, self._budget))
+        """The budget's optimizer under its schedule, stepped at every batch."""
+        groups = parameter_groups(self.module, self._budget)
+        if isinstance(self.companion, nn.Module):
+            groups += parameter_groups(self.companion, self._budget)
+        optimizer = optimizer_for(groups, self._budget)
+        schedule = schedule_for(optimizer, self._budget)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     @torch.no_grad()
@@ -110,17 +117,21 @@ class Learner(lightning.LightningModule):
         torch._foreach_lerp_(self._averaged, self._live, 1 - decay)
 
     @torch.no_grad()
-    def averaged_state(self) -> dict[str, Tensor]:
-        """Averaged parameters with the network's present buffers (batch norm's statistics)."""
-        state = {name: value.clone() for name, value in self.module.state_dict().items()}
-        for name, value in self.average.named_parameters(remove_duplicate=False):
-            state[name] = value.clone()
-        return state
+    def averaged_network(self) -> nn.Module:
+        """The averaged copy with the network's present buffers (batch norm's statistics)."""
+        present = dict(self.module.named_buffers())
+        for name, value in self.average.named_buffers():
+            value.copy_(present[name])
+        return self.average
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the random state, and what this training is."""
         checkpoint["random_state"] = torch.get_rng_state()
-        checkpoint["training"] = {"seed": self._seed, "budget": asdict(self._budget)}
+        if self.device.type == "cuda":
+            checkpoint["device_random_state"] = torch.cuda.get_rng_state(self.device)
+        if self._rival is not None:
+            checkpoint["loss"] = self._rival.state_dict()
+        checkpoint["training"] = self._identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the random state back.
@@ -128,13 +139,33 @@ class Learner(lightning.LightningModule):
         Raises:
             ValueError: the checkpoint belongs to a training with another seed or budget.
         """
-        here = {"seed": self._seed, "budget": asdict(self._budget)}
-        if checkpoint.get("training") != here:
+        here, there = self._identity(), checkpoint.get("training")
+        if there != here:
             raise ValueError(
-                f"the checkpoint was written by {checkpoint.get('training')}, this training is "
-                f"{here}: name another checkpoint file, or the same seed and budget"
+                f"the checkpoint was written by {there}, this training is {here}: name another "
+                "checkpoint file, or the same seed and budget"
             )
+        if self._rival is not None:
+            self._rival.load_state_dict(checkpoint["loss"])
         torch.set_rng_state(checkpoint["random_state"])
+        if "device_random_state" in checkpoint:
+            torch.cuda.set_rng_state(checkpoint["device_random_state"].cpu())
+
+    def _identity(self) -> dict[str, Any]:
+        return {"seed": self._seed, "budget": self._budget.course()}
+
+
+def lay_out(module: nn.Module, budget: Budget) -> None:
+    """Put the weights of image layers into the budget's memory format."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == _IMAGES:
+            tensor.data = tensor.data.contiguous(memory_format=_FORMATS[budget.memory_format])
+
+
+def _compiled(
+    function: Callable[[Tensor, Tensor], Tensor], mode: str
+) -> Callable[[Tensor, Tensor], Tensor]:
+    return torch.compile(function, mode=mode, dynamic=False)
 
 
 class Steps(Iterable[int]):
@@ -163,11 +194,17 @@ class Watch(lightning.Callback):
     """Averages the weights, saves, and stops a training that diverges or runs out of time."""
 
     def __init__(
-        self, learner: Learner, budget: Budget, checkpoint: Path | None, progress: Progress | None
+        self,
+        learner: Learner,
+        budget: Budget,
+        checkpoint: Path | None,
+        progress: Progress | None = None,
+        judge: Callable[[int, nn.Module], None] | None = None,
     ) -> None:
         """Start with nothing seen; `load_state_dict` puts the past of a resumed training back."""
         self._learner, self._budget = learner, budget
-        self._checkpoint, self._progress = checkpoint, progress
+        self._checkpoint, self._progress, self._judge = checkpoint, progress, judge
+        self._unseen: list[Tensor] = []
         self._loss, self._best = math.nan, math.inf
         self._earlier_s = 0.0
         self._started = self._saved = time.monotonic()
@@ -200,16 +237,41 @@ class Watch(lightning.Callback):
             Diverged: the loss is not finite, or its average exceeds 20 times its best.
         """
         step = trainer.global_step
-        self._see(float(outputs["loss"]), step)
         self._learner.update_average()
-        if self._progress is not None and (step % _TELL_EVERY == 0 or step == trainer.max_steps):
+        self._unseen.append(outputs["loss"])
+        last = step == trainer.max_steps
+        # Reading a loss waits for a GPU to be done with the step; a processor is done anyway.
+        if outputs["loss"].device.type == "cpu" or step % _LOOK_EVERY == 0 or last:
+            self._look(step)
+        if self._progress is not None and (step % _TELL_EVERY == 0 or last):
             self._progress(step, self._budget.max_steps, self._loss)
+        every = self._budget.judge_every
+        if self._judge is not None and every and step % every == 0 and not last:
+            began_s = time.monotonic()
+            self._judge(step, self._learner.averaged_network())
+            self._started += time.monotonic() - began_s
         if self._checkpoint is not None and time.monotonic() - self._saved > _SAVE_EVERY_S:
             self.save(trainer, self._checkpoint)
         limit = self._budget.max_minutes
         if limit is not None and self.train_s > 60 * limit and step < trainer.max_steps:
             self.stopped = "out of time"
             trainer.should_stop = True
+
+    def _look(self, step: int) -> None:
+        """Look at every loss since the last look, in one transfer."""
+        if not self._unseen:
+            return
+        losses = torch.stack(self._unseen).tolist()
+        self._unseen.clear()
+        for back, loss in zip(range(len(losses) - 1, -1, -1), losses, strict=True):
+            self._see(loss, step - back)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException
+    ) -> None:
+        """Save when the training was asked to end; other exceptions come between two states."""
+        if isinstance(exception, Interrupted) and self._checkpoint is not None:
+            self.save(trainer, self._checkpoint)
 
     def _see(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
@@ -229,7 +291,10 @@ class Watch(lightning.Callback):
 
     def save(self, trainer: lightning.Trainer, path: Path) -> None:
         """Write the checkpoint aside, then rename it into place."""
+        self._look(trainer.global_step)
         aside = path.with_name(path.name + ".part")
         trainer.save_checkpoint(aside)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
         aside.replace(path)
         self._saved = time.monotonic()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.base import Budget, Progress, Quantizer, Task, TrainReport
+from trainers.base import Budget, Companion, Judged, Progress, Quantizer, Task, TrainReport
 from trainers.fit import fit, judge
 
 _BATCH = 16
@@ -47,7 +47,8 @@ def fine_tune(
     seed: int,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-    accelerator: str = "cpu",
+    judged: Judged | None = None,
+    companion: Companion | None = None,
 ) -> TrainReport:
     """Calibrate a prepared network, then train its weights and scales for `budget.quant_steps`.
 
@@ -61,7 +62,8 @@ def fine_tune(
         seed: of the batches.
         checkpoint: file to resume from if it exists, and to write.
         progress: called every 50 steps.
-        accelerator: where to train, as Lightning names it.
+        judged: called with the metric every `budget.judge_every` steps and at the end.
+        companion: adds to the loss at every step, as a teacher does.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
@@ -80,5 +82,6 @@ def fine_tune(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
-        accelerator=accelerator,
+        judged=judged,
+        companion=companion,
     )

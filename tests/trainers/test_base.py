@@ -35,8 +35,12 @@ def test_a_metric_knows_which_way_is_better() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("max_steps", 0), ("batch_size", -1), ("ema_decay", 1.0), ("max_minutes", 0.0),
-     ("quant_steps", -1)],
+     ("quant_steps", -1), ("judge_every", -1), ("optimizer", "sgd"), ("schedule", "step"),
+     ("precision", "int8"), ("accelerator", "tpu"), ("memory_format", "nhwc"),
+     ("compile", "all")],
 )  # fmt: skip
-def test_a_budget_that_cannot_be_spent_is_refused_by_field(field: str, value: float) -> None:
+def test_a_budget_that_cannot_be_spent_is_refused_by_field(
+    field: str, value: float | str
+) -> None:
     with pytest.raises(ValueError, match=f"budget.{field}"):
         Budget(**{field: value})  # type: ignore[arg-type]

@@ -6,15 +6,19 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.trainers.conftest import TinyNet
 from trainers.base import Budget, Diverged
 from trainers.data.sources import Sources
 from trainers.fit import fit, judge
+from trainers.losses.adversarial import Adversarial
+from trainers.losses.pixel import SquaredError
+from trainers.losses.terms import Terms
 from trainers.tasks.super_resolution import SuperResolution
 
 
@@ -25,8 +29,10 @@ def weights(net: TinyNet) -> Tensor:
 class OneBatch(SuperResolution):
     """Shows the same batch at every step."""
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
-        return super().batch(0, seed=seed, size=size)
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        return super().batch(0, seed=seed, size=size, device=device)
 
 
 class Poisoned(SuperResolution):
@@ -34,9 +40,11 @@ class Poisoned(SuperResolution):
 
     factor = math.nan
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
         self.step = step
-        return super().batch(step, seed=seed, size=size)
+        return super().batch(step, seed=seed, size=size, device=device)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         loss = super().loss(prediction, target)
@@ -59,6 +67,7 @@ def test_the_report_is_the_metric_of_the_weights_the_network_holds(
     assert (report.steps, report.metric_name, report.stopped) == (30, "psnr_y", None)
     assert report.metric == judge(net, task)
     assert report.train_s > 0
+    assert report.device == "cpu fp32"
 
 
 def test_a_training_in_rungs_equals_an_uninterrupted_one(
@@ -76,6 +85,120 @@ def test_a_training_in_rungs_equals_an_uninterrupted_one(
     assert report.metric == expected.metric
     assert report.steps == 30
     assert [path.name for path in tmp_path.iterdir()] == ["c.ckpt"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "lion", "learning_rate": 1e-3},
+        {"schedule": "one_cycle", "warmup_share": 0.3},
+        {"memory_format": "channels_last"},
+        {"judge_every": 3},
+    ],
+    ids=lambda recipe: next(iter(recipe)),
+)
+def test_every_recipe_resumes_exactly(
+    task: SuperResolution, budget: Budget, tmp_path: Path, recipe: dict[str, Any]
+) -> None:
+    asked = replace(budget, **recipe)
+    whole, net = TinyNet(dropout=0.2), TinyNet(dropout=0.2)
+    fit(whole, task, asked, seed=7, judged=lambda step, metric: None)
+    for until_step in (2, 8, None):
+        fit(net, task, asked, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt",
+            judged=lambda step, metric: None)  # fmt: skip
+    assert torch.equal(weights(net), weights(whole))
+
+
+def test_looking_at_the_metric_changes_nothing_and_ends_with_the_report(
+    task: SuperResolution, budget: Budget
+) -> None:
+    seen: list[tuple[int, float]] = []
+    plain, watched = TinyNet(), TinyNet()
+    fit(plain, task, budget, seed=0)
+    report = fit(watched, task, replace(budget, judge_every=10), seed=0,
+                 judged=lambda step, metric: seen.append((step, metric)))  # fmt: skip
+    assert torch.equal(weights(plain), weights(watched))
+    assert [step for step, _ in seen] == [10, 20, 30]
+    assert seen[-1][1] == report.metric
+    assert all(math.isfinite(metric) for _, metric in seen)
+
+
+def test_a_checkpoint_may_be_given_more_time_and_other_looks(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    fit(TinyNet(), task, replace(budget, max_minutes=5.0), seed=0, until_step=5, checkpoint=path)
+    report = fit(TinyNet(), task, replace(budget, judge_every=7), seed=0, checkpoint=path)
+    assert report.steps == 30
+
+
+class Pull(nn.Module):
+    """Pulls every output towards a level that it learns itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+        self.attached: list[nn.Module] = []
+
+    def attach(self, network: nn.Module) -> None:
+        self.attached.append(network)
+
+    def detach(self) -> None:
+        self.attached.append(self)
+
+    def loss(self, inputs: Tensor, prediction: Tensor) -> Tensor:
+        return (prediction - self.level).square().mean()
+
+
+def test_a_companion_adds_to_the_loss_and_is_trained_and_resumed_with_the_network(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    alone, whole, net = TinyNet(), TinyNet(), TinyNet()
+    fit(alone, task, budget, seed=7)
+    expected = Pull()
+    fit(whole, task, budget, seed=7, companion=expected)
+    assert expected.attached == [whole, expected]
+    assert expected.level.item() != 0
+    assert not torch.equal(weights(alone), weights(whole))
+    for until_step in (11, None):
+        again = Pull()
+        fit(net, task, budget, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt",
+            companion=again)  # fmt: skip
+    assert torch.equal(weights(net), weights(whole))
+    assert torch.equal(again.level, expected.level)
+
+
+def test_an_adversary_learns_beside_the_network_and_is_resumed_with_it(
+    photos: Path, budget: Budget, tmp_path: Path
+) -> None:
+    adversary = Adversarial(weight=0.005, width=4, halvings=2)
+    terms = Terms({"pixels": SquaredError(weight=1.0), "adversary": adversary})
+    task = SuperResolution(data=Sources(str(photos)), crop=12, loss=terms)
+    whole, net = TinyNet(), TinyNet()
+    fit(whole, task, budget, seed=7)
+    assert not adversary.optimizer.state, "a training must learn on a copy of its own"
+    for until_step in (9, None):
+        fit(net, task, budget, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt")
+    assert torch.equal(weights(net), weights(whole))
+    with pytest.raises(ValueError, match="cannot be compiled"):
+        fit(TinyNet(), task, replace(budget, compile="default"), seed=7)
+
+
+def test_a_compiled_training_takes_the_same_steps(
+    task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+
+    def tracing(function: Any, mode: str) -> Any:
+        compiled.append(mode)
+        return torch.compile(function, backend="eager")  # the tracer without a C++ compiler
+
+    monkeypatch.setattr("trainers.module._compiled", tracing)
+    plain, traced = TinyNet(), TinyNet()
+    fit(plain, task, budget, seed=0)
+    fit(traced, task, replace(budget, compile="default"), seed=0)
+    assert compiled == ["default"]
+    torch.testing.assert_close(weights(traced), weights(plain), rtol=0, atol=1e-6)
 
 
 _RUNG = """
@@ -112,10 +235,12 @@ def test_another_process_goes_on_where_one_stopped_and_prints_nothing(
 class Deadly(SuperResolution):
     """Ends the process, as it were, when it is asked for the batch of step 15."""
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
         if step == 15:
             raise RuntimeError("killed")
-        return super().batch(step, seed=seed, size=size)
+        return super().batch(step, seed=seed, size=size, device=device)
 
 
 def test_a_killed_training_goes_on_from_the_last_timed_checkpoint(

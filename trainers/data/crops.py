@@ -1,4 +1,4 @@
-"""Random aligned crops of low- and high-resolution pictures that are held in memory."""
+"""Random crops as training batches: cut, turned and degraded where the network is trained."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ import torch
 from torch import Tensor
 
 from trainers.base import Pixels
+from trainers.data.degradations.base import Degradation, degrade_crops
+from trainers.data.draws import Draws
+from trainers.data.photo import Photo
+from trainers.data.pictures import Pictures
 
 
 class Crops:
-    """Cuts training batches; the same step and seed give the same batch.
+    """Aligned crops of two sets of pictures; the same step and seed give the same batch.
 
     Every position in every picture is equally likely, and so are the eight ways to flip and turn
     a crop.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Pixels, Pixels]], *, crop: int, scale: int) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Photo | Pixels, Photo | Pixels]],
+        *,
+        crop: int,
+        scale: int,
+    ) -> None:
         """Take the pictures over.
 
         Args:
@@ -30,48 +40,68 @@ class Crops:
         Raises:
             ValueError: a picture is too small, or a pair does not fit together.
         """
-        for low, high in pairs:
-            if min(low.shape[:2]) < crop:
-                raise ValueError(f"a picture of {low.shape[:2]} is smaller than a crop of {crop}")
-            if high.shape[:2] != (low.shape[0] * scale, low.shape[1] * scale):
-                raise ValueError(f"{high.shape[:2]} is not {scale} times {low.shape[:2]}")
-        self._low = [np.ascontiguousarray(low.transpose(2, 0, 1)) for low, _ in pairs]
-        self._high = [np.ascontiguousarray(high.transpose(2, 0, 1)) for _, high in pairs]
+        lows = [_photo(low) for low, _ in pairs]
+        highs = [_photo(high) for _, high in pairs]
+        for low, high in zip(lows, highs, strict=True):
+            small, large = low.stored.shape[:2], high.stored.shape[:2]
+            if min(small) < crop:
+                raise ValueError(f"a picture of {small} is smaller than a crop of {crop}")
+            if large != (small[0] * scale, small[1] * scale):
+                raise ValueError(f"{large} is not {scale} times {small}")
+        self._low, self._high = Pictures.of(lows), Pictures.of(highs)
         self._crop, self._scale = crop, scale
-        places = [(p.shape[1] - crop + 1) * (p.shape[2] - crop + 1) for p in self._low]
-        self._ends = np.cumsum(places)
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
         """Low (size, 3, crop, crop) and high (size, 3, crop * scale, crop * scale) in [0, 1]."""
         random = np.random.default_rng((seed, step))
-        places = random.integers(self._ends[-1], size=size)
-        turns = random.integers(8, size=size).tolist()
-        pictures = np.searchsorted(self._ends, places, side="right").tolist()
-        crop, scale = self._crop, self._scale
-        low = np.empty((size, 3, crop, crop), np.uint8)
-        high = np.empty((size, 3, crop * scale, crop * scale), np.uint8)
-        for n, (picture, place, turn) in enumerate(
-            zip(pictures, places.tolist(), turns, strict=True)
-        ):
-            columns = self._low[picture].shape[2] - crop + 1
-            place -= int(self._ends[picture - 1]) if picture else 0
-            y, x = divmod(place, columns)
-            low[n] = _turned(self._low[picture][:, y : y + crop, x : x + crop], turn)
-            y, x, side = y * scale, x * scale, crop * scale
-            high[n] = _turned(self._high[picture][:, y : y + side, x : x + side], turn)
-        return _to_unit(low), _to_unit(high)
+        picks = self._low.draw(random, size=size, side=self._crop)
+        low = self._low.cut(picks, side=self._crop, device=device)
+        side = self._crop * self._scale
+        return low, self._high.cut(picks.scaled(self._scale), side=side, device=device)
 
 
-def _turned(picture: Pixels, turn: int) -> Pixels:
-    """One of the eight symmetries of the square, as a view of (3, H, W)."""
-    if turn & 1:
-        picture = picture[:, ::-1]
-    if turn & 2:
-        picture = picture[:, :, ::-1]
-    return picture.transpose(0, 2, 1) if turn & 4 else picture
+class DegradedCrops:
+    """Crops of clean pictures and what a degradation makes of them, new at every step.
+
+    A crop is cut with as much around it as the degradation reaches, so that it is degraded exactly
+    as it would be inside its picture. Crops begin at multiples of the scale.
+    """
+
+    def __init__(self, photos: Sequence[Photo], degradation: Degradation, *, crop: int) -> None:
+        """Take the pictures over.
+
+        Args:
+            photos: clean ones; both sides are at least `crop` times the degradation's scale.
+            degradation: what makes the inputs.
+            crop: height and width of an input, after the degradation.
+
+        Raises:
+            ValueError: a picture is too small.
+        """
+        side = crop * degradation.scale
+        for photo in photos:
+            if min(photo.stored.shape[:2]) < side:
+                raise ValueError(
+                    f"{photo.name} of {photo.stored.shape[:2]} is smaller than a crop of {side}"
+                )
+        self._pictures, self._side = Pictures.of(photos), side
+        self._degradation = degradation
+
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs (size, 3, crop, crop) and clean crops (size, 3, crop * scale, crop * scale)."""
+        draws = Draws.of(seed, step, device=device)
+        scale = self._degradation.scale
+        picks = self._pictures.draw(draws.host, size=size, side=self._side, step=scale)
+
+        def cut(margin: int) -> Tensor:
+            return self._pictures.cut(picks, side=self._side, margin=margin, device=device)
+
+        return degrade_crops(cut, self._degradation, draws)
 
 
-def _to_unit(pixels: Pixels) -> Tensor:
-    # In numpy, because torch would share this small work among threads and wait for all of them:
-    # on a busy machine that takes milliseconds instead of a tenth of one.
-    return torch.from_numpy(np.divide(pixels, np.float32(255), dtype=np.float32))
+def _photo(picture: Photo | Pixels) -> Photo:
+    return picture if isinstance(picture, Photo) else Photo("", picture)

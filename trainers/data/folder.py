@@ -1,36 +1,22 @@
-"""A user's folder of images, decoded once into memory; what cannot be used is named."""
+"""A user's folder of images, decoded once onto a shelf; what cannot be used is named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from trainers.base import DataError, Pixels
+from trainers.base import DataError
+from trainers.data.decode import SUFFIXES, BrokenImage, decode, has_sixteen_bits, is_image
 from trainers.data.photo import Photo
+from trainers.data.shelf import MAX_GIB, Decoded, Shelf, Skipped, shelve, state_of
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-MAX_GIB = 4.0
 _NAMED = 5
-# What Pillow raises on damaged files, depending on the decoder.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-# Pillow squeezes more than eight bits per channel of these into 8 by clipping: a white picture.
-_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was left out.
-
-    Attributes:
-        name: its path inside the folder.
-    """
-
-    name: str
-    reason: str
+_DECODERS = 2
 
 
 @dataclass(frozen=True)
@@ -50,108 +36,156 @@ class Folder:
         """One line on everything out of the ordinary, or None."""
         parts = []
         if self.skipped:
-            named = [f"{s.name} ({s.reason})" for s in self.skipped[:_NAMED]]
-            if len(self.skipped) > _NAMED:
-                named.append(f"and {len(self.skipped) - _NAMED} more")
             total = len(self.skipped) + len(self.photos)
-            parts.append(f"skipped {len(self.skipped)} of {total} files: {', '.join(named)}")
+            parts.append(f"skipped {len(self.skipped)} of {total} files: {_named(self.skipped)}")
         if self.grey:
             parts.append(f"{self.grey} grey images had their channel repeated to RGB")
         return f"{self.root}: {'; '.join(parts)}" if parts else None
 
 
-def _files(root: Path) -> list[Path]:
+def _named(skipped: Sequence[Skipped]) -> str:
+    named = [f"{s.name} ({s.reason})" for s in skipped[:_NAMED]]
+    if len(skipped) > _NAMED:
+        named.append(f"and {len(skipped) - _NAMED} more")
+    return ", ".join(named)
+
+
+def files_under(root: Path, what: str) -> list[Path]:
+    """Every file under a folder in the order of their paths, hidden ones left out.
+
+    Args:
+        root: the folder.
+        what: belongs into it, for the message.
+
+    Raises:
+        DataError: the folder is missing or empty, or is a file.
+    """
     if not root.exists():
         raise DataError(
             f"there is no folder {root} (looked for {root.absolute()}): check the path"
         )
     if not root.is_dir():
-        raise DataError(f"{root} is a file: name the folder that holds the images")
+        raise DataError(f"{root} is a file: name the folder that holds the {what}")
     files = sorted(
         path
         for path in root.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts)
     )
     if not files:
-        raise DataError(
-            f"the folder {root} is empty: put images ({', '.join(SUFFIXES)}) into it; "
-            "subfolders are searched too"
-        )
+        raise DataError(f"the folder {root} is empty: put {what} into it; "
+                        "subfolders are searched too")  # fmt: skip
     return files
 
 
-def _size(path: Path, smallest: int) -> tuple[int, int] | str:
-    """Width and height from the file's header, or why the file cannot be used."""
-    if path.suffix.lower() not in SUFFIXES:
-        return "not an image"
-    try:
-        with Image.open(path) as image:
-            if image.mode in _DEEP:
-                return f"{image.mode} pixels, 8 bits per channel are needed"
-            width, height = image.size
-    except _BROKEN as error:
-        return _why(error)
-    if min(width, height) < smallest:
-        return f"{width}x{height} is smaller than {smallest}x{smallest}"
-    return width, height
+def decoded(files: Sequence[Path], root: Path) -> Iterator[Decoded | Skipped]:
+    """Decode files in their order, a few ahead in threads (decoders let go of Python's lock)."""
+
+    def one(path: Path) -> Decoded | Skipped:
+        name = str(path.relative_to(root))
+        try:
+            return Decoded(name, *decode(path))
+        except BrokenImage as error:
+            return Skipped(name, str(error))
+
+    yield from _in_order(one, files)
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image inside"
-    return f"cannot be decoded: {' '.join(str(error).split())[:60]}"
+def _in_order(
+    work: Callable[[Path], Decoded | Skipped], files: Iterable[Path]
+) -> Iterator[Decoded | Skipped]:
+    """What `work` makes of each file, with no more pictures in memory than there are threads."""
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        ahead: deque[Future[Decoded | Skipped]] = deque()
+        for path in files:
+            ahead.append(pool.submit(work, path))
+            if len(ahead) > _DECODERS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
-def _decode(path: Path) -> tuple[Pixels, bool]:
-    """Pixels (H, W, 3) the way the camera was held, and whether the file is grey."""
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if "transparency" in upright.info:
-            upright = upright.convert("RGBA")
-        return np.asarray(upright.convert("RGB")), upright.mode in ("1", "L", "LA")
+def any_deep(files: Sequence[Path]) -> bool:
+    """Whether one of the files has 16 bits per channel; files without a header do not count."""
+    for path in files:
+        try:
+            if has_sixteen_bits(path):
+                return True
+        except BrokenImage:
+            continue
+    return False
 
 
-def _usable(root: Path, smallest: int, skipped: list[Skipped]) -> Iterator[tuple[Path, int]]:
-    for path in _files(root):
-        size = _size(path, smallest)
-        if isinstance(size, str):
-            skipped.append(Skipped(str(path.relative_to(root)), size))
-        else:
-            yield path, size[0] * size[1] * 3
+def open_shelf(
+    files: Sequence[Path], root: Path, *, kind: str, max_gib: float, home: Path | None
+) -> Shelf:
+    """The decoded pictures of some files of a folder."""
+    return shelve(
+        lambda: decoded(files, root),
+        root=root,
+        kind=kind,
+        state=state_of(files, root),
+        deep=lambda: any_deep(files),
+        max_gib=max_gib,
+        home=home,
+    )
 
 
-def read_folder(root: Path, *, smallest: int, max_gib: float = MAX_GIB) -> Folder:
-    """Decode every usable image under a folder, subfolders included, in the order of their paths.
+def refuse_broken(root: Path, broken: Sequence[Skipped], *, skip_broken: bool) -> None:
+    """Stop at files that should be images and cannot be read, unless they are to be skipped.
 
-    Files and folders whose name starts with a dot are not looked at.
+    Raises:
+        DataError: names them.
+    """
+    if broken and not skip_broken:
+        raise DataError(
+            f"{root}: {len(broken)} broken {'file' if len(broken) == 1 else 'files'}: "
+            f"{_named(broken)}: repair or remove, or set skip_broken=true to do without"
+        )
+
+
+def read_folder(
+    root: Path,
+    *,
+    smallest: int,
+    max_gib: float = MAX_GIB,
+    skip_broken: bool = False,
+    home: Path | None = None,
+) -> Folder:
+    """Every usable image under a folder, subfolders included, in the order of their paths.
+
+    The first time the images are decoded onto a shelf, from then on they are mapped from there,
+    until a file is added, removed or changed. If one image has 16 bits per channel, all are kept
+    with 16. Files and folders whose name starts with a dot are not looked at; files that are no
+    images, and images that are too small, are left out and told.
 
     Args:
         root: the folder.
         smallest: pixels that both sides of an image must have.
-        max_gib: memory that the decoded images may take, known from their headers beforehand.
+        max_gib: disk space that the decoded images may take.
+        skip_broken: leave broken files out too, and tell.
+        home: where shelves are kept; in the user's cache when None.
 
     Raises:
-        DataError: the folder is missing or empty, holds no usable image, or is too large.
+        DataError: the folder is missing or empty, holds no usable image or a broken one, or the
+            shelf cannot be written or would be too large.
     """
-    skipped: list[Skipped] = []
-    usable = list(_usable(root, smallest, skipped))
-    gib = sum(size for _, size in usable) / 2**30
-    if gib > max_gib:
-        raise DataError(
-            f"the {len(usable)} images in {root} take {gib:.1f} GiB decoded, the limit is "
-            f"{max_gib:.1f} GiB: name a folder with fewer or smaller images"
-        )
-    photos, grey = [], 0
-    for path, _ in usable:
-        name = str(path.relative_to(root))
-        try:
-            pixels, is_grey = _decode(path)
-        except _BROKEN as error:
-            skipped.append(Skipped(name, _why(error)))
-            continue
-        photos.append(Photo(name, pixels))
-        grey += is_grey
-    found = Folder(root, tuple(photos), tuple(sorted(skipped, key=lambda s: s.name)), grey)
+    files = files_under(root, f"images ({', '.join(SUFFIXES)})")
+    images = [path for path in files if is_image(path)]
+    strangers = [Skipped(str(p.relative_to(root)), "not an image") for p in files
+                 if not is_image(p)]  # fmt: skip
+    shelf = open_shelf(images, root, kind="photos", max_gib=max_gib, home=home)
+    refuse_broken(root, shelf.broken, skip_broken=skip_broken)
+    photos, grey, small = [], 0, []
+    for photo, is_grey in zip(shelf.photos, shelf.grey, strict=True):
+        height, width, _ = photo.stored.shape
+        if min(height, width) < smallest:
+            reason = f"{width}x{height} is smaller than {smallest}x{smallest}"
+            small.append(Skipped(photo.name, reason))
+        else:
+            photos.append(photo)
+            grey += is_grey
+    skipped = sorted([*strangers, *shelf.broken, *small], key=lambda s: s.name)
+    found = Folder(root, tuple(photos), tuple(skipped), grey)
     if not photos:
         raise DataError(f"no usable image: {found.notice()}")
     return found

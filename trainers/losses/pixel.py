@@ -6,27 +6,29 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from trainers.losses.base import Term
 
-@dataclass(frozen=True)
-class L1:
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class L1(Term):
     """Mean absolute difference."""
 
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, C, H, W) twice -> a scalar, computed in float32."""
-        return (prediction.float() - target.float()).abs().mean()
+    def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> a scalar."""
+        return (prediction - target).abs().mean()
 
 
-@dataclass(frozen=True)
-class SquaredError:
-    """Mean squared difference: what PSNR is the logarithm of."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SquaredError(Term):
+    """Mean squared difference (MSE): what PSNR is the logarithm of."""
 
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, C, H, W) twice -> a scalar, computed in float32."""
-        return (prediction.float() - target.float()).square().mean()
+    def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> a scalar."""
+        return (prediction - target).square().mean()
 
 
-@dataclass(frozen=True)
-class Charbonnier:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Charbonnier(Term):
     """A smooth L1: the mean of sqrt(d^2 + epsilon^2) - epsilon.
 
     Source: Charbonnier et al., "Two deterministic half-quadratic regularization algorithms for
@@ -39,7 +41,25 @@ class Charbonnier:
 
     epsilon: float = 1e-3
 
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, C, H, W) twice -> a scalar, computed in float32."""
-        difference = prediction.float() - target.float()
+    def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> a scalar."""
+        difference = prediction - target
         return (difference.square() + self.epsilon**2).sqrt().mean() - self.epsilon
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TotalVariation(Term):
+    """Mean absolute difference of neighbouring pixels of the prediction: a regulariser.
+
+    Source: Rudin, Osher & Fatemi, "Nonlinear total variation based noise removal algorithms",
+    1992, in its anisotropic form. It does not look at the target: it is least for a flat picture,
+    so give it a small weight beside a term that compares.
+    """
+
+    least_at_equality = False
+
+    def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) twice -> a scalar; the target is ignored."""
+        down = prediction[..., 1:, :] - prediction[..., :-1, :]
+        across = prediction[..., :, 1:] - prediction[..., :, :-1]
+        return 0.5 * (down.abs().mean() + across.abs().mean())

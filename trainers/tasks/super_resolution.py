@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.base import DataError, Example, Loss, Metric, Pixels, Run
-from trainers.data import bundled
-from trainers.data.crops import Crops
-from trainers.data.folder import read_folder, split
+from trainers.base import DataError, Example, LearningLoss, Loss, Metric, Pixels, Run
+from trainers.data.crops import Crops, DegradedCrops
+from trainers.data.degradations.base import Degradation, degrade_whole
+from trainers.data.degradations.mixed import Chain
+from trainers.data.degradations.resize import Bicubic
+from trainers.data.degradations.rounding import Rounded
+from trainers.data.draws import Draws
 from trainers.data.imresize import crop_to_multiple, enlarge, shrink
+from trainers.data.pairs import Pair
 from trainers.data.photo import Photo
-from trainers.data.sources import BUNDLED, Sources
+from trainers.data.sources import Photos, Sources, read_sources
 from trainers.losses.pixel import SquaredError
 from trainers.metrics import psnr_y, to_pixels
 
 _CALIBRATION_STEP = 2**31
 """A step that no training reaches, so that calibration has crops of its own."""
+_VALIDATION_STEP = 2**31 + 1
 
 
 class SuperResolution:
     """Enlarge RGB photographs by `scale`.
 
-    Low-resolution pictures are made once from the whole photograph by the papers' bicubic
-    reduction and rounded to 8 bits. Photographs are cut so that both low-resolution sides are a
-    multiple of `multiple`; with 1 the numbers of the papers come out.
+    Inputs are made by the papers' bicubic reduction, or by another degradation, and rounded to 8
+    bits; or they are given as a folder of their own. Photographs to judge by are cut so that both
+    sides of an input are a multiple of `multiple`; with 1 the numbers of the papers come out.
     """
 
     metric = Metric("psnr_y", "dB", "max")
     in_channels = 3
     out_channels = 3
+    baseline_name = "bicubic"
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class SuperResolution:
         multiple: int = 4,
         seed: int = 0,
         loss: Loss | None = None,
+        degradation: Degradation | None = None,
     ) -> None:
         """Read the pictures.
 
@@ -56,35 +62,72 @@ class SuperResolution:
             seed: of the split and the calibration crops.
             loss: what is minimised; the squared error when None. In trainings this short it is
                 worth 0.2 dB over Charbonnier at 500 steps, a few hundredths at 1000.
+            degradation: what makes an input of a photograph, its rounding to 8 bits left out; the
+                bicubic reduction when None.
 
         Raises:
-            DataError: a folder is missing, empty, without a usable image or too large.
+            DataError: a folder is missing, empty, without a usable image or too large; an image
+                is broken; the degradation has another scale.
         """
+        if degradation is not None and degradation.scale != scale:
+            raise DataError(
+                f"the degradation divides the size by {degradation.scale}, the task's scale is "
+                f"{scale}: give the degradation a reduction by {scale}, such as Bicubic"
+            )
         self.scale, self.crop, self._seed = scale, crop, seed
         self._loss = SquaredError() if loss is None else loss
-        notices: list[str] = []
+        # The papers' own reduction is told apart, for pictures to judge by are made exactly.
+        self._degradation = None if degradation == Bicubic(scale) else degradation
         smallest = scale * max(crop, multiple)
-        photos, held_out = _read(data or Sources(), smallest, seed, notices)
-        self.notices = tuple(notices)
+        photos = read_sources(data or Sources(), smallest=smallest, scale=scale, seed=seed)
+        self.notices = photos.notices
         """What the reader of the pictures should know, a line each."""
-        self._crops = Crops([self._pair(p, multiple) for p in photos], crop=crop, scale=scale)
-        self._examples = [Example(p.name, *self._pair(p, multiple)) for p in held_out]
+        self._crops = self._training_crops(photos)
+        if photos.val_pairs:
+            self._examples = [_given(pair, scale, multiple) for pair in photos.val_pairs]
+        else:
+            self._examples = [self._made(k, p, multiple) for k, p in enumerate(photos.val)]
         self._baseline: float | None = None
 
-    def _pair(self, photo: Photo, multiple: int) -> tuple[Pixels, Pixels]:
-        high = crop_to_multiple(photo.pixels, multiple * self.scale)
-        return shrink(high, self.scale), high
+    def _training_crops(self, photos: Photos) -> Crops | DegradedCrops:
+        if photos.train_pairs:
+            pairs = [(pair.low, pair.high) for pair in photos.train_pairs]
+            return Crops(pairs, crop=self.crop, scale=self.scale)
+        reduction = self._degradation or Bicubic(self.scale)
+        return DegradedCrops(photos.train, Chain([reduction, Rounded()]), crop=self.crop)
 
-    def batch(self, step: int, *, seed: int, size: int) -> tuple[Tensor, Tensor]:
-        """Low (size, 3, crop, crop) and high (size, 3, crop * scale, crop * scale) crops."""
-        return self._crops.batch(step, seed=seed, size=size)
+    def _made(self, number: int, photo: Photo, multiple: int) -> Example:
+        """A validation picture whose input is made from the target, always the same way."""
+        high = crop_to_multiple(photo.pixels, multiple * self.scale)
+        if self._degradation is None:
+            return Example(photo.name, shrink(high, self.scale), high)
+        made = degrade_whole(
+            torch.from_numpy(as_input(high)),
+            Chain([self._degradation, Rounded()]),
+            Draws.of(self._seed, _VALIDATION_STEP, number),
+        )
+        return Example(photo.name, to_pixels(made.numpy()), high)
+
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Low (size, 3, crop, crop) and high (size, 3, crop * scale, crop * scale) crops.
+
+        They are cut and degraded on `device`.
+        """
+        return self._crops.batch(step, seed=seed, size=size, device=device)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(N, 3, H, W) twice -> a scalar."""
         return self._loss(prediction, target)
 
+    def loss_for_training(self, seed: int) -> LearningLoss | None:
+        """The loss for one training, where a part of it learns."""
+        loss = self._loss
+        return loss.for_training(seed) if isinstance(loss, LearningLoss) and loss.learns else None
+
     def evaluate(self, run: Run) -> float:
-        """Mean PSNR of the luma over the validation pictures, dB; `scale` border pixels left out.
+        """Mean metric over the validation pictures.
 
         Raises:
             FloatingPointError: an output is not finite.
@@ -92,9 +135,16 @@ class SuperResolution:
         return float(np.mean([self.evaluate_one(run, example) for example in self._examples]))
 
     def evaluate_one(self, run: Run, example: Example) -> float:
-        """PSNR of the luma of one picture, dB."""
-        output = to_pixels(run(as_input(example.low)))
+        """The metric of one picture."""
+        return self.judge(to_pixels(run(as_input(example.low))), example)
+
+    def judge(self, output: Pixels, example: Example) -> float:
+        """PSNR of the luma of one output, dB; `scale` border pixels left out."""
         return psnr_y(output, example.high, border=self.scale)
+
+    def unaided(self, example: Example) -> Pixels:
+        """What there is without a network: bicubic enlargement, as the papers compute it."""
+        return enlarge(example.low, self.scale)
 
     def calibration(self, count: int) -> list[NDArray[np.float32]]:
         """Training inputs, each (1, 3, crop, crop)."""
@@ -107,13 +157,10 @@ class SuperResolution:
         return tuple(self._examples)
 
     def baseline(self) -> float:
-        """The metric of bicubic enlargement, as the papers compute it."""
+        """The metric of `unaided`."""
         if self._baseline is None:
-            psnrs = [
-                psnr_y(enlarge(e.low, self.scale), e.high, border=self.scale)
-                for e in self._examples
-            ]
-            self._baseline = float(np.mean(psnrs))
+            found = [self.judge(self.unaided(e), e) for e in self._examples]
+            self._baseline = float(np.mean(found))
         return self._baseline
 
 
@@ -123,38 +170,8 @@ def as_input(pixels: Pixels) -> NDArray[np.float32]:
     return np.ascontiguousarray(channels)
 
 
-def _read(
-    sources: Sources, smallest: int, seed: int, notices: list[str]
-) -> tuple[list[Photo], list[Photo]]:
-    """Training and validation photographs, none in both; lines worth telling go to `notices`."""
-    train, val = sources.train, sources.val
-
-    def read(folder: str) -> list[Photo]:
-        path = Path(folder).expanduser()
-        found = read_folder(path, smallest=smallest, max_gib=sources.max_gib)
-        notice = found.notice()
-        if notice is not None:
-            notices.append(notice)
-        return list(found.photos)
-
-    photos = bundled.training_photos() if train == BUNDLED else read(train)
-    if val is not None:
-        held_out = bundled.validation_photos() if val == BUNDLED else read(val)
-    elif train == BUNDLED:
-        return photos, bundled.validation_photos()
-    else:
-        photos, held_out = split(photos, seed=seed)
-    seen = {_fingerprint(photo) for photo in held_out}
-    kept = [photo for photo in photos if _fingerprint(photo) not in seen]
-    if len(kept) < len(photos):
-        notices.append(
-            f"{len(photos) - len(kept)} training images are also validation images "
-            "and were left out of training"
-        )
-    if not kept:
-        raise DataError(f"every image in {train} is also a validation image: name other folders")
-    return kept, held_out
-
-
-def _fingerprint(photo: Photo) -> tuple[tuple[int, ...], bytes]:
-    return photo.pixels.shape, hashlib.sha256(photo.pixels.tobytes()).digest()
+def _given(pair: Pair, scale: int, multiple: int) -> Example:
+    """A validation picture whose input was given."""
+    low = crop_to_multiple(pair.low.pixels, multiple)
+    high = pair.high.pixels[: len(low) * scale, : low.shape[1] * scale]
+    return Example(pair.high.name, low, high)

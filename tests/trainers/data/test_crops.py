@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -56,14 +54,3 @@ def test_a_picture_smaller_than_a_crop_is_refused() -> None:
 def test_a_pair_of_unfitting_sizes_is_refused() -> None:
     with pytest.raises(ValueError, match="is not 2 times"):
         Crops([(np.zeros((8, 8, 3), np.uint8), np.zeros((16, 15, 3), np.uint8))], crop=4, scale=2)
-
-
-def test_a_batch_of_the_default_size_takes_about_a_millisecond_at_most() -> None:
-    low = np.zeros((200, 300, 3), np.uint8)
-    crops = Crops([(low, low.repeat(2, 0).repeat(2, 1))], crop=32, scale=2)
-    times = []
-    for step in range(50):
-        start = time.perf_counter()
-        crops.batch(step, seed=0, size=16)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1e-3

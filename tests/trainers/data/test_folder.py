@@ -19,28 +19,51 @@ def test_pictures_of_subfolders_are_read_in_the_order_of_their_paths(tmp_path: P
     assert folder.notice() is None
 
 
+def write_bad_files(folder: Path) -> None:
+    write_photo(folder / "good.png")
+    write_photo(folder / "cut.png")
+    whole = (folder / "cut.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / "text.png").write_text("not a picture either")
+    write_photo(folder / "tiny.png", size=(12, 15))
+
+
+def test_broken_files_are_refused_by_name_in_one_line(tmp_path: Path) -> None:
+    write_bad_files(tmp_path)
+    for _ in range(2):
+        with pytest.raises(DataError, match="2 broken files: cut.png .*text.png .*skip") as told:
+            read_folder(tmp_path, smallest=16)
+        assert "\n" not in str(told.value)
+        assert "notes" not in str(told.value)
+
+
 def test_every_unusable_file_is_named_with_its_reason(tmp_path: Path) -> None:
-    write_photo(tmp_path / "good.png")
-    write_photo(tmp_path / "cut.png")
-    whole = (tmp_path / "cut.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "notes.txt").write_text("not a picture")
-    (tmp_path / "text.png").write_text("not a picture either")
-    write_photo(tmp_path / "tiny.png", size=(12, 15))
-    Image.fromarray(np.zeros((32, 32), np.uint16)).save(tmp_path / "deep.png")
-    folder = read_folder(tmp_path, smallest=16)
+    write_bad_files(tmp_path)
+    folder = read_folder(tmp_path, smallest=16, skip_broken=True)
     reasons = {s.name: s.reason for s in folder.skipped}
     assert [p.name for p in folder.photos] == ["good.png"]
     assert reasons["notes.txt"] == "not an image"
-    assert reasons["text.png"] == "not an image inside"
+    assert reasons["text.png"] == "no image of a known kind inside"
     assert reasons["tiny.png"] == "15x12 is smaller than 16x16"
     assert reasons["cut.png"].startswith("cannot be decoded")
-    assert "8 bits" in reasons["deep.png"]
     notice = folder.notice()
     assert notice is not None
-    assert "skipped 5 of 6 files" in notice
+    assert "skipped 4 of 5 files" in notice
     assert "\n" not in notice
     assert all(name in notice for name in reasons)
+
+
+def test_one_16_bit_picture_makes_all_be_kept_with_16(tmp_path: Path) -> None:
+    write_photo(tmp_path / "eight.png")
+    deep = np.random.default_rng(0).integers(0, 65536, (32, 40)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    first, second = read_folder(tmp_path, smallest=16).photos
+    assert first.stored.dtype == second.stored.dtype == np.uint16
+    assert np.array_equal(first.stored[..., 0], deep)
+    with Image.open(tmp_path / "eight.png") as image:
+        assert np.array_equal(second.pixels, np.asarray(image))
+    assert np.abs(first.pixels[..., 0] - deep / 257).max() <= 0.5
 
 
 def test_a_long_list_of_skipped_files_is_cut_short(tmp_path: Path) -> None:
@@ -96,12 +119,6 @@ def test_a_folder_with_nothing_usable_is_refused_with_the_reasons(tmp_path: Path
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=r"no usable image.*notes\.txt \(not an image\)"):
         read_folder(tmp_path, smallest=16)
-
-
-def test_a_folder_too_large_for_memory_is_refused_before_decoding(tmp_path: Path) -> None:
-    write_photo(tmp_path / "photo.png", size=(512, 512))
-    with pytest.raises(DataError, match="the limit is 0.0 GiB"):
-        read_folder(tmp_path, smallest=16, max_gib=1e-5)
 
 
 def numbered(count: int) -> list[Photo]:

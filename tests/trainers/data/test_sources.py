@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.trainers.conftest import write_photo
+from trainers.base import DataError
+from trainers.data import bundled
+from trainers.data.imresize import shrink
+from trainers.data.sources import BUNDLED, Photos, Sources, read_sources
+
+
+def read(sources: Sources) -> Photos:
+    return read_sources(sources, smallest=16, scale=2, seed=0)
+
+
+def write_pairs(root: Path, *, names: tuple[str, ...] = ("a", "b"), ending: str = "x2") -> None:
+    """Targets of 48x64 in `high`, and inputs half as large in `low`."""
+    for k, name in enumerate(names):
+        write_photo(root / "high" / f"{name}.png", seed=k)
+        with Image.open(root / "high" / f"{name}.png") as image:
+            low = shrink(np.asarray(image), 2)
+        (root / "low").mkdir(exist_ok=True)
+        Image.fromarray(low).save(root / "low" / f"{name}{ending}.png")
+
+
+def test_the_bundled_photographs_come_split() -> None:
+    photos = read(Sources())
+    assert len(photos.train) == len(bundled.TRAIN)
+    assert len(photos.val) == len(bundled.VALIDATION)
+
+
+def test_bundled_photographs_can_judge_a_training_on_a_folder(tmp_path: Path) -> None:
+    write_photo(tmp_path / "mine.png")
+    photos = read(Sources(str(tmp_path), BUNDLED))
+    assert [photo.name for photo in photos.train] == ["mine.png"]
+    assert [photo.name for photo in photos.val] == [
+        photo.name for photo in bundled.validation_photos()
+    ]
+
+
+@pytest.mark.parametrize("ending", ["", "x2", "_x2", "-X2"])
+def test_given_inputs_are_matched_with_their_targets_by_name(tmp_path: Path, ending: str) -> None:
+    write_pairs(tmp_path, ending=ending)
+    high, low = str(tmp_path / "high"), str(tmp_path / "low")
+    photos = read(Sources(BUNDLED, high, val_low=low))
+    assert [(pair.low.name, pair.high.name) for pair in photos.val_pairs] == [
+        (f"a{ending}.png", "a.png"), (f"b{ending}.png", "b.png"),
+    ]  # fmt: skip
+    assert not photos.train_pairs
+
+
+def test_rows_and_columns_beyond_a_multiple_of_the_scale_are_cut_off(tmp_path: Path) -> None:
+    write_pairs(tmp_path, names=("a",))
+    write_photo(tmp_path / "high" / "a.png", size=(49, 65))
+    sources = Sources(BUNDLED, str(tmp_path / "high"), val_low=str(tmp_path / "low"))
+    (pair,) = read(sources).val_pairs
+    assert pair.high.stored.shape == (48, 64, 3)
+
+
+def test_an_input_without_a_target_is_named(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    (tmp_path / "high" / "b.png").unlink()
+    with pytest.raises(DataError, match="b: not in both .*low and .*high"):
+        read(Sources(BUNDLED, str(tmp_path / "high"), val_low=str(tmp_path / "low")))
+
+
+def test_a_target_of_another_scale_is_named_with_both_sizes(tmp_path: Path) -> None:
+    write_pairs(tmp_path, names=("a",))
+    write_photo(tmp_path / "high" / "a.png", size=(96, 128))
+    with pytest.raises(DataError, match="is 32x24, its target a.png 128x96: .* 2 times"):
+        read(Sources(BUNDLED, str(tmp_path / "high"), val_low=str(tmp_path / "low")))
+
+
+@pytest.mark.parametrize("sources", [
+    Sources(train_low="low"), Sources(val_low="low"), Sources(val=BUNDLED, val_low="low"),
+    Sources("high", train_low="low"),
+])  # fmt: skip
+def test_inputs_without_a_folder_of_targets_are_refused(sources: Sources) -> None:
+    with pytest.raises(DataError, match="_low is"):
+        read(sources)
+
+
+def test_a_pair_that_is_also_judged_by_is_not_trained_on(tmp_path: Path) -> None:
+    write_pairs(tmp_path, names=("a", "b", "c"))
+    (tmp_path / "val").mkdir()
+    (tmp_path / "high" / "b.png").rename(tmp_path / "val" / "b.png")
+    write_photo(tmp_path / "high" / "b.png", seed=1)
+    high, low = str(tmp_path / "high"), str(tmp_path / "low")
+    photos = read(Sources(high, str(tmp_path / "val"), train_low=low))
+    assert [pair.high.name for pair in photos.train_pairs] == ["a.png", "c.png"]
+    assert "1 training images are also validation images" in photos.notices[0]
+
+
+def test_broken_files_are_skipped_only_where_that_is_wanted(tmp_path: Path) -> None:
+    for k in range(2):
+        write_photo(tmp_path / f"{k}.png", seed=k)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="broken.png"):
+        read(Sources(str(tmp_path)))
+    (notice,) = read(Sources(str(tmp_path), skip_broken=True)).notices
+    assert "broken.png" in notice

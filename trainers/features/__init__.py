@@ -1,0 +1,1 @@
+"""Networks trained on ImageNet, whose features tell how alike two pictures look."""

@@ -1,0 +1,95 @@
+"""A task whose training batches come round again, for whom each batch is dear to prepare."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainers.base import Example, Metric, Pixels, Run, Task
+
+
+class FixedBatches:
+    """A task whose training batches come round again, so that a teacher is asked once for each.
+
+    It costs variety: `count` batches of crops are all that is ever seen.
+    """
+
+    def __init__(self, task: Task, count: int) -> None:
+        """Wrap a task.
+
+        Args:
+            task: everything but its batches stays as it is.
+            count: batches until the first one comes again.
+
+        Raises:
+            ValueError: there would be none.
+        """
+        if count < 1:
+            raise ValueError(f"{count} batches: at least one is needed")
+        self._task, self._count = task, count
+
+    @property
+    def metric(self) -> Metric:
+        """The task's."""
+        return self._task.metric
+
+    @property
+    def scale(self) -> int:
+        """The task's."""
+        return self._task.scale
+
+    @property
+    def in_channels(self) -> int:
+        """The task's."""
+        return self._task.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        """The task's."""
+        return self._task.out_channels
+
+    @property
+    def crop(self) -> int:
+        """The task's."""
+        return self._task.crop
+
+    def batch(
+        self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """The task's batch of `step` modulo the count."""
+        return self._task.batch(step % self._count, seed=seed, size=size, device=device)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The task's."""
+        return self._task.loss(prediction, target)
+
+    def evaluate(self, run: Run) -> float:
+        """The task's."""
+        return self._task.evaluate(run)
+
+    def calibration(self, count: int) -> list[NDArray[np.float32]]:
+        """The task's."""
+        return self._task.calibration(count)
+
+    def examples(self) -> list[Example]:
+        """The task's."""
+        return list(self._task.examples())
+
+    def baseline(self) -> float:
+        """The task's."""
+        return self._task.baseline()
+
+    @property
+    def baseline_name(self) -> str:
+        """The task's."""
+        return self._task.baseline_name
+
+    def unaided(self, example: Example) -> Pixels:
+        """The task's."""
+        return self._task.unaided(example)
+
+    def judge(self, output: Pixels, example: Example) -> float:
+        """The task's."""
+        return self._task.judge(output, example)

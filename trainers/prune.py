@@ -1,0 +1,207 @@
+"""Which channels matter: scores by which the least of a layer can be removed.
+
+Names of layers are those of `named_modules`; a score is one number per output channel, the larger
+the more it matters. What is removed, and what a network then looks like, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from trainers.base import Task
+
+Criterion = Literal["l1", "random", "mean_activation", "apoz", "sensitivity"]
+CRITERIA: tuple[str, ...] = get_args(Criterion)
+LayerScores = dict[str, NDArray[np.float64]]
+_BATCH = 16
+_MUTED_SHARE = 0.5
+_FEWEST = 1e-3
+
+
+def channel_scores(
+    module: nn.Module,
+    layers: Sequence[str],
+    task: Task,
+    *,
+    criterion: Criterion = "l1",
+    inputs: int = 64,
+    seed: int = 0,
+) -> LayerScores:
+    """Score the output channels of some layers.
+
+    `l1` is the sum of the magnitudes of a channel's weights (Li et al., "Pruning filters for
+    efficient convnets", 2017); `random` the control that any other must beat; `mean_activation`
+    the mean magnitude of its output (after Molchanov et al., 2017); `apoz` the share of its
+    outputs that are above zero (Hu et al., "Network trimming", 2016, who count the zeros);
+    `sensitivity` is `l1` times how much the metric suffers when the weaker half of the layer is
+    silent, so that layers can be ranked together.
+
+    Args:
+        module: the network, trained; left as it was.
+        layers: convolutions, by name.
+        task: gives the inputs that activations are taken on, and judges.
+        inputs: how many of its calibration inputs.
+        seed: of `random`.
+
+    Raises:
+        ValueError: no such criterion or layer.
+    """
+    if criterion not in CRITERIA:
+        raise ValueError(f"unknown criterion '{criterion}'; there are: {', '.join(CRITERIA)}")
+    known = dict(module.named_modules())
+    for name in layers:
+        if name not in known or not isinstance(getattr(known[name], "weight", None), Tensor):
+            raise ValueError(f"the network has no layer '{name}' with weights")
+    if criterion == "random":
+        generator = np.random.default_rng(seed)
+        return {name: generator.random(_width(known[name])) for name in layers}
+    if criterion in ("mean_activation", "apoz"):
+        return _over_activations(module, layers, task, inputs, positive=criterion == "apoz")
+    scores = {name: _l1(known[name]) for name in layers}
+    if criterion == "sensitivity":
+        drops = sensitivity(module, scores, task)
+        return {name: score / score.mean() * drops[name] for name, score in scores.items()}
+    return scores
+
+
+def _axis(layer: nn.Module) -> int:
+    """The axis of the output channels in a layer's weight."""
+    kinds = (type(layer).__name__, type(getattr(layer, "node", None)).__name__)
+    return 1 if any("ConvTranspose" in kind for kind in kinds) else 0
+
+
+def _width(layer: nn.Module) -> int:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return int(weight.shape[_axis(layer)])
+
+
+def _l1(layer: nn.Module) -> NDArray[np.float64]:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    others = [axis for axis in range(weight.ndim) if axis != _axis(layer)]
+    magnitude: NDArray[np.float64] = weight.detach().abs().sum(others).double().cpu().numpy()
+    return magnitude
+
+
+@torch.no_grad()
+def _over_activations(
+    module: nn.Module, layers: Sequence[str], task: Task, inputs: int, *, positive: bool
+) -> LayerScores:
+    """The mean of |output|, or of output > 0, per channel."""
+    sums: LayerScores = {}
+
+    def watching(name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def hook(layer: nn.Module, given: tuple[Any, ...], output: Tensor) -> None:
+            values = (output > 0).double() if positive else output.abs().double()
+            mean = values.mean([0, *range(2, output.ndim)]) * len(output)
+            sums[name] = sums.get(name, 0.0) + mean.cpu().numpy()
+
+        return hook
+
+    known, training = dict(module.named_modules()), module.training
+    device = next(module.parameters()).device
+    hooks = [known[name].register_forward_hook(watching(name)) for name in layers]
+    shown = task.calibration(inputs)
+    module.eval()
+    try:
+        for start in range(0, inputs, _BATCH):
+            batch = np.concatenate(shown[start : start + _BATCH])
+            module(torch.from_numpy(batch).to(device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        module.train(training)
+    return {name: total / inputs for name, total in sums.items()}
+
+
+def sensitivity(
+    module: nn.Module,
+    scores: Mapping[str, NDArray[np.float64]],
+    task: Task,
+    *,
+    share: float = _MUTED_SHARE,
+) -> dict[str, float]:
+    """How much worse the metric becomes when one layer's weakest channels are silent.
+
+    Args:
+        module: the network, trained; left as it was.
+        scores: of each layer that is tried.
+        task: judges.
+        share: of a layer's channels that are silenced at once.
+
+    Returns:
+        By layer, in the metric's unit; at least a thousandth, so that no layer counts for nothing.
+    """
+    from trainers.fit import judge
+
+    training = module.training
+    whole = judge(module, task)
+    drops: dict[str, float] = {}
+    known = dict(module.named_modules())
+    for name, score in scores.items():
+        weakest = np.argsort(score, kind="stable")[: max(1, int(share * len(score)))]
+        with _silent(known[name], weakest):
+            metric = judge(module, task)
+        drop = whole - metric if task.metric.mode == "max" else metric - whole
+        drops[name] = max(_FEWEST, drop)
+    module.train(training)
+    return drops
+
+
+@contextmanager
+def _silent(layer: nn.Module, channels: NDArray[np.int64]) -> Iterator[None]:
+    """The layer with these output channels at zero."""
+    picked = torch.from_numpy(channels)
+
+    def hook(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
+        return output.index_fill(1, picked.to(output.device), 0.0)
+
+    handle = layer.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _Masked(nn.Module):
+    """A weight of which some entries are zero whatever is learned."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * self.mask
+
+
+def hold_zeros(module: nn.Module, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+    """Keep the masked entries of some layers' weights at zero through any training.
+
+    Args:
+        module: the network; the layers are changed in place.
+        masks: by layer, true where a weight may be other than zero.
+    """
+    known = dict(module.named_modules())
+    for name, mask in masks.items():
+        weight = known[name].weight
+        assert isinstance(weight, Tensor)
+        held = _Masked(torch.from_numpy(mask).to(weight.dtype).to(weight.device))
+        parametrize.register_parametrization(known[name], "weight", held)
+
+
+def let_go(module: nn.Module, layers: Sequence[str]) -> None:
+    """Make plain weights of what `hold_zeros` holds, their zeros included."""
+    known = dict(module.named_modules())
+    for name in layers:
+        parametrize.remove_parametrizations(known[name], "weight")
