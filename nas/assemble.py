@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,43 +18,85 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from latency_models.base import DeviceError
+from latency_models.base import DeviceError, Engine
 from latency_models.cached import CachedLatency
 from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
+from nas.claims import Alone, Crew
 from nas.experiment import Experiment, Plan, Target
-from nas.ledger import Ledger, write_aside
-from nas.live.terminal import PlainView, RichView, view_for
+from nas.ledger import SETTINGS, Ledger, write_aside
+from nas.live.terminal import view_for
+from nas.live.view import View
+from nas.measuring import ServedLatency
 from nas.networks import rules_for
+from nas.redact import redacted
+from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
-from search_spaces.references import reference
+from search_spaces.base import UnknownName
+from search_spaces.branches import FORMS
+from search_spaces.modules import NORMS
+from search_spaces.references import fitting_reference, reference_named
 from trainers.base import Budget, DataError, Task
+from trainers.devices import settle
 
-SETTINGS = "settings.json"
 _NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
     float | None: ((int, float, type(None)), "a number or null"),
 }
-_MAY_CHANGE = ("candidates", "finalists", "max_minutes", "patience", "references")
+_OUTSIDE = (
+    "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
+    "hydra",
+)
+"""Settings that change where and how a study runs, not what comes of it."""
+_MAY_CHANGE = (
+    "candidates", "finalists", "max_minutes", "patience", "references", "training_processes"
+)
+
+
+Served = Callable[[Callable[[str], None]], tuple[ServedLatency, ServedLatency]]
+"""Makes the latency models of a search that has no device of its own, given who is told."""
 
 
 class SettingsError(Exception):
     """What was asked for cannot be done; the message says what to change."""
 
 
+def view_of_search(
+    plan: Plan, target: Target, task: Task, budget: Budget
+) -> AbstractContextManager[View]:
+    """The view of a search that suits this terminal."""
+    return view_for(
+        Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
+    )
+
+
 @contextmanager
-def assemble(config: DictConfig) -> Iterator[Experiment]:
+def assemble(
+    config: DictConfig,
+    *,
+    watcher: Callable[
+        [Plan, Target, Task, Budget], AbstractContextManager[View]
+    ] = view_of_search,
+    crew: Crew | None = None,
+    served: Served | None = None,
+) -> Iterator[Experiment]:
     """Build the experiment, hold its folder, and close the engine's child at the end.
+
+    Args:
+        config: every group of `conf/`.
+        watcher: makes the view, which is entered before anything is timed.
+        crew: the others who work in the same folder; None to hold it alone.
+        served: measuring workers who have the device; None to time on this machine.
 
     Raises:
         SettingsError: something that was asked for does not exist or does not fit.
     """
     with ExitStack() as stack:
         try:
-            experiment = _build(config, stack)
+            experiment = _build(config, stack, watcher, crew or Alone(), served)
         except InstantiationException as error:
             cause = error.__cause__ or error
             raise SettingsError(f"{cause}") from error
@@ -67,33 +110,53 @@ def assemble(config: DictConfig) -> Iterator[Experiment]:
         yield experiment
 
 
-def _build(config: DictConfig, stack: ExitStack) -> Experiment:
-    asked = Target(**_typed("target", Target, config.target))
-    plan = Plan(**_typed("study", Plan, config.study))
-    _typed("budget", Budget, config.budget)
-    folder = _claim(Path(str(config.runs_dir)).expanduser() / plan.name, stack)
-    settings = _settings(folder, config)
-    engine, why = pick_engine(asked.engine, threads=asked.threads)
-    target = replace(asked, engine=engine.name)
+def _build(
+    config: DictConfig,
+    stack: ExitStack,
+    watcher: Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]],
+    crew: Crew,
+    served: Served | None,
+) -> Experiment:
+    asked = Target(**typed("target", Target, config.target))
+    plan = Plan(**typed("study", Plan, config.study))
+    typed("budget", Budget, config.budget)
+    folder = Path(str(config.runs_dir)).expanduser() / plan.name
+    claim_folder(folder, stack, together=not crew.alone)
+    settings = settings_of(folder, config)
+    engine, why = None, "timed by measuring workers: nas measure-worker"
+    if served is None:
+        engine, why = pick_engine(asked.engine, threads=asked.threads)
+    target = replace(asked, engine=engine.name if engine else asked.engine)
+    find_modules_here()
     space = instantiate(config.search_space, _convert_="all")
     budget = instantiate(config.budget)
+    settle(budget)
+    for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
+        if getattr(budget, field) not in known:
+            raise UnknownName(f"budget.{field}", getattr(budget, field), known)
     for name in plan.references:
-        reference(name, 2)
+        reference_named(name)
     task = instantiate(config.task)
+    for name in plan.references:
+        fitting_reference(
+            name,
+            scale=task.scale,
+            in_channels=task.in_channels,
+            out_channels=task.out_channels,
+        )
     if task.crop < 2 or task.crop % 2:
         raise SettingsError(f"task.crop is {task.crop}: use an even number, networks may halve it")
-    view = _view(plan, target, task, budget)
-    stack.enter_context(view)
+    check_space(space, task, target)
+    view = stack.enter_context(watcher(plan, target, task, budget))
     view.note(why)
     for notice in task.notices:
         view.note(notice)
-    quick, full = (
-        stack.enter_context(
-            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=view.note)
-        )
-        for protocol in (SCREENING, MeasuringProtocol())
-    )
-    write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+    quick, full = _timers(engine, served, stack, view)
+    if crew.alone:
+        settings["metric"] = asdict(task.metric)
+        write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+    # SQLite's locks do not hold between machines, so each keeps receipts of its own.
+    here = "" if crew.alone else f"-{socket.gethostname()}"
     return Experiment(
         folder=folder,
         plan=plan,
@@ -101,23 +164,34 @@ def _build(config: DictConfig, stack: ExitStack) -> Experiment:
         budget=budget,
         space=space,
         task=task,
-        screening=CachedLatency(quick, folder / "screening.sqlite"),
-        latency=CachedLatency(full, folder / "latency.sqlite"),
+        screening=CachedLatency(quick, folder / f"screening{here}.sqlite"),
+        latency=CachedLatency(full, folder / f"latency{here}.sqlite"),
         runner=full,
-        rules=rules_for(engine.name),
+        rules=rules_for(target.engine),
         ledger=Ledger(folder),
         view=view,
-        device=engine.device(),
+        device=engine.device() if engine else "",
+        crew=crew,
     )
 
 
-def _view(plan: Plan, target: Target, task: Task, budget: Budget) -> PlainView | RichView:
-    return view_for(
-        Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
+def _timers(
+    engine: Engine | None, served: Served | None, stack: ExitStack, view: View
+) -> tuple[IsolatedLatency | ServedLatency, IsolatedLatency | ServedLatency]:
+    """What times candidates quickly, and what times by the full protocol."""
+    if engine is None:
+        assert served is not None
+        return served(view.note)
+    quick, full = (
+        stack.enter_context(
+            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=view.note)
+        )
+        for protocol in (SCREENING, MeasuringProtocol())
     )
+    return quick, full
 
 
-def _typed(group: str, kind: type, node: Any) -> dict[str, Any]:
+def typed(group: str, kind: type, node: Any) -> dict[str, Any]:
     """A group's settings by name; refuses what its type does not have or cannot hold."""
     values, types = _plain(node), get_type_hints(kind)
     for name, value in values.items():
@@ -135,23 +209,36 @@ def _plain(node: Any) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items() if key != "_target_"}
 
 
-def _claim(folder: Path, stack: ExitStack) -> Path:
-    """Make the study's folder and hold it, so that one search at a time works in it."""
+def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
+    """Make the study's folder and hold it, so that one search at a time works in it.
+
+    Args:
+        together: hold it with the other workers of a sweep, against a search that works alone.
+
+    Raises:
+        SettingsError: it is held by others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = stack.enter_context((folder / ".lock").open("w"))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise SettingsError(
             f"another search is working in {folder}: wait for it, or give study.name=<another>"
         ) from error
-    return folder
 
 
-def _settings(folder: Path, config: DictConfig) -> dict[Any, Any]:
-    """All settings as plain data; refuses those that would change a study that was begun."""
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)
+def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
+    """All settings as plain data; refuses those that would change a study that was begun.
+
+    They are kept in the study's folder, so they hold no password.
+
+    Raises:
+        SettingsError: the study was begun with others; the message names them.
+    """
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    settings: dict[Any, Any] = json.loads(redacted(json.dumps(resolved)))
     path = folder / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text())
@@ -167,7 +254,7 @@ def _settings(folder: Path, config: DictConfig) -> dict[Any, Any]:
 def _fixed(settings: dict[Any, Any]) -> dict[str, Any]:
     """What must not change between two runs of one study."""
     study = {k: v for k, v in settings["study"].items() if k not in _MAY_CHANGE}
-    rest = {k: v for k, v in settings.items() if k != "runs_dir"}
+    rest = {k: v for k, v in settings.items() if k not in _OUTSIDE}
     return json.loads(json.dumps({**rest, "study": study}))  # type: ignore[no-any-return]
 
 

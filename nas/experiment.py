@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import LatencyModel, Precision
+from nas.claims import Alone, Crew
 from nas.ledger import Ledger
 from nas.live.view import View
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
-from trainers.base import Budget, Task
+from trainers.base import Budget, Companion, Task
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Plan:
         patience: give up when so many candidates were timed and none was fast enough.
         references: published networks to train and time beside the front.
         seed: of the sampler, the weights and the crops.
+        training_processes: how many finalists are trained at once, each in a process of its own;
+            0 for one on every core.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Plan:
     patience: int = 24
     references: Sequence[str] = ()
     seed: int = 0
+    training_processes: int = 1
 
     def __post_init__(self) -> None:
         """Refuse a plan that cannot be followed.
@@ -88,6 +92,10 @@ class Plan:
         for name in ("candidates", "probe_steps", "finalists", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"study.{name} is {getattr(self, name)}: it must be at least 1")
+        if self.training_processes < 0:
+            raise ValueError(
+                f"study.training_processes is {self.training_processes}: use 0 for every core"
+            )
 
 
 class Runner(Protocol):
@@ -108,6 +116,8 @@ class Experiment:
         latency: times what is compared and what ships, by the full protocol.
         runner: the same engine, to look at its outputs.
         device: what the engine runs on; training gives way to whoever times on it.
+        crew: who else works on the same study.
+        teacher: makes what trainings imitate beside their task, anew for each of them.
     """
 
     folder: Path
@@ -123,3 +133,5 @@ class Experiment:
     ledger: Ledger
     view: View
     device: str = ""
+    crew: Crew = Alone()
+    teacher: Callable[[], Companion] | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from nas.candidate import Candidate
 from search_spaces.quantize import Placement, Scales
 
+SETTINGS, REPORT = "settings.json", "report.html"
+"""What else lies in a study's folder: what was asked for, and what came of it."""
+
 
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a death on any line, sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{_writer()}")
     try:
         with aside.open("wb") as file:
             file.write(content)
@@ -34,11 +38,17 @@ def write_aside(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def _writer() -> str:
+    """Different for any two processes that share a folder, those of other machines included."""
+    return f"{socket.gethostname()}.{os.getpid()}"
+
+
 class Ledger:
     """The case files of one study."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "candidates"
+        self._read: dict[Path, tuple[tuple[int, int], Candidate]] = {}
 
     def home(self, name: str) -> Path:
         """The folder of one candidate; made if it is not there."""
@@ -54,7 +64,16 @@ class Ledger:
     def load(self, name: str) -> Candidate | None:
         """The case file of one candidate, or None."""
         path = self._folder / name / "case.json"
-        return Candidate.from_json(json.loads(path.read_text())) if path.is_file() else None
+        try:
+            # A case file is never changed, only replaced.
+            file = path.stat()
+            version = (file.st_ino, file.st_mtime_ns)
+            if path not in self._read or self._read[path][0] != version:
+                candidate = Candidate.from_json(json.loads(path.read_text()))
+                self._read[path] = (version, candidate)
+        except FileNotFoundError:
+            return None
+        return self._read[path][1]
 
     def all(self) -> list[Candidate]:
         """Every candidate, in the order of their names."""
@@ -67,7 +86,7 @@ class Ledger:
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays into one file, aside first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    aside = path.with_name(f".{path.stem}.{_writer()}.npz")
     np.savez(aside, allow_pickle=False, **dict(arrays))
     aside.replace(path)
 

@@ -18,11 +18,13 @@ from latency_models.int8_support import largest_weight
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
 from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
-from search_spaces.references import REFERENCES, reference
+from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
 
 _RANK = 4
+_SCALE = 2
 ARCHITECTURE = "architecture.json"
+CASE = "case.json"
 _RECEIPTS = "latency.json"
 
 
@@ -186,20 +188,25 @@ def _fill_in(onnx_bytes: bytes, shape: tuple[int, ...]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def resolve(spec: str, *, scale: int = 2, channels: int | None = None) -> Network:
+def resolve(spec: str, *, scale: int | None = None, channels: int | None = None) -> Network:
     """The network that was named.
 
     Args:
         spec: a published network's name, a file, a bundle's folder or `module:function`.
-        scale: output size / input size, of published networks.
+        scale: output size / input size, of published networks; by default 2 where they have it.
         channels: of the input, for `module:function`.
 
     Raises:
         UnknownNetwork: nothing goes by this name, or it cannot be read.
     """
-    if spec in REFERENCES:
-        return GraphNetwork(spec, lower(reference(spec, scale)))
+    if spec in REFERENCES or spec in ALIASES:
+        entry = reference_named(spec)
+        wanted = entry.nearest_scale(_SCALE) if scale is None else scale
+        return GraphNetwork(spec, lower(reference(spec, wanted)), Form(size=entry.size))
     path = Path(spec).expanduser()
+    for case in (path / CASE, path.parent / "candidates" / path.name / CASE):
+        if case.is_file():
+            return _from_case(case)
     if path.is_dir():
         return _from_bundle(path)
     if path.is_file():
@@ -217,9 +224,11 @@ def resolve(spec: str, *, scale: int = 2, channels: int | None = None) -> Networ
 def _from_file(path: Path) -> Network:
     if path.suffix == ".onnx":
         return _from_onnx(path)
+    if path.name == CASE:
+        return _from_case(path)
     if path.suffix == ".json":
         name = path.resolve().parent.name if path.name == ARCHITECTURE else path.stem
-        return GraphNetwork(name, lower(_architecture(path)))
+        return GraphNetwork(name, lower(read_architecture(path)))
     raise UnknownNetwork(f"{path} is neither .json nor .onnx: one of these is needed")
 
 
@@ -227,10 +236,10 @@ def _from_bundle(folder: Path) -> Network:
     """What `nas search` leaves for a winner: the architecture, its trained files, receipts."""
     if not (folder / ARCHITECTURE).is_file():
         raise UnknownNetwork(
-            f"{folder} has no {ARCHITECTURE}: give the folder of one winner, as in "
-            "<runs>/<study>/winners/<id>"
+            f"{folder} has no {ARCHITECTURE}: give the folder of one winner or candidate, as "
+            "in <runs>/<study>/winners/<id>"
         )
-    architecture = _architecture(folder / ARCHITECTURE)
+    architecture = read_architecture(folder / ARCHITECTURE)
     shipped, own = {}, Form()
     if (folder / _RECEIPTS).is_file():
         for precision, receipt in json.loads((folder / _RECEIPTS).read_text()).items():
@@ -240,8 +249,21 @@ def _from_bundle(folder: Path) -> Network:
     return GraphNetwork(folder.resolve().name, lower(architecture), own, shipped)
 
 
-def _architecture(path: Path) -> Architecture:
-    """Read an architecture, or the case file of a candidate, which holds one."""
+def _from_case(path: Path) -> Network:
+    """A candidate of a search, in the form in which it was timed."""
+    architecture = read_architecture(path)
+    timed, own = json.loads(path.read_text()).get("screened"), Form()
+    if timed:
+        own = Form(timed["precision"], tuple(timed["input_shape"][2:]), timed["batch_size"])
+    return GraphNetwork(path.resolve().parent.name, lower(architecture), own)
+
+
+def read_architecture(path: Path) -> Architecture:
+    """Read an architecture, or the case file of a candidate, which holds one.
+
+    Raises:
+        UnknownNetwork: the file holds neither.
+    """
     try:
         data = json.loads(path.read_text())
         return Architecture.from_json(data.get("architecture", data))

@@ -14,8 +14,10 @@ from dataclasses import replace
 
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate, Rejection
+from nas.claims import LostClaim
 from nas.experiment import Experiment
 from nas.export import export
+from nas.parallel import train_at_once
 from nas.stages import probe, quantize, screen, train
 from nas.study import Study, StudyExhausted
 from nas.winners import finalists, front
@@ -52,6 +54,7 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
         if getattr(candidate, evidence) is None:
             experiment.view.started(candidate, evidence)
             candidate = _retried(stage, candidate, experiment)
+            experiment.crew.check(candidate.name)
             experiment.ledger.save(candidate)
             experiment.view.finished(candidate, evidence)
         if evidence == upto:
@@ -78,6 +81,10 @@ def _retried(stage: Stage, candidate: Candidate, experiment: Experiment) -> Cand
 def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     """Search: propose and rank, train the finalists and the published networks, export the front.
 
+    Any number of workers may run this on one study, each in its own process. Which candidates
+    are next follows from the evidence alone, so that all come to the same answer; who takes which
+    is settled by claims.
+
     Returns:
         Every candidate of the study with all its evidence.
 
@@ -86,19 +93,51 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         BrokenMachine: the device keeps failing.
     """
     show_known(experiment)
-    study.start_from(experiment.space)
+    if experiment.crew.alone:
+        study.start_from(experiment.space)
     explore(experiment, study)
-    everyone = experiment.ledger.all()
-    chosen = choose_finalists(experiment, everyone)
-    for name in experiment.plan.references:
-        known = experiment.ledger.load(name)
-        published = Candidate(name, reference(name, experiment.task.scale))
-        advance(known or published, experiment, upto="quantized")
-    finished = {c.name: advance(c, experiment, upto="quantized") for c in chosen}
-    while waiting := [c for c in shippable(finished.values(), experiment) if not c.exported]:
-        for candidate in waiting:
-            finished[candidate.name] = advance(candidate, experiment, upto="exported")
+    chosen = choose_finalists(experiment, experiment.ledger.all())
+    published = [
+        Candidate(name, reference(name, experiment.task.scale))
+        for name in experiment.plan.references
+    ]
+    if experiment.crew.alone:
+        together(experiment, published, upto="screened")
+        train_at_once(experiment, _now(experiment, [*published, *chosen]))
+    together(experiment, [*published, *chosen], upto="quantized")
+    while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
+        together(experiment, best, upto="exported")
     return experiment.ledger.all()
+
+
+def together(experiment: Experiment, candidates: Sequence[Candidate], *, upto: str) -> None:
+    """Bring all of these so far, each by the worker that claims it first; return when all are."""
+    while left := [c for c in _now(experiment, candidates) if not _is_through(c, upto)]:
+        if not any([_take_on(experiment, c, upto=upto) for c in left]):
+            experiment.crew.wait()
+
+
+def _take_on(experiment: Experiment, candidate: Candidate, *, upto: str) -> bool:
+    """Claim a candidate and bring it so far; false when it is another worker's."""
+    crew = experiment.crew
+    if not crew.take(candidate.name):
+        return False
+    try:
+        # What is known may have grown before it was claimed.
+        (newest,) = _now(experiment, [candidate])
+        advance(newest, experiment, upto=upto)
+        crew.release(candidate.name)
+    except LostClaim as lost:
+        experiment.view.note(str(lost))
+    return True
+
+
+def _now(experiment: Experiment, candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [experiment.ledger.load(c.name) or c for c in candidates]
+
+
+def _is_through(candidate: Candidate, upto: str) -> bool:
+    return candidate.rejected is not None or getattr(candidate, upto) is not None
 
 
 def show_known(experiment: Experiment) -> None:
@@ -121,15 +160,30 @@ def explore(experiment: Experiment, study: Study) -> None:
         if len(complete) >= plan.candidates:
             return
         if plan.max_minutes and time.monotonic() - started > plan.max_minutes * 60:
-            experiment.view.note(f"study.max_minutes reached after {len(complete)} candidates")
-            return
+            study.close(f"study.max_minutes reached after {len(complete)} candidates")
         try:
-            candidate = study.next(experiment.space)
+            candidate = study.next(experiment.space, experiment.crew)
         except StudyExhausted as end:
-            experiment.view.note(str(end))
+            study.close(str(end))
+            candidate = None
+        if candidate is not None:
+            _examine(experiment, study, candidate)
+        elif study.is_over(experiment.crew):
+            if study.closed:
+                experiment.view.note(study.closed)
             return
-        known = experiment.ledger.load(candidate.name) or candidate
+        else:
+            experiment.crew.wait()
+
+
+def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None:
+    """Screen and probe a proposal, tell the sampler, and let its claim go."""
+    (known,) = _now(experiment, [candidate])
+    try:
         study.tell(advance(known, experiment, upto="probed"))
+        experiment.crew.release(candidate.name)
+    except LostClaim as lost:
+        experiment.view.note(str(lost))
 
 
 def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None:

@@ -85,7 +85,7 @@ def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
 
 def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Train briefly, with a schedule of its own: enough to rank, cheap enough for everyone."""
-    budget = replace(experiment.budget, max_steps=experiment.plan.probe_steps)
+    budget = replace(experiment.budget, max_steps=experiment.plan.probe_steps, judge_every=0)
     return _fit(candidate, experiment, "probed", budget)
 
 
@@ -100,7 +100,12 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
 
     home = experiment.ledger.home(candidate.name)
     checkpoint = home / f"{evidence}.ckpt"
-    network = build(lower(candidate.architecture), seed=experiment.plan.seed)
+    network = build(
+        lower(candidate.architecture),
+        seed=experiment.plan.seed,
+        branches=budget.branches,
+        norm=budget.norm,
+    )
     try:
         with _giving_way(experiment) as progress:
             report = fit(
@@ -110,6 +115,8 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
                 seed=experiment.plan.seed,
                 checkpoint=checkpoint,
                 progress=progress,
+                judged=experiment.view.judged if budget.judge_every else None,
+                companion=experiment.teacher() if experiment.teacher else None,
             )
     except Diverged as error:
         return replace(candidate, rejected=Rejection("trains", str(error)))
@@ -163,6 +170,8 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
                     seed=experiment.plan.seed,
                     checkpoint=home / _FINE_TUNING,
                     progress=progress,
+                    judged=experiment.view.judged if experiment.budget.judge_every else None,
+                    companion=experiment.teacher() if experiment.teacher else None,
                 )
         except Diverged as error:
             return replace(candidate, rejected=Rejection("quantizes", str(error)))

@@ -59,3 +59,25 @@ def best_within(
         if chosen is None or metric.better(candidate.quality, chosen.quality or 0.0):
             chosen = candidate
     return chosen
+
+
+def hypervolume(
+    points: Sequence[tuple[float, float]],
+    metric: Metric,
+    *,
+    worst_quality: float,
+    worst_latency_ms: float,
+) -> float:
+    """The area that these (quality, latency in ms) points dominate, in the metric's unit x ms.
+
+    It is bounded by a quality and a latency that count for nothing, usually what is had without
+    a network, and the limit. Zitzler and Thiele, PPSN V, 1998.
+    """
+    sign = 1 if metric.mode == "max" else -1
+    area, best = 0.0, 0.0
+    gains = sorted(((ms, sign * (quality - worst_quality)) for quality, ms in points))
+    for latency_ms, gain in gains:
+        if gain > best and latency_ms < worst_latency_ms:
+            area += (gain - best) * (worst_latency_ms - latency_ms)
+            best = gain
+    return area

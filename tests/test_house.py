@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,16 @@ LEAVES = ("search_spaces", "latency_models", "trainers")
 ROOMS = ("nas", *LEAVES)
 LONGEST = 400
 HOMES = {
-    "optuna": ("nas/study.py",),
-    "hydra": ("nas/assemble.py", "nas/commands/search.py"),
+    "optuna": ("nas/study.py", "nas/storage.py", "nas/measuring.py"),
+    "sqlalchemy": ("nas/storage.py",),
+    "wandb": ("nas/tracking.py",),
+    "hydra": ("nas/assemble.py", "nas/sweep.py", "nas/commands/s"),
     "openvino": ("latency_models/engines/ov.py",),
     "onnxruntime": ("latency_models/engines/ort",),
     "tensorrt": ("latency_models/engines/trt",),
     "pytorch_lightning": ("trainers/fit.py", "trainers/module.py"),
+    "av": ("trainers/data/video.py",),
+    "tifffile": ("trainers/data/decode.py",),
     "sqlite3": ("latency_models/cached.py",),
 }
 
@@ -27,12 +31,15 @@ def sources(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
+    found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            found.add(node.module)
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

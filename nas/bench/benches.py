@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from latency_models.base import Engine, LatencyModel, LatencyReport, Layer, Precision
-from latency_models.cached import CachedLatency
+from latency_models.base import Engine, LatencyReport, Layer, Precision
+from latency_models.cached import CachedLatency, IdentifiedLatency
 from latency_models.device import Notice
 from latency_models.energy import EnergyLatency
 from latency_models.engines import pick_engine
@@ -66,7 +66,7 @@ class Bench:
         factory = partial(EnergyLatency, engine, protocol)
         self._isolated = IsolatedLatency(factory, timeout_s=_TIMEOUT_S, notice=notice)
         counted = _Counted(self, self._isolated)
-        self.latency: LatencyModel = counted
+        self.latency: IdentifiedLatency = counted
         if receipts:
             self.latency = CachedLatency(counted, receipts, widest=protocol.widest_ok)
         self._peaks: dict[Precision, Peaks] = {}

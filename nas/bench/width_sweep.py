@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from latency_models.base import CompileError, DeviceError, LatencyModel, LatencyReport, Precision
 from nas.networks import rules_for
-from search_spaces.graph import Conv, Graph, GraphBuilder, work_of
+from search_spaces.graph import Conv, Graph, GraphBuilder
 from search_spaces.untrained import untrained
+from search_spaces.work import work_of
 
 Op = Literal["conv", "depthwise", "separable", "pointwise"]
 OPS: tuple[Op, ...] = ("conv", "depthwise", "separable", "pointwise")

@@ -86,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--within", type=share, default=0.03, metavar="P",
         help="how far another process may find the same median when the verdict is ok (default "
         "3%%); 1%% takes up to nine times longer, and a quiet machine")
-    add("--scale", type=positive, default=2, metavar="N",
-        help="output size / input size of published networks, default 2")
+    add("--scale", type=positive, metavar="N",
+        help="output size / input size of published networks (default: 2 where they have it)")
     add("--channels", type=positive, metavar="N",
         help="input channels of a Python module (default: those of its first convolution)")
     add("--layers", action="store_true", help="time, precision and origin of each layer that runs")

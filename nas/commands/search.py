@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.redact import has_password
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,53 +20,94 @@ INTERRUPTED = 130
 
 def main(arguments: list[str]) -> int:
     """Let Hydra read the settings and run the search; return the exit code."""
+    if any(has_password(argument) for argument in arguments):
+        return fail(
+            "there is a password on the command line, where every user of this machine can read "
+            "it: put it into ~/.pgpass or PGPASSWORD, or the whole address into "
+            "FREEWAY_STORAGE_URL"
+        )
+    from nas.commands.sweep import MULTIRUN, SHOWING, start
+    from nas.spaces import own_space
+
+    settings = own_space(arguments)
+    if MULTIRUN & set(settings) and not SHOWING & set(settings):
+        return start(settings, body=_search)
+    return configured("search", "config", settings, _search)
+
+
+def configured(
+    verb: str, config_name: str, arguments: list[str], body: Callable[[DictConfig], int]
+) -> int:
+    """Run a command on the settings that Hydra reads from `conf/`; return its exit code.
+
+    Args:
+        verb: the command, for help and messages.
+        config_name: the file in `conf/` that it starts from.
+        arguments: overrides and Hydra's own flags.
+        body: what is done with the settings; its exit code is the result.
+    """
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     codes: list[int] = []
 
-    @hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")
+    @hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)
     def task(config: DictConfig) -> None:
-        codes.append(_search(config))
+        codes.append(body(config))
 
     # Raw exceptions instead of Hydra's own exit, so that a mistake is one line and exit code 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = ["nas search", *arguments]
+    sys.argv = [f"nas {verb}", *arguments]
     try:
         task()
     except (HydraException, OmegaConfBaseException) as error:
-        return fail(_plain(error))
+        return fail(plain(error, verb))
     return codes[0] if codes else 0
 
 
-def _plain(error: BaseException) -> str:
+def plain(error: BaseException, verb: str) -> str:
     """The first lines of a configuration error, and where to look."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     known = [line for line in lines if "full_key" not in line and "object_type" not in line]
-    return f"{' '.join(known[:4])} (nas search --cfg job shows all settings)"
+    return f"{' '.join(known[:4])} (nas {verb} --cfg job shows all settings)"
 
 
 def _search(config: DictConfig) -> int:
+    """Work alone, or as one of a sweep's workers."""
+    from nas.commands.sweep import be_worker
+
+    return _search_alone(config) if config.worker is None else be_worker(config)
+
+
+def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import SettingsError, assemble
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
     from nas.report.tables import print_table
+    from nas.storage import StorageError
     from nas.study import Study
+    from nas.sweep import served_for, storage_for, tracked, tracker_for
+    from nas.tracking import track_study
 
-    with _terminable():
+    with terminable():
         try:
-            with assemble(config) as experiment:
+            with assemble(config, served=served_for(config)) as experiment:
                 study = Study(
-                    experiment.folder / "study.journal",
+                    storage_for(config, experiment.folder, notice=experiment.view.note),
                     name=experiment.plan.name,
                     seed=experiment.plan.seed,
                     metric=experiment.task.metric,
+                    notice=experiment.view.note,
                 )
-                outcome = conclude(experiment, run_study(experiment, study))
-        except (SettingsError, NothingFastEnough, BrokenMachine) as error:
+                tracker = tracker_for(config, experiment.folder)
+                candidates = run_study(tracked(experiment, tracker), study)
+                outcome = conclude(experiment, candidates)
+                if tracker is not None:
+                    track_study(experiment, study, candidates, tracker)
+        except (SettingsError, StorageError, NothingFastEnough, BrokenMachine) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)
@@ -75,8 +117,8 @@ def _search(config: DictConfig) -> int:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the search as Ctrl-C does: cleanly, between two lines."""
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: cleanly, between two lines."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import Self
@@ -102,6 +103,9 @@ class RichView:
         if self._watch.clock() - self._drawn_s >= _REFRESH_S:
             self._draw()
 
+    def judged(self, step: int, metric: float) -> None:
+        """A search ranks by what a training ends with."""
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Count it, and see whether it belongs to the best."""
         self._watch.finished(candidate, stage, again=again)
@@ -165,6 +169,9 @@ class PlainView:
         self._watch.step(done, total, loss)
         self._tell_now_and_then()
 
+    def judged(self, step: int, metric: float) -> None:
+        """A search ranks by what a training ends with."""
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Print what came out."""
         self._watch.finished(candidate, stage, again=again)
@@ -206,6 +213,8 @@ def told(candidate: Candidate, stage: str, target: Target, metric: Metric) -> st
     if stage == "screened" and candidate.screened is not None:
         receipt = candidate.screened
         doubt = "" if receipt.verdict == "ok" else f" ({receipt.verdict})"
+        if math.isinf(target.max_latency_ms):
+            return f"{doing}: {milliseconds(receipt.median_ms)}{doubt}"
         within = receipt.median_ms <= target.max_latency_ms
         side = "within" if within else "over"
         limit = milliseconds(target.max_latency_ms)

@@ -19,6 +19,9 @@ class View(Protocol):
     def step(self, done: int, total: int, loss: float) -> None:
         """Training has come so far inside the current stage."""
 
+    def judged(self, step: int, metric: float) -> None:
+        """The metric of the weights that training has reached, where the budget asks for it."""
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """A candidate has left a stage, with its evidence or its rejection.
 
@@ -36,6 +39,9 @@ class Unwatched:
         """Drop it."""
 
     def step(self, done: int, total: int, loss: float) -> None:
+        """Drop it."""
+
+    def judged(self, step: int, metric: float) -> None:
         """Drop it."""
 
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:

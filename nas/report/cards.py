@@ -9,9 +9,13 @@ from html import escape
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.experiment import Target
-from nas.report.describe import figure, layer_lines, milliseconds
+from nas.report.describe import figure, milliseconds
+from nas.report.drawing import drawing
+from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
 from nas.report.summary import Row, Summary, receipt_of
+from search_spaces.graph import Graph
+from search_spaces.skeletons import lower
 
 _CLOCKS = {
     "wall": "wall time of the call",
@@ -93,13 +97,17 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         ("sha256 of the file", shipped.onnx_sha256),
         ("proposed as", candidate.name),
     ]
-    command = time_again.replace("{folder}", exported.folder)
+    command, graph = time_again.replace("{folder}", exported.folder), lower(candidate.architecture)
+    picture = drawing(
+        graph, height=summary.target.height, width=summary.target.width, name=row.label
+    )
     return (
         f'<section class="card"><h3><code class="win">{escape(row.label)}</code></h3>'
-        f"<p>{escape(row.description)}</p>{facts(pairs)}"
+        f"<p>{escape(row.description)}</p>"
+        f'<div class="scroll drawn">{picture}</div>{facts(pairs)}'
         f'<p class="soft small" style="margin:1em 0 0">To time it again:</p>'
         f"<pre><code>{escape(command)}</code></pre>"
-        f"<details><summary>Layer by layer</summary>{_layers(candidate, summary.target)}</details>"
+        f"<details><summary>Layer by layer</summary>{_layers(graph, summary.target)}</details>"
         "</section>"
     )
 
@@ -112,17 +120,17 @@ def _spread(receipt: LatencyReport) -> str:
     )
 
 
-def _layers(candidate: Candidate, target: Target) -> str:
-    lines = layer_lines(candidate.architecture, height=target.height, width=target.width)
+def _layers(graph: Graph, target: Target) -> str:
+    lines = layer_lines(graph, height=target.height, width=target.width)
     whole = sum(line.macs for line in lines) or 1
     heads = [("layer", ""), ("", ""), ("output", ""), ("params", "n"), ("MMACs", "n"), ("", "n")]
     rows = []
-    for line in lines:
+    for line in lines[1:]:
         work = f"{line.macs / 1e6:,.1f}" if line.macs else ""
         share = f"{line.macs / whole:.0%}" if line.macs else ""
         params = f"{line.params:,}" if line.params else ""
         rows.append(
-            cell(line.kind) + cell(line.detail) + cell(line.shape)
+            cell(line.kind) + cell(line.detail) + cell(line.size)
             + cell(params, "n") + cell(work, "n") + cell(share, "n")
         )
     return table(heads, rows)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 
 from search_spaces.base import Architecture, BlockSpec
-from search_spaces.graph import Conv, ConvTranspose, Primitive, shapes_of, work_of
-from search_spaces.skeletons import lower
 from trainers.base import Metric
 
 STAGE_WORDS = {
@@ -51,53 +48,6 @@ def _block(spec: BlockSpec, repeat: int, *, name_activation: bool) -> str:
     times = f"{repeat}x " if repeat > 1 else ""
     activation = f" {spec.arg('activation', 'relu')}" if name_activation else ""
     return f"{times}{spec.op} {spec.channels} k{spec.arg('kernel', 3)}{activation}"
-
-
-@dataclass(frozen=True)
-class LayerLine:
-    """One primitive of a network, to be printed.
-
-    Attributes:
-        detail: kernel, stride, groups and activation, as far as there are any.
-        shape: channels x height x width of its output.
-    """
-
-    kind: str
-    detail: str
-    shape: str
-    macs: int
-    params: int
-
-
-def layer_lines(architecture: Architecture, *, height: int, width: int) -> list[LayerLine]:
-    """Every primitive of the network after its input, for an input of this size."""
-    graph = lower(architecture)
-    shapes = shapes_of(graph, height, width)
-    work = work_of(graph, height, width)
-    return [
-        LayerLine(
-            type(node).__name__, _detail(node), " x ".join(map(str, shape)), cost.macs, cost.params
-        )
-        for node, shape, cost in zip(graph.nodes, shapes, work, strict=True)
-        if node.inputs
-    ]
-
-
-def _detail(node: Primitive) -> str:
-    parts = []
-    if isinstance(node, Conv | ConvTranspose):
-        parts.append(f"{node.kernel[0]}x{node.kernel[1]}")
-        if node.stride > 1:
-            parts.append(f"stride {node.stride}")
-        if node.activation != "none":
-            parts.append(node.activation)
-    if isinstance(node, Conv) and node.groups > 1:
-        parts.append(f"{node.groups} groups")
-    if isinstance(node, Conv) and node.fixed:
-        parts.append(f"fixed {node.fixed}")
-    elif getattr(node, "factor", 1) > 1:
-        parts.append(f"by {getattr(node, 'factor', 1)}")
-    return ", ".join(parts)
 
 
 def figure(metric: Metric, value: float, *, sign: bool = False) -> str:

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from html import escape
 
-STYLE = """
+PALETTE = """\
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#20242a;--soft:#69707a;
 --line:#e3e0da;--win:#0f7b6c;--ref:#9a5b13;--warn:#b3403a;--dot:#9aa3ad}
 @media(prefers-color-scheme:dark){:root{--paper:#14171b;--card:#1b1f25;--ink:#e6e8ea;
 --soft:#949ca6;--line:#2e343c;--win:#45c4ac;--ref:#e0a458;--warn:#ee8078;--dot:#8791a0}}
+"""
+"""The report's colours, by day and by night."""
+
+NETWORK = """\
+svg.net text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;
+fill:var(--ink);font-variant-numeric:tabular-nums}
+svg.net .soft{fill:var(--soft)}svg.net .end{text-anchor:end}svg.net .middle{text-anchor:middle}
+svg.net .kind{font-weight:600}svg.net .times{font-weight:650}
+svg.net .sheet{fill:var(--card)}
+svg.net .hull{fill:var(--line);opacity:.5}
+svg.net .repeat{fill:var(--dot);fill-opacity:.1;stroke:var(--dot);stroke-opacity:.35}
+svg.net .flow,svg.net .skip{fill:none;stroke:var(--soft);stroke-width:1.3}
+svg.net .skip{stroke:var(--ref)}svg.net .head{fill:var(--ref)}
+svg.net .leader{stroke:var(--dot);stroke-dasharray:1 4;stroke-linecap:round;fill:none}
+svg.net .learned{fill:var(--win)}svg.net .grouped{fill:var(--win);opacity:.55}
+svg.net .fixed{fill:var(--ref)}svg.net .interface{fill:var(--soft)}
+svg.net rect.join{fill:var(--dot)}
+svg.net circle.join{fill:var(--card);stroke:var(--soft);stroke-width:1.3}
+svg.net .sign{stroke:var(--ink);stroke-width:1.4;fill:none}
+svg.net .work{fill:var(--dot);opacity:.7}
+"""
+"""Of the drawing of a network, in the report and in a file of its own."""
+
+STYLE = PALETTE + NETWORK + """\
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);
@@ -68,6 +92,7 @@ svg .full{fill:none;stroke:var(--win);stroke-width:1.5;opacity:.8}
 svg .tick{stroke-width:1.5;fill:none}svg .slow{stroke:var(--warn);opacity:.65}
 svg .fast{stroke:var(--dot);opacity:.65}
 svg .bar{fill:var(--dot);opacity:.6}svg .won{fill:var(--win);opacity:1}
+.drawn{margin:0 0 18px}.drawn svg{min-width:540px}
 .legend{display:flex;flex-wrap:wrap;gap:4px 20px;font-size:.85rem;color:var(--soft);
 margin:12px 0 0}
 .legend span{display:flex;align-items:baseline;gap:7px}

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.experiment import Experiment
+from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
+from nas.report.describe import figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.stages import engine_run
 from trainers.base import Example, Pixels
-from trainers.data.imresize import enlarge
-from trainers.metrics import psnr_y, to_pixels
+from trainers.metrics import to_pixels
 from trainers.tasks.super_resolution import as_input
 
-REPORT = "report.html"
 _WINNERS_SHOWN = 3
 
 
@@ -36,7 +36,11 @@ def conclude(
     """Summarize, let the winners enlarge the validation pictures, and write the report."""
     task = experiment.task
     summary = summarize(
-        candidates, target=experiment.target, metric=task.metric, baseline=task.baseline()
+        candidates,
+        target=experiment.target,
+        metric=task.metric,
+        baseline=task.baseline(),
+        baseline_name=task.baseline_name,
     )
     path = experiment.folder / REPORT
     write_report(
@@ -56,21 +60,21 @@ def conclude(
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
-    """Pieces of every validation picture, as bicubic, the networks and the truth show them."""
+    """Pieces of every validation picture: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
     shown = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
     return [_row(experiment, shown, example) for example in experiment.task.examples()]
 
 
 def _row(experiment: Experiment, shown: Sequence[Candidate], example: Example) -> CropRow:
-    scale = experiment.task.scale
-    outputs: dict[str, Pixels] = {"bicubic": enlarge(example.low, scale)}
+    task = experiment.task
+    outputs: dict[str, Pixels] = {task.baseline_name: task.unaided(example)}
     for candidate in shown:
         name = candidate.name if candidate.is_reference else candidate.architecture.id
         outputs[name] = to_pixels(engine_run(candidate, experiment)(as_input(example.low)))
     rows, columns = choose_crop(example.high, *outputs.values())
     crops = [
-        Crop(name, f"{psnr_y(pixels, example.high, border=scale):.2f} dB", pixels[rows, columns])
+        Crop(name, figure(task.metric, task.judge(pixels, example)), pixels[rows, columns])
         for name, pixels in outputs.items()
     ]
     crops.append(Crop("original", "", example.high[rows, columns]))

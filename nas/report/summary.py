@@ -11,8 +11,8 @@ from nas.candidate import Candidate
 from nas.experiment import Target
 from nas.report.describe import describe, gain, milliseconds
 from nas.winners import best_within, front
-from search_spaces.graph import gmacs, params_of
 from search_spaces.skeletons import lower
+from search_spaces.work import gmacs, params_of
 from trainers.base import Metric
 
 

@@ -14,10 +14,10 @@ from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.pipeline import STAGES, Stage
 from nas.study import Study
-from search_spaces.graph import gmacs
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
+from search_spaces.work import gmacs
 from trainers.base import Budget, Metric, QuantReport
 
 LIMIT_MS = 40.0
@@ -45,6 +45,9 @@ class Notes:
 
     def step(self, done: int, total: int, loss: float) -> None:
         pass
+
+    def judged(self, step: int, metric: float) -> None:
+        self.events.append(("judged", str(step), ""))
 
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         self.events.append(("again" if again else "finished", candidate.name, stage))

@@ -21,6 +21,7 @@ TOY = (
     "budget.quant_steps=6",
     "budget.batch_size=4",
     "task.crop=16",
+    "study.training_processes=1",
 )
 EVIDENCE = ("screened", "probed", "trained", "quantized", "exported", "rejected")
 

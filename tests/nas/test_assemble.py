@@ -14,7 +14,11 @@ from real_search import ROOT, TOY
 from toy_search import write_photos
 
 from nas.assemble import SettingsError, assemble
+from nas.claims import Pace
 from nas.experiment import Plan, Target
+from nas.storage import StorageSettings
+from nas.tracking import TrackingSettings
+from search_spaces.draws import draw
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.base import Budget
@@ -49,37 +53,46 @@ def plain(node: DictConfig) -> dict[str, object]:
 
 def test_there_is_a_choice_for_every_group() -> None:
     groups = {choice.partition("=")[0] for choice in CHOICES}
-    assert groups == {"search_space", "task", "target", "budget", "study"}
+    assert groups == {
+        "search_space", "task", "target", "budget", "study", "cluster", "storage", "tracking",
+    }
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> None:
+    if choice.startswith("cluster="):
+        pytest.importorskip(
+            "hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher"
+        )
     config = settings(choice, f"task.data.train={photos}", "task.crop=16")
     space = instantiate(config.search_space, _convert_="all")
     assert lower(space.propose(SeededChooser(0))).nodes
     assert isinstance(instantiate(config.budget), Budget)
     Target(**plain(config.target))  # type: ignore[arg-type]
+    Pace(**plain(config.crew))  # type: ignore[arg-type]
+    StorageSettings(**plain(config.storage))  # type: ignore[arg-type]
+    TrackingSettings(**plain(config.tracking))  # type: ignore[arg-type]
     plan = Plan(**plain(config.study))  # type: ignore[arg-type]
     for name in plan.references:
         assert lower(reference(name, config.task.scale)).nodes
     task = instantiate(config.task)
     low, high = task.batch(0, seed=0, size=2)
-    assert high.shape[-1] == low.shape[-1] * space.scale
+    assert high.shape[-1] == low.shape[-1] * task.scale
+    assert getattr(space, "scale", task.scale) == task.scale
     assert task.loss(high, high).isfinite()
 
 
-def test_the_choices_that_the_space_starts_from_are_in_the_space() -> None:
-    space = instantiate(settings().search_space, _convert_="all")
+@pytest.mark.parametrize("choice", [c for c in CHOICES if c.startswith("search_space=")])
+def test_the_choices_that_a_space_starts_from_are_in_the_space(choice: str) -> None:
+    same_size = ["task.scale=1"] if choice == "search_space=encoder_decoder" else []
+    space = instantiate(settings(choice, *same_size).search_space, _convert_="all")
+    assert space.start
     for wanted in space.start:
-        chooser = SeededChooser(0)
-        space.propose(chooser)
-        offered = dict(chooser.offered)
-        for seed in range(60):
-            other = SeededChooser(seed)
-            space.propose(other)
-            offered |= other.offered
-        for name, value in wanted.items():
-            assert value in offered[name], f"{name}={value} is never offered"
+        drawn = draw(space, seed=0, wanted=wanted)
+        asked = {name: value for name, value in wanted.items() if name in drawn.choices}
+        assert asked.items() <= drawn.choices.items()
+        offered = {name for seed in range(60) for name in draw(space, seed=seed).choices}
+        assert set(wanted) <= offered | set(asked), "a name that the space never asks for"
 
 
 def test_the_assembled_experiment_is_what_was_asked_for(tmp_path: Path, photos: Path) -> None:

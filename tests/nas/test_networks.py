@@ -66,6 +66,23 @@ def test_a_published_network_goes_by_its_name_at_any_form(name: str) -> None:
         assert file_precision(onnx.load_model_from_string(file)) == form.precision
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("abpn", (1, 3, 360, 640)),
+        ("srcnn", (1, 1, 360, 640)),
+        ("ffdnet_rgb", (1, 4, 360, 640)),
+        ("oidn_unet", (1, 9, 368, 640)),
+        ("mobilenet_v2", (1, 3, 224, 224)),
+    ],
+)
+def test_a_published_network_has_an_input_of_its_own(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    network = resolve(name)
+    assert shape_of(network.file(network.own, "openvino")) == shape
+
+
 def test_the_scale_of_a_published_network_can_be_chosen() -> None:
     output = onnx.load_model_from_string(
         resolve("espcn", scale=3).file(SMALL, "openvino")
@@ -174,7 +191,7 @@ def test_a_function_that_gives_no_module_says_so(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("resnet", "espcn, fsrcnn"),
+        ("resnet", "espcn, espcn_sigmoid"),
         ("no_such_module:net", "cannot be imported"),
         ("nets_of_mine:no_such", "cannot be imported"),
         ("nets_of_mine:numbers", "is a int, not a function"),

@@ -124,7 +124,7 @@ def test_each_winner_has_its_receipt_and_the_command_to_time_it_again() -> None:
     text = report([winner(1, 20.0, 33.0)], time_again="nas bench runs/s/{folder}/int8.onnx")
     bundle = f"winners/{winner(1, 20.0, 33.0).architecture.id}"
     assert f"nas bench runs/s/{bundle}/int8.onnx" in text
-    assert "5f5f" in text and "0.0081 at most" in text and "DepthToSpace" in text
+    assert "5f5f" in text and "0.0081 at most" in text and "depth to space" in text
 
 
 def test_reasons_other_than_speed_are_listed() -> None:

@@ -20,9 +20,9 @@ import nas.study
 from nas.candidate import Candidate, Rejection
 from nas.study import Study, StudyExhausted
 from search_spaces.base import Architecture, Chooser
-from search_spaces.graph import gmacs
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
+from search_spaces.work import gmacs
 from trainers.base import Metric
 
 SPACE = SuperResolutionSpace()

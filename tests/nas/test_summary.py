@@ -23,7 +23,7 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate, Rejection
-from nas.report.describe import describe, duration, layer_lines, milliseconds
+from nas.report.describe import describe, duration, milliseconds
 from nas.report.summary import Funnel, Summary, funnel, summarize
 from nas.report.tables import print_table
 from search_spaces.base import Architecture, BlockSpec
@@ -144,13 +144,6 @@ def test_mixed_activations_are_named_at_each_block() -> None:
               activation="prelu"))
     mixed = Architecture("upscaler", 3, 3, 2, blocks, (("reduction", "max_pool"), ("skip", True)))
     assert describe(mixed) == "max pool, conv 8 k3 relu, conv 8 k5 prelu, skip"
-
-
-def test_layers_are_listed_with_shape_and_work() -> None:
-    lines = layer_lines(network(16, 1), height=32, width=32)
-    stem = next(line for line in lines if line.kind == "Conv")
-    assert (stem.detail, stem.shape) == ("3x3, stride 2, relu", "16 x 16 x 16")
-    assert stem.macs == 16 * 3 * 9 * 16 * 16
 
 
 @pytest.mark.parametrize(

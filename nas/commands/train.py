@@ -1,0 +1,114 @@
+"""`nas train`: one network with a full schedule, ending in a bundle like a winner's."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from nas.commands import fail
+from nas.commands.search import INTERRUPTED, configured, terminable
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from nas.candidate import Candidate
+    from nas.experiment import Experiment
+
+_MISSING = "give the network to train, as in: nas train ecbsr_m4c16 (nas train --help explains)"
+
+
+def main(arguments: list[str]) -> int:
+    """Let Hydra read the settings and train; return the exit code."""
+    if not arguments:
+        return fail(_MISSING)
+    first, *rest = arguments
+    if first.startswith("-"):
+        return configured("train", "train", arguments, _train)
+    if "=" in first:
+        return fail(_MISSING)
+    from nas.networks import UnknownNetwork
+    from nas.train import architecture_named, label
+
+    try:
+        # Before any folder is made for it; the settings tell the scale later.
+        architecture_named(first, scale=None)
+    except UnknownNetwork as error:
+        return fail(str(error))
+    settings = [f"network={_quoted(first)}", f"label={_quoted(label(first))}", *rest]
+    return configured("train", "train", settings, _train)
+
+
+def _quoted(text: str) -> str:
+    """A string as Hydra's grammar takes any."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _train(config: DictConfig) -> int:
+    from rich.console import Console
+
+    from nas.assemble import SettingsError, assemble
+    from nas.live.training import training_view
+    from nas.pipeline import BrokenMachine
+    from nas.train import train_one
+
+    console = Console()
+    with terminable():
+        try:
+            with assemble(
+                config,
+                watcher=lambda plan, target, task, budget: training_view(
+                    console, target, task.metric, task.baseline()
+                ),
+            ) as experiment:
+                candidate = train_one(_with_teacher(experiment, config), str(config.label))
+        except (SettingsError, BrokenMachine) as error:
+            return fail(str(error))
+        except KeyboardInterrupt:
+            print("\nstopped; the same command carries on from here", file=sys.stderr)
+            return INTERRUPTED
+    if candidate.rejected is not None:
+        return fail(f"{candidate.name}: {candidate.rejected.reason}")
+    for line in summary(candidate, experiment):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def _with_teacher(experiment: Experiment, config: DictConfig) -> Experiment:
+    from nas.assemble import SettingsError
+    from nas.train import taught
+
+    if config.teacher is None:
+        return experiment
+    try:
+        return taught(experiment, str(config.teacher), float(config.teacher_weight))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def summary(candidate: Candidate, experiment: Experiment) -> list[str]:
+    """What training one network has left, in a few lines."""
+    from nas.report.describe import describe, duration, figure, milliseconds
+
+    trained, quantized, exported = candidate.trained, candidate.quantized, candidate.exported
+    assert trained is not None and quantized is not None and exported is not None
+    metric, baseline = experiment.task.metric, experiment.task.baseline()
+    shipped, plain = exported.shipped, exported.fp32
+    lines = [
+        f"{candidate.name}: {describe(candidate.architecture)}",
+        f"  {metric.name}  {figure(metric, trained.metric)} in fp32 after {trained.steps} steps "
+        f"({duration(trained.train_s)} on {trained.device}); without a network "
+        f"{figure(metric, baseline)}",
+    ]
+    if shipped.precision != "fp32":
+        lines += [
+            f"  {metric.name}  {figure(metric, quantized.metric)} in {shipped.precision}, "
+            f"{shipped.engine}'s own output",
+        ]
+    each = [plain] if shipped.precision == "fp32" else [shipped, plain]
+    lines += [
+        f"  latency {milliseconds(r.median_ms)} in {r.precision}"
+        + ("" if r.verdict == "ok" else f" ({r.verdict})")
+        for r in each
+    ]
+    return [*lines, f"  files   {experiment.folder / exported.folder}"]

@@ -1,0 +1,261 @@
+"""What a person at a terminal sees of one network's training: a live picture, or plain lines."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.candidate import Candidate
+from nas.experiment import Target
+from nas.live.terminal import told
+from nas.live.watch import Clock
+from nas.report.describe import STAGE_WORDS, describe, duration, figure, gain
+from trainers.base import Metric
+
+_REFRESH_S = 0.25
+_TOLD_EVERY_S = 30.0
+_BAR_WIDTH = 36
+_CURVE_WIDTH = 48
+_LEVELS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass
+class Course:
+    """How far one training is.
+
+    Attributes:
+        marks: (step, metric) of every look, the latest last.
+        began: (step, clock) of the first progress that this process has seen of the stage.
+    """
+
+    clock: Clock
+    candidate: Candidate | None = None
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+    marks: list[tuple[int, float]] = field(default_factory=list)
+    began: tuple[int, float] | None = None
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """A stage begins."""
+        self.candidate, self.stage = candidate, stage
+        self.done = self.total = 0
+        self.loss, self.began = None, None
+        self.marks.clear()
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Training has come so far."""
+        self.done, self.total, self.loss = done, total, loss
+        if self.began is None:
+            self.began = (done, self.clock())
+
+    def remaining_s(self) -> float | None:
+        """Time to the end of the stage at the pace so far, or None before there is one."""
+        if self.began is None or self.done <= self.began[0]:
+            return None
+        each_s = (self.clock() - self.began[1]) / (self.done - self.began[0])
+        return each_s * (self.total - self.done)
+
+    def progress(self) -> str:
+        """One line such as `1200/20000, loss 0.0123, 4 min to go`."""
+        left_s = self.remaining_s()
+        loss = "" if self.loss is None else f", loss {self.loss:.4g}"
+        return f"{self.done}/{self.total}{loss}" + (
+            "" if left_s is None else f", {duration(left_s)} to go"
+        )
+
+    def best(self, metric: Metric) -> tuple[int, float] | None:
+        """The look with the best metric, or None before the first."""
+        found: tuple[int, float] | None = None
+        for mark in self.marks:
+            if found is None or metric.better(mark[1], found[1]):
+                found = mark
+        return found
+
+
+def training_view(
+    console: Console,
+    target: Target,
+    metric: Metric,
+    baseline: float,
+    *,
+    clock: Clock = time.monotonic,
+) -> PlainTraining | RichTraining:
+    """The view that suits this console; to be entered as a context."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        return RichTraining(console, target, metric, baseline, clock)
+    return PlainTraining(console, target, metric, clock)
+
+
+class PlainTraining:
+    """One line for each stage that ended and each look at the metric."""
+
+    def __init__(self, console: Console, target: Target, metric: Metric, clock: Clock) -> None:
+        """Prepare it; nothing is printed before it is entered."""
+        self._console, self._target, self._metric = console, target, metric
+        self._course = Course(clock)
+        self._told_s = clock()
+
+    def __enter__(self) -> Self:
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to close."""
+
+    def note(self, line: str) -> None:
+        """Print it."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """Take note of it."""
+        self._course.started(candidate, stage)
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Print it now and then."""
+        self._course.step(done, total, loss)
+        now_s = self._course.clock()
+        if now_s - self._told_s >= _TOLD_EVERY_S:
+            self._told_s = now_s
+            self.note(f"{STAGE_WORDS[self._course.stage]}: {self._course.progress()}")
+
+    def judged(self, step: int, metric: float) -> None:
+        """Print it."""
+        self._course.marks.append((step, metric))
+        self._told_s = self._course.clock()
+        words = STAGE_WORDS.get(self._course.stage, "training")
+        self.note(f"{words}: step {step}: {figure(self._metric, metric)}")
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """Print what came out."""
+        known = " (of an earlier run)" if again else ""
+        self.note(told(candidate, stage, self._target, self._metric) + known)
+
+
+class RichTraining:
+    """One live picture at the foot of the terminal; what has ended scrolls away above it."""
+
+    def __init__(
+        self, console: Console, target: Target, metric: Metric, baseline: float, clock: Clock
+    ) -> None:
+        """Prepare it; nothing is drawn before it is entered."""
+        self._console, self._target = console, target
+        self._metric, self._baseline = metric, baseline
+        self._course = Course(clock)
+        self._drawn_s = float("-inf")
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it should be."""
+        self._live.stop()
+
+    def note(self, line: str) -> None:
+        """Print a line above the picture."""
+        self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """Show what begins."""
+        self._course.started(candidate, stage)
+        self._draw()
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Move the bar."""
+        self._course.step(done, total, loss)
+        if self._course.clock() - self._drawn_s >= _REFRESH_S:
+            self._draw()
+
+    def judged(self, step: int, metric: float) -> None:
+        """Lengthen the curve."""
+        self._course.marks.append((step, metric))
+        self._draw()
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """Print what came out above the picture."""
+        known = " (of an earlier run)" if again else ""
+        self.note(told(candidate, stage, self._target, self._metric) + known)
+
+    def _draw(self) -> None:
+        self._drawn_s = self._course.clock()
+        picture = draw(self._course, self._target, self._metric, self._baseline)
+        self._live.update(picture, refresh=True)
+
+
+def draw(course: Course, target: Target, metric: Metric, baseline: float) -> RenderableType:
+    """One picture of a training, at most eight lines high."""
+    candidate = course.candidate
+    parts: list[RenderableType] = []
+    if candidate is not None:
+        parts.append(Text(describe(candidate.architecture), "dim", no_wrap=True))
+    threads = f"{target.threads} thread" + ("s" if target.threads > 1 else "")
+    parts.append(
+        Text(
+            f"{target.engine} · {target.precision} · {threads} · "
+            f"{target.width}x{target.height} in",
+            "dim",
+        )
+    )
+    line = Table.grid(padding=(0, 1))
+    line.add_column(no_wrap=True)
+    line.add_column(width=_BAR_WIDTH)
+    line.add_column(no_wrap=True)
+    bar: RenderableType = Text()
+    if course.total:
+        bar = ProgressBar(
+            total=course.total, completed=course.done, width=_BAR_WIDTH, complete_style="cyan"
+        )
+    words = Text(STAGE_WORDS.get(course.stage, ""), "bold")
+    line.add_row(words, bar, Text(course.progress() if course.total else ""))
+    parts.append(line)
+    best = course.best(metric)
+    if best is not None:
+        _, latest = course.marks[-1]
+        parts.append(
+            Text.assemble(
+                f"{metric.name} ", (figure(metric, latest), "bold"),
+                f", best {figure(metric, best[1])} at step {best[0]}, "
+                f"{figure(metric, gain(metric, latest, baseline), sign=True)} on the baseline",
+            )
+        )  # fmt: skip
+        parts.append(Text(curve([value for _, value in course.marks], metric), "cyan"))
+    name = candidate.name if candidate else ""
+    return Panel(
+        Group(*parts), title=Text.assemble(("freeway train", "bold"), " · ", name),
+        title_align="left", box=box.ROUNDED, border_style="dim", padding=(0, 1),
+    )  # fmt: skip
+
+
+def curve(values: list[float], metric: Metric) -> str:
+    """The last values as a line of bars, the better the higher."""
+    shown = values[-_CURVE_WIDTH:]
+    if metric.mode == "min":
+        shown = [-value for value in shown]
+    low, span = min(shown), (max(shown) - min(shown)) or 1.0
+    top = len(_LEVELS) - 1
+    return "".join(_LEVELS[round((value - low) / span * top)] for value in shown)

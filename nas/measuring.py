@@ -1,0 +1,326 @@
+"""Latency for those who lack the device: requests and answers through the study's storage.
+
+A request is a trial of a second study, `<study>:measurements`: it waits, a measuring worker takes
+it out of the queue and writes its answer, and who asked empties and closes it. A measuring worker
+that was killed finds what it had begun when it is started again under the same name.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from latency_models.base import (
+    CompileError,
+    DeviceError,
+    LatencyReport,
+    Precision,
+)
+
+Notice = Callable[[str], None]
+Measuring = Literal["screening", "latency"]
+PROTOCOLS: tuple[Measuring, Measuring] = ("screening", "latency")
+Arrays = list[NDArray[np.float32]]
+_ASK, _FILE, _INPUTS, _BY, _ANSWER = "ask", "file", "inputs", "by", "answer"
+_SERVED, _WANTED, _BEAT = "served", "wanted", "beat "
+_POLL_S, _BEAT_S = 0.25, 10.0
+_PATIENCE_S = 60.0
+_ERRORS: dict[str, type[Exception]] = {"compile": CompileError, "device": DeviceError}
+
+
+class WrongDevice(Exception):
+    """This machine is not what the study is timed on."""
+
+
+class Timer(Protocol):
+    """What a measuring worker measures with: one per measuring protocol."""
+
+    def identity(self) -> dict[str, str]:
+        """What its reports depend on beside the file."""
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        """As a `LatencyModel`."""
+
+    def run(self, onnx: bytes, precision: Precision, inputs: Sequence[Any]) -> Arrays:
+        """Compile and run once."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a measuring worker needs to know before it starts."""
+
+    engine: str
+    threads: int
+    code: str
+
+
+class Requests:
+    """The queue of one study."""
+
+    def __init__(self, storage: BaseStorage, study: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._study = optuna.create_study(
+            study_name=f"{study}:measurements", storage=storage, load_if_exists=True
+        )
+        self._storage = self._study._storage
+
+    def want(self, wanted: Wanted) -> None:
+        """Say what is to be measured with."""
+        self._study.set_user_attr(_WANTED, vars(wanted))
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """What is to be measured with, or None before any search asked."""
+        said = self._study.user_attrs.get(_WANTED)
+        return Wanted(**said) if said else None
+
+    @property
+    def identity(self) -> dict[str, str] | None:
+        """Of what the study is timed on, or None before any measuring worker came."""
+        said: dict[str, str] | None = self._study.user_attrs.get(_SERVED)
+        return said
+
+    def last_beat(self) -> float | None:
+        """When a measuring worker was last heard of, by its own clock."""
+        beats = [v for k, v in self._study.user_attrs.items() if k.startswith(_BEAT)]
+        return max(beats, default=None)
+
+    def ask(self, onnx: bytes, inputs: Arrays | None, ask: Mapping[str, Any]) -> int:
+        """Queue a request; returns its number in the storage."""
+        attrs = {_ASK: dict(ask), _FILE: _pack(onnx)}
+        if inputs is not None:
+            attrs[_INPUTS] = pack_arrays(inputs)
+        before = optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attrs)
+        return self._storage.create_new_trial(self._study._study_id, before)
+
+    def answer_to(self, request: int) -> dict[str, Any] | None:
+        """The answer, once it is there; the request is then emptied and closed."""
+        answer: dict[str, Any] | None = self._storage.get_trial(request).user_attrs.get(_ANSWER)
+        if answer is not None:
+            for key in (_FILE, _INPUTS, _ANSWER):
+                self._storage.set_trial_user_attr(request, key, "")
+            self._storage.set_trial_state_values(request, TrialState.COMPLETE, [0.0])
+        return answer
+
+    def withdraw(self, request: int) -> None:
+        """Nobody waits for it any more."""
+        try:
+            self._storage.set_trial_state_values(request, TrialState.FAIL)
+        except UpdateFinishedTrialError:
+            pass
+
+    def present(self, name: str, identity: Mapping[str, str]) -> None:
+        """Join as a measuring worker.
+
+        Raises:
+            WrongDevice: the study is timed on something else.
+        """
+        here, there = dict(identity), self.identity
+        if there is None:
+            self._study.set_user_attr(_SERVED, here)
+        elif there != here:
+            differing = sorted(k for k in {*here, *there} if here.get(k) != there.get(k))
+            words = "; ".join(f"{k} is {here.get(k)}, there {there.get(k)}" for k in differing)
+            raise WrongDevice(f"the study is timed on another device ({words})")
+        self.beat(name)
+
+    def beat(self, name: str) -> None:
+        """Give a sign of life."""
+        self._study.set_user_attr(_BEAT + name, time.time())
+
+    def take(self, name: str) -> FrozenTrial | None:
+        """The next request: first what this worker had begun before it was restarted."""
+        for trial in self._trials(TrialState.RUNNING):
+            if trial.user_attrs.get(_BY) == name and _ANSWER not in trial.user_attrs:
+                return trial
+        for trial in self._trials(TrialState.WAITING):
+            try:
+                if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                    self._storage.set_trial_user_attr(trial._trial_id, _BY, name)
+                    return trial
+            except UpdateFinishedTrialError:
+                continue
+        return None
+
+    def reply(self, trial: FrozenTrial, answer: Mapping[str, Any]) -> None:
+        """Write an answer; who asked may have withdrawn."""
+        try:
+            self._storage.set_trial_user_attr(trial._trial_id, _ANSWER, dict(answer))
+        except UpdateFinishedTrialError:
+            pass
+
+    def _trials(self, state: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(state,))
+
+
+class ServedLatency:
+    """A latency model, and a runner, whose work is done by a measuring worker.
+
+    Attributes:
+        patience_s: a request that was taken and not answered for so long is asked again.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        protocol: Measuring,
+        *,
+        notice: Notice,
+        patience_s: float = 300.0,
+        safe_point: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._requests, self._protocol = requests, protocol
+        self._notice, self.patience_s, self._safe_point = notice, patience_s, safe_point
+
+    def identity(self) -> dict[str, str]:
+        """That of the measuring worker; waits for the first one to come."""
+        told = False
+        while (identity := self._requests.identity) is None:
+            if not told:
+                self._notice("waiting for the first measuring worker: nas measure-worker")
+                told = True
+            self._safe_point()
+            time.sleep(_POLL_S)
+        return identity
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        """Have it measured.
+
+        Raises:
+            CompileError: the graph is at fault, there.
+            DeviceError: the machine is at fault, there.
+        """
+        ask = {"method": "measure", "precision": precision, "limit_ms": limit_ms}
+        return LatencyReport.from_json(self._answer(onnx, None, ask)["report"])
+
+    def run(self, onnx: bytes, precision: Precision, inputs: list[Any]) -> Arrays:
+        """Have it run once on these inputs.
+
+        Raises:
+            CompileError: the graph is at fault, there.
+            DeviceError: the machine is at fault, there.
+        """
+        ask = {"method": "run", "precision": precision}
+        return unpack_arrays(self._answer(onnx, inputs, ask)["outputs"])
+
+    def _answer(
+        self, onnx: bytes, inputs: Arrays | None, ask: dict[str, Any]
+    ) -> dict[str, Any]:
+        request = self._requests.ask(onnx, inputs, {**ask, "protocol": self._protocol})
+        asked, told = time.monotonic(), False
+        try:
+            while (answer := self._requests.answer_to(request)) is None:
+                self._safe_point()
+                time.sleep(_POLL_S)
+                waited_s = time.monotonic() - asked
+                if waited_s > _PATIENCE_S and not told:
+                    self._notice("waiting for a measuring worker (nas measure-worker)")
+                    told = True
+                if waited_s > self.patience_s:
+                    self._requests.withdraw(request)
+                    request = self._requests.ask(
+                        onnx, inputs, {**ask, "protocol": self._protocol}
+                    )
+                    asked = time.monotonic()
+        except BaseException:
+            self._requests.withdraw(request)
+            raise
+        if "error" in answer:
+            raise _ERRORS[answer["error"]](answer["text"])
+        return answer
+
+
+def serve(
+    requests: Requests,
+    timers: Mapping[str, Timer],
+    *,
+    name: str,
+    notice: Notice,
+    until: Callable[[], bool] = lambda: False,
+) -> None:
+    """Answer requests one after another until told to stop.
+
+    Args:
+        timers: what measures, by protocol.
+        name: of this worker; it stays the same over restarts.
+        until: asked between two requests.
+
+    Raises:
+        WrongDevice: the study is timed on something else.
+    """
+    requests.present(name, timers["latency"].identity())
+    beaten = time.monotonic()
+    while not until():
+        if time.monotonic() - beaten > _BEAT_S:
+            requests.beat(name)
+            beaten = time.monotonic()
+        trial = requests.take(name)
+        if trial is None:
+            time.sleep(_POLL_S)
+            continue
+        answer = _worked(trial, timers, name)
+        requests.reply(trial, answer)
+        notice(_told(trial, answer))
+
+
+def _worked(trial: FrozenTrial, timers: Mapping[str, Timer], name: str) -> dict[str, Any]:
+    ask = trial.user_attrs[_ASK]
+    timer, onnx = timers[ask["protocol"]], _unpack(trial.user_attrs[_FILE])
+    try:
+        if ask["method"] == "run":
+            inputs = unpack_arrays(trial.user_attrs[_INPUTS])
+            return {"outputs": pack_arrays(timer.run(onnx, ask["precision"], inputs))}
+        report = timer.measure(onnx, ask["precision"], limit_ms=ask["limit_ms"])
+    except CompileError as error:
+        return {"error": "compile", "text": str(error)}
+    except DeviceError as error:
+        return {"error": "device", "text": f"{name}: {error}"}
+    named = replace(report, conditions={**report.conditions, "measured_by": name})
+    return {"report": json.loads(json.dumps(named.to_json()))}
+
+
+def _told(trial: FrozenTrial, answer: Mapping[str, Any]) -> str:
+    ask = trial.user_attrs[_ASK]
+    if "report" in answer:
+        what = f"{answer['report']['median_ms']:.4g} ms"
+    else:
+        what = answer.get("text", "outputs")
+    return f"request {trial.number}: {ask['method']} {ask['precision']}: {what}"
+
+
+def _pack(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content, 1)).decode()
+
+
+def _unpack(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
+
+
+def pack_arrays(arrays: Sequence[NDArray[Any]]) -> str:
+    """Arrays as text, exactly."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{f"a{i}": a for i, a in enumerate(arrays)})
+    return _pack(buffer.getvalue())
+
+
+def unpack_arrays(text: str) -> Arrays:
+    """What `pack_arrays` packed."""
+    with np.load(io.BytesIO(_unpack(text)), allow_pickle=False) as file:
+        return [file[f"a{i}"] for i in range(len(file.files))]

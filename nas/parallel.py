@@ -1,0 +1,237 @@
+"""Several candidates trained at once on this machine, each in a process of its own.
+
+Networks this small keep one core busy and more cores mostly waiting, so two trainings on a core
+each are through sooner than one after the other on both. The children only train; timing, judging
+by the engine and every case file stay with the search, which does nothing else meanwhile.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any, Protocol
+
+from latency_models.base import CompileError, DeviceError
+from nas.candidate import Candidate
+from nas.experiment import Experiment, Plan, Target
+from nas.ledger import Ledger
+from nas.live.view import Unwatched
+from nas.stages import train
+from search_spaces.base import InvalidArchitecture
+from search_spaces.quantize import QuantRules
+from trainers.base import Budget, Interrupted, Task
+
+_LOOK_S = 0.2
+_END_WITHIN_S = 10.0
+_NOT_HERE: Any = None
+"""What a training never asks for."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a child needs to train any candidate of the study."""
+
+    folder: Path
+    plan: Plan
+    target: Target
+    budget: Budget
+    task: Task
+    rules: QuantRules
+    device: str
+    threads: int
+
+
+class Messages(Protocol):
+    """A queue between processes."""
+
+    def put(self, item: tuple[str, int, int, float]) -> None:
+        """Send (candidate, step, steps in all, loss)."""
+
+    def get_nowait(self) -> tuple[str, int, int, float]:
+        """Receive one, or raise Empty."""
+
+
+class _Reporting(Unwatched):
+    """The view of a child: its steps are told to the search, which may ask it to end."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Tell it, or end here; the checkpoint is then written."""
+        if _child.ending.is_set():
+            raise Interrupted("the search ends")
+        _child.messages.put((self._name, done, total, loss))
+
+
+@dataclass
+class _Child:
+    """What this process is for, when it is a child."""
+
+    work: Work
+    messages: Messages
+    ending: Any
+
+
+_child: _Child
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processes_for(plan: Plan, candidates: int, *, gpu: bool) -> int:
+    """How many to train at once: as the plan says, or one for each core and none more on a GPU."""
+    asked = plan.training_processes
+    if asked == 0:
+        asked = 1 if gpu else cores()
+    return max(1, min(asked, candidates))
+
+
+def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> None:
+    """Train in full all of these that were screened and are not trained yet.
+
+    Does nothing where the plan, the machine or the number of candidates allow only one at a time.
+    What a child cannot finish is left as it is, with its checkpoint, to be trained alone.
+    """
+    from trainers.devices import settle
+
+    waiting = [c for c in candidates if c.screened and not c.rejected and not c.trained]
+    gpu = settle(experiment.budget).accelerator == "gpu"
+    processes = processes_for(experiment.plan, len(waiting), gpu=gpu)
+    if processes == 1 or experiment.teacher is not None:
+        return
+    threads = max(1, cores() // processes)
+    work = Work(
+        experiment.folder, experiment.plan, experiment.target, experiment.budget,
+        experiment.task, experiment.rules, experiment.device, threads,
+    )  # fmt: skip
+    experiment.view.note(f"training {processes} networks at once, {threads} thread(s) each")
+    with _pool(work, processes) as (pool, messages):
+        jobs = {pool.submit(_train, candidate): candidate for candidate in waiting}
+        _collect(experiment, jobs, messages)
+
+
+@contextmanager
+def _pool(work: Work, processes: int) -> Iterator[tuple[ProcessPoolExecutor, Messages]]:
+    """Children that are asked to end, and after a while made to, when this is left early."""
+    context = multiprocessing.get_context("spawn")
+    messages, ending = context.Queue(), context.Event()
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_begin, initargs=(work, messages, ending)
+    )
+    try:
+        yield pool, messages
+    except BaseException:
+        ending.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + _END_WITHIN_S
+        for child in set(multiprocessing.active_children()) - others:
+            child.join(max(0.0, until - time.monotonic()))
+            if child.is_alive():
+                child.kill()
+                child.join()
+        raise
+    else:
+        pool.shutdown()
+    finally:
+        # What nobody reads any more must not keep this process alive.
+        messages.cancel_join_thread()
+
+
+def _collect(
+    experiment: Experiment, jobs: dict[Future[Candidate], Candidate], messages: Messages
+) -> None:
+    """Write down every candidate as it is trained, and show the others meanwhile."""
+    left, shown = dict(jobs), None
+    while left:
+        done, _ = wait(left, timeout=_LOOK_S)
+        for name, step, total, loss in _received(messages):
+            running = {c.name: c for c in left.values()}
+            if shown not in running and name in running:
+                shown = name
+                experiment.view.started(running[name], "trained")
+            if name == shown:
+                experiment.view.step(step, total, loss)
+        for job in done:
+            candidate = left.pop(job)
+            trained = _outcome(experiment, job, candidate)
+            if trained is not None:
+                experiment.ledger.save(trained)
+                experiment.view.finished(trained, "trained")
+                shown = None
+
+
+def _received(messages: Messages) -> Iterator[tuple[str, int, int, float]]:
+    while True:
+        try:
+            yield messages.get_nowait()
+        except Empty:
+            return
+
+
+def _outcome(
+    experiment: Experiment, job: Future[Candidate], candidate: Candidate
+) -> Candidate | None:
+    """The trained candidate, or None where it has to be tried again alone."""
+    try:
+        return job.result()
+    except BrokenProcessPool:
+        experiment.view.note(f"{candidate.name}: its process died; it goes on alone")
+    except (CompileError, DeviceError, InvalidArchitecture) as error:
+        experiment.view.note(f"{candidate.name}: {error}; it is tried again alone")
+    return None
+
+
+def _begin(work: Work, messages: Messages, ending: Any) -> None:
+    """Make this process a child: it leaves interrupts to the search and dies with it."""
+    import torch
+
+    global _child
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(work.threads)
+    _child = _Child(work, messages, ending)
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _train(candidate: Candidate) -> Candidate:
+    """Train one candidate in this child."""
+    work = _child.work
+    return train(
+        candidate,
+        Experiment(
+            folder=work.folder,
+            plan=work.plan,
+            target=work.target,
+            budget=work.budget,
+            space=_NOT_HERE,
+            task=work.task,
+            screening=_NOT_HERE,
+            latency=_NOT_HERE,
+            runner=_NOT_HERE,
+            rules=work.rules,
+            ledger=Ledger(work.folder),
+            view=_Reporting(candidate.name),
+            device=work.device,
+        ),
+    )

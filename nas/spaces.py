@@ -1,0 +1,93 @@
+"""The space of a search: one that ships, or a class of the user's; held against the task."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas.experiment import Target
+from search_spaces.base import InvalidArchitecture, SearchSpace
+from search_spaces.draws import draw
+from search_spaces.graph import Shape, channels_of, shapes_of
+from search_spaces.skeletons import lower
+from trainers.base import Task
+
+_GROUP = "search_space"
+_TARGET = f"{_GROUP}._target_="
+_DRAWS = 16
+
+
+def own_space(arguments: Sequence[str]) -> list[str]:
+    """Hydra's overrides for a command line that may name a class of the user's as the space.
+
+    `search_space._target_=my_module.MySpace` stands for that class with the fields that are given
+    beside it, as in `search_space.depth=4`: those of the default space are not its own.
+    """
+    named = any(argument.startswith(_TARGET) for argument in arguments)
+    if not named or any(argument.startswith(f"{_GROUP}=") for argument in arguments):
+        return list(arguments)
+    fields = [f"+{a}" if a.startswith(f"{_GROUP}.") else a for a in arguments]
+    return [f"~{_GROUP}", *fields]
+
+
+def find_modules_here() -> None:
+    """Let modules of the working folder be found, after everything that is installed."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def check_space(space: SearchSpace, task: Task, target: Target) -> None:
+    """Refuse a space whose networks are not for this task, before any of them is timed.
+
+    Raises:
+        ValueError: it is no space, or its networks take or give pictures of another kind or size,
+            or none of them fits the size of the target or of a training crop.
+    """
+    name = type(space).__name__
+    for needed in ("propose", "start"):
+        if not hasattr(space, needed):
+            raise ValueError(
+                f"search_space is {name}, which has no '{needed}': a space has propose(chooser) "
+                "and start, the choices to try first, () for none"
+            )
+    sizes = {"task.crop": (task.crop, task.crop), "target": (target.height, target.width)}
+    for field, size in sizes.items():
+        _check_size(space, task, field, size)
+
+
+def _check_size(space: SearchSpace, task: Task, field: str, size: tuple[int, int]) -> None:
+    """Hold a few networks against the task at one input size."""
+    height, width = size
+    wanted = (task.out_channels, height * task.scale, width * task.scale)
+    misfits: list[str] = []
+    for seed in range(_DRAWS):
+        graph = lower(draw(space, seed=seed).architecture)
+        channels = channels_of(graph.nodes)[0]
+        if channels != task.in_channels:
+            raise ValueError(
+                f"search_space proposes networks of {channels} input channels, and the task has "
+                f"{task.in_channels}"
+            )
+        try:
+            found: Shape = shapes_of(graph, height, width)[-1]
+        except InvalidArchitecture as error:
+            misfits.append(str(error))
+            continue
+        if found != wanted:
+            raise ValueError(
+                f"search_space proposes networks that make {_words(found)} of a "
+                f"{height}x{width} input, and the task needs {_words(wanted)}"
+            )
+    if len(misfits) == _DRAWS:
+        raise ValueError(
+            f"no network of search_space takes a {height}x{width} input ({field}): {misfits[0]}"
+        )
+
+
+def _words(shape: Shape) -> str:
+    if len(shape) == 1:
+        return f"scores of {shape[0]} classes"
+    channels, height, width = shape
+    return f"{channels} channels of {height}x{width}"

@@ -1,0 +1,251 @@
+"""What a tracked run holds, made from evidence alone, whatever shows it in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nas.candidate import Candidate
+from nas.experiment import Experiment
+from nas.ledger import REPORT, SETTINGS, Ledger
+from nas.live.view import View
+from nas.redact import redacted
+from nas.report.describe import describe
+from nas.report.drawing import drawing_file
+from nas.report.summary import funnel, is_winner
+from nas.stages import engine_run
+from nas.winners import hypervolume
+from search_spaces.skeletons import lower
+from trainers.base import Pixels
+from trainers.metrics import to_pixels
+from trainers.tasks.super_resolution import as_input
+
+CURVE = "curve.jsonl"
+_IMAGES = 4
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a few columns."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """One run, ready to be written.
+
+    Attributes:
+        id: the same whenever the same run is written again.
+        kind: `candidate` or `study`.
+        config: what was asked for.
+        history: values in the order they came, each row at one moment.
+        summary: what came of it.
+        images: validation pictures as the network made them, (H, W, 3).
+        drawing: the architecture as SVG.
+        bundles: folders that belong to it, by name.
+    """
+
+    id: str
+    name: str
+    kind: str
+    study: str
+    config: Mapping[str, Any]
+    history: Sequence[Row] = ()
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, Pixels] = field(default_factory=dict)
+    drawing: str | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    bundles: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Curve:
+    """A view's listener that keeps losses and metrics of trainings beside the evidence."""
+
+    def __init__(self, inner: View, ledger: Ledger) -> None:
+        self._inner, self._ledger = inner, ledger
+        self._now: tuple[str, str] | None = None
+
+    def note(self, line: str) -> None:
+        """Pass it on."""
+        self._inner.note(line)
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """Pass it on, and remember whose training this is."""
+        self._now = (candidate.name, stage)
+        self._inner.started(candidate, stage)
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Keep the loss."""
+        # A worker may end inside the call below, and the step was made.
+        self._keep(step=done, loss=loss)
+        self._inner.step(done, total, loss)
+
+    def judged(self, step: int, metric: float) -> None:
+        """Keep the metric."""
+        self._keep(step=step, metric=metric)
+        self._inner.judged(step, metric)
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """Pass it on."""
+        self._inner.finished(candidate, stage, again=again)
+
+    def _keep(self, **values: float) -> None:
+        if self._now is None or self._now[1] not in ("trained", "quantized"):
+            return
+        name, stage = self._now
+        line = json.dumps({"stage": stage, **values}) + "\n"
+        with (self._ledger.home(name) / CURVE).open("ab", buffering=0) as file:
+            file.write(line.encode())
+
+
+def history(home: Path) -> list[Row]:
+    """The curves of one candidate; steps that were made twice count as they were made last."""
+    path = home / CURVE
+    if not path.is_file():
+        return []
+    rows: dict[tuple[str, float], Row] = {}
+    for line in path.read_text().splitlines():
+        try:
+            said = json.loads(line)
+        except json.JSONDecodeError:
+            # A worker was killed while it wrote this line.
+            continue
+        stage, step = said.pop("stage"), said.pop("step")
+        row = rows.setdefault((stage, step), {"step": step})
+        row.update({f"{stage}/{key}": value for key, value in said.items()})
+    order = {"trained": 0, "quantized": 1}
+    return [rows[key] for key in sorted(rows, key=lambda key: (order[key[0]], key[1]))]
+
+
+def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
+    """The run of one candidate that was trained in full."""
+    study, target = experiment.plan.name, experiment.target
+    graph = lower(candidate.architecture)
+    return TrackedRun(
+        id=f"{study}-{candidate.name}",
+        name=candidate.name,
+        kind="candidate",
+        study=study,
+        config={
+            "architecture": candidate.architecture.to_json(),
+            "described": describe(candidate.architecture),
+            "choices": dict(candidate.parameters),
+            **_settings(experiment),
+        },
+        history=history(experiment.ledger.home(candidate.name)),
+        summary=_summary(candidate),
+        images=_images(candidate, experiment),
+        drawing=drawing_file(
+            graph, height=target.height, width=target.width, name=candidate.name
+        ),
+    )
+
+
+def _summary(candidate: Candidate) -> dict[str, Any]:
+    """Every report of the case file by its stage, and what is compared of it."""
+    case = candidate.to_json()
+    reports = {
+        name: case[name]
+        for name in ("screened", "probed", "trained", "quantized", "rejected")
+        if case[name] is not None
+    }
+    compared = {"quality": candidate.quality}
+    if candidate.screened is not None:
+        compared["latency_ms"] = candidate.latency_ms
+    return {**compared, **reports}
+
+
+def _images(candidate: Candidate, experiment: Experiment) -> dict[str, Pixels]:
+    if candidate.quantized is None:
+        return {}
+    run = engine_run(candidate, experiment)
+    examples = experiment.task.examples()[:_IMAGES]
+    return {example.name: to_pixels(run(as_input(example.low))) for example in examples}
+
+
+def study_run(
+    experiment: Experiment,
+    candidates: Sequence[Candidate],
+    finished_at: Mapping[str, datetime],
+) -> TrackedRun:
+    """The run of the whole study."""
+    name, metric = experiment.plan.name, experiment.task.metric
+    winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: c.latency_ms)
+    bundles = {
+        c.architecture.id: experiment.folder / c.exported.folder
+        for c in winners if c.exported is not None
+    }
+    report = experiment.folder / REPORT
+    grown = _growth(experiment, candidates, finished_at)
+    counts = asdict(funnel(candidates))
+    last = {"hypervolume": grown[-1]["hypervolume"]} if grown else {}
+    return TrackedRun(
+        id=f"{name}-study",
+        name=name,
+        kind="study",
+        study=name,
+        config=_settings(experiment),
+        history=grown,
+        summary={"funnel": counts, "baseline": experiment.task.baseline(), **last},
+        tables={
+            "front": _table(winners, metric.name),
+            "candidates": _table(candidates, metric.name),
+        },
+        bundles=bundles | ({"report": report} if report.is_file() else {}),
+    )
+
+
+def _growth(
+    experiment: Experiment,
+    candidates: Sequence[Candidate],
+    finished_at: Mapping[str, datetime],
+) -> list[Row]:
+    """Hypervolume of what had been probed, after each proposal that was told."""
+    metric, limit_ms = experiment.task.metric, experiment.target.max_latency_ms
+    baseline = experiment.task.baseline()
+    told = sorted((c for c in candidates if c.name in finished_at),
+                  key=lambda c: finished_at[c.name])
+    rows: list[Row] = []
+    points: list[tuple[float, float]] = []
+    for count, candidate in enumerate(told, start=1):
+        if candidate.probed is not None and candidate.screened is not None:
+            points.append((candidate.probed.metric, candidate.screened.median_ms))
+        since = finished_at[candidate.name] - finished_at[told[0].name]
+        rows.append({
+            "candidates": count,
+            "minutes": since.total_seconds() / 60,
+            "hypervolume": hypervolume(
+                points, metric, worst_quality=baseline, worst_latency_ms=limit_ms
+            ),
+        })
+    return rows
+
+
+def _table(candidates: Sequence[Candidate], metric: str) -> Table:
+    rows = [
+        (
+            c.name, c.architecture.id, describe(c.architecture),
+            c.latency_ms if c.screened else None, c.quality,
+            c.rejected.reason if c.rejected else "",
+        )
+        for c in candidates
+    ]
+    return Table(("name", "id", "architecture", "latency_ms", metric, "rejected"), rows)
+
+
+def _settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that the study was begun with; no password is in them."""
+    path = experiment.folder / SETTINGS
+    if not path.is_file():
+        return {"target": asdict(experiment.target), "study": asdict(experiment.plan)}
+    settings: dict[str, Any] = json.loads(redacted(path.read_text()))
+    return settings
+
+

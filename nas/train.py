@@ -1,0 +1,200 @@
+"""One network through the corridor: timed, trained with the whole budget, quantized, exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.candidate import Candidate
+from nas.experiment import Experiment
+from nas.ledger import load_arrays
+from nas.live.view import View
+from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
+from nas.pipeline import STAGES, advance
+from nas.stages import FLOAT_WEIGHTS
+from search_spaces.base import Architecture, Chooser
+from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
+from search_spaces.skeletons import lower
+from trainers.base import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CURVE = "curve.jsonl"
+_USUAL_SCALE = 2
+
+
+@dataclass(frozen=True)
+class OneNetwork:
+    """A search space that holds a single network.
+
+    Attributes:
+        network: a published network's name, an architecture's JSON, or a bundle's folder.
+        scale: output size over input size.
+    """
+
+    network: str
+    scale: int
+    start: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no network, or enlarges by another factor.
+
+        Raises:
+            UnknownNetwork: the message says what can be named.
+        """
+        enlarges = self.architecture.scale
+        if enlarges != self.scale:
+            raise UnknownNetwork(
+                f"{self.network} enlarges by {enlarges}, the task by {self.scale}: "
+                f"give task.scale={enlarges}"
+            )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network as blocks."""
+        return architecture_named(self.network, scale=self.scale)
+
+    def propose(self, chooser: Chooser) -> Architecture:
+        """There is nothing to choose."""
+        return self.architecture
+
+
+def architecture_named(spec: str, *, scale: int | None) -> Architecture:
+    """The architecture that was named, in a form that can be trained.
+
+    Args:
+        spec: a published network's name, an architecture's or a candidate's JSON, or the folder
+            of a winner.
+        scale: of a published network; None for any that it exists at.
+
+    Raises:
+        UnknownNetwork: nothing that can be trained goes by this name.
+        InvalidArchitecture: the published network does not exist at this scale.
+    """
+    if spec in REFERENCES or spec in ALIASES:
+        return reference(spec, scale or reference_named(spec).nearest_scale(_USUAL_SCALE))
+    path = Path(spec).expanduser()
+    if (path / ARCHITECTURE).is_file():
+        return read_architecture(path / ARCHITECTURE)
+    if path.is_file() and path.suffix == ".json":
+        return read_architecture(path)
+    why = f"there is no '{spec}'"
+    if path.is_file():
+        why = f"{path} holds no architecture: other files can be timed (nas bench), not trained"
+    elif path.is_dir():
+        why = f"{path} has no {ARCHITECTURE}"
+    raise UnknownNetwork(
+        f"{why}: give an architecture's JSON, a winner's folder, or a published network "
+        f"({', '.join(sorted(REFERENCES))})"
+    )
+
+
+def label(spec: str) -> str:
+    """What a network is called in folders and reports, from how it was named."""
+    if spec in REFERENCES or spec in ALIASES:
+        return spec
+    path = Path(spec).expanduser().resolve()
+    name = path.parent.name if path.name in (ARCHITECTURE, "case.json") else path.stem
+    kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    # A search's proposals are called trial-<number>; this one is compared, not searched.
+    return f"of-{kept}" if kept.startswith("trial-") else kept
+
+
+def teacher_in(folder: Path, task: Task) -> nn.Module:
+    """The trained network of a run of `nas train`, or of a candidate's folder.
+
+    Raises:
+        UnknownNetwork: there is none, or it does something else than the task.
+    """
+    from search_spaces.modules import build, load_weights
+
+    homes = [folder, *sorted(folder.glob("candidates/*"))]
+    found = [home for home in homes if (home / FLOAT_WEIGHTS).is_file()]
+    if len(found) != 1:
+        raise UnknownNetwork(
+            f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
+            "run of nas train, or <study>/candidates/<name>"
+        )
+    architecture = read_architecture(found[0] / "case.json")
+    does = (architecture.scale, architecture.in_channels, architecture.out_channels)
+    if does != (task.scale, task.in_channels, task.out_channels):
+        raise UnknownNetwork(
+            f"the teacher in {folder} enlarges {does[1]} channels by {does[0]}, the task "
+            f"{task.in_channels} by {task.scale}: name another one"
+        )
+    network = build(lower(architecture), seed=0)
+    load_weights(network, load_arrays(found[0] / FLOAT_WEIGHTS))
+    return network.eval()
+
+
+def taught(experiment: Experiment, folder: str, weight: float) -> Experiment:
+    """The experiment with a teacher whose output is imitated in every training.
+
+    Raises:
+        UnknownNetwork: there is no such teacher.
+        ValueError: the weight is not positive.
+    """
+    from trainers.distill import Distillation, Weights
+
+    teacher = teacher_in(Path(folder).expanduser(), experiment.task)
+    weights = Weights(output=weight)
+    return replace(experiment, teacher=lambda: Distillation(teacher, weights=weights))
+
+
+class Recorded:
+    """A view that also writes every look at the metric to a file, a line of JSON each.
+
+    A training that was killed repeats the steps since its last checkpoint, and their lines.
+    """
+
+    def __init__(self, inner: View, path: Path) -> None:
+        """Add to the file, or begin it."""
+        self._inner, self._path = inner, path
+        self._stage = ""
+        self._loss: float | None = None
+
+    def note(self, line: str) -> None:
+        """Pass it on."""
+        self._inner.note(line)
+
+    def started(self, candidate: Candidate, stage: str) -> None:
+        """Pass it on."""
+        self._stage, self._loss = stage, None
+        self._inner.started(candidate, stage)
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Pass it on."""
+        self._loss = loss
+        self._inner.step(done, total, loss)
+
+    def judged(self, step: int, metric: float) -> None:
+        """Write it down and pass it on."""
+        line = {"stage": self._stage, "step": step, "loss": self._loss, "metric": metric}
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self._inner.judged(step, metric)
+
+    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+        """Pass it on."""
+        self._inner.finished(candidate, stage, again=again)
+
+
+def train_one(experiment: Experiment, name: str) -> Candidate:
+    """Take the space's only network through every stage; a second call carries on.
+
+    Raises:
+        BrokenMachine: the device keeps failing.
+    """
+    assert isinstance(experiment.space, OneNetwork)
+    candidate = experiment.ledger.load(name)
+    if candidate is None:
+        candidate = Candidate(name, experiment.space.architecture)
+    watched = replace(experiment, view=Recorded(experiment.view, experiment.folder / CURVE))
+    for evidence in STAGES:
+        if getattr(candidate, evidence) is not None:
+            watched.view.finished(candidate, evidence, again=True)
+    return advance(candidate, watched, upto="exported")

@@ -1,0 +1,211 @@
+"""Latency through the study's storage: asked here, measured elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from finished_studies import receipt
+from toy_search import SMALL
+
+from latency_models.base import CompileError, DeviceError, LatencyReport, Precision
+from nas.measuring import (
+    Requests,
+    ServedLatency,
+    Wanted,
+    WrongDevice,
+    pack_arrays,
+    serve,
+    unpack_arrays,
+)
+from nas.storage import journal
+from nas.sweep import code_version
+from search_spaces.skeletons import lower
+from search_spaces.untrained import untrained
+
+ROOT = Path(__file__).parents[2]
+DEVICE = {"engine": "tensorrt", "engine_version": "10.3", "device": "Orin"}
+
+
+class Device:
+    """Times by the file's length; breaks as it is told."""
+
+    def __init__(self, *failures: Exception, device: str = "Orin") -> None:
+        self._failures, self._device = list(failures), device
+        self.asked: list[tuple[str, float | None]] = []
+
+    def identity(self) -> dict[str, str]:
+        return {**DEVICE, "device": self._device}
+
+    def measure(
+        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+    ) -> LatencyReport:
+        self.asked.append((precision, limit_ms))
+        if self._failures:
+            raise self._failures.pop(0)
+        return receipt(float(len(onnx)), device=self._device, precision=precision)
+
+    def run(self, onnx: bytes, precision: Precision, inputs: Sequence[Any]) -> list[Any]:
+        return [2 * array for array in inputs]
+
+
+@contextmanager
+def serving(folder: Path, device: Device, *, name: str = "orin-1") -> Iterator[None]:
+    end = threading.Event()
+
+    def work() -> None:
+        timers = {"screening": device, "latency": device}
+        serve(opened(folder), timers, name=name, notice=lambda line: None, until=end.is_set)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(timeout=20)
+
+
+def opened(folder: Path) -> Requests:
+    return Requests(journal(folder / "study.journal"), "photos")
+
+
+def client(folder: Path, **changed: Any) -> ServedLatency:
+    return ServedLatency(opened(folder), "latency", notice=lambda line: None, **changed)
+
+
+def test_a_receipt_comes_from_the_device_and_names_its_machine(tmp_path: Path) -> None:
+    device = Device()
+    with serving(tmp_path, device):
+        report = client(tmp_path).measure(b"x" * 7, "int8", limit_ms=40.0)
+    assert (report.median_ms, report.device) == (7.0, "Orin")
+    assert report.conditions["measured_by"] == "orin-1"
+    assert device.asked == [("int8", 40.0)]
+    assert client(tmp_path).identity() == DEVICE
+
+
+def test_outputs_come_back_exactly(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((1, 3, 5, 7), np.float32)
+    with serving(tmp_path, Device()):
+        (doubled,) = client(tmp_path).run(b"x", "int8", [image])
+    assert doubled.dtype == np.float32
+    assert np.array_equal(doubled, 2 * image)
+    assert np.array_equal(unpack_arrays(pack_arrays([image]))[0], image)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [(CompileError("no kernel for Conv"), "no kernel for Conv"),
+     (DeviceError("out of memory"), "orin-1: out of memory")],
+)
+def test_whose_fault_it_is_comes_back_too(
+    tmp_path: Path, failure: Exception, words: str
+) -> None:
+    with serving(tmp_path, Device(failure)):
+        with pytest.raises(type(failure), match=words):
+            client(tmp_path).measure(b"x", "int8")
+        assert client(tmp_path).measure(b"x", "int8").median_ms == 1.0
+
+
+def test_a_request_waits_for_the_first_measuring_worker(tmp_path: Path) -> None:
+    answers: list[LatencyReport] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(client(tmp_path).measure(b"xx", "int8")), daemon=True
+    )
+    opened(tmp_path)
+    thread.start()
+    time.sleep(0.3)
+    assert answers == []
+    with serving(tmp_path, Device()):
+        thread.join(timeout=20)
+    assert [answer.median_ms for answer in answers] == [2.0]
+
+
+def test_what_a_killed_worker_had_begun_is_answered_when_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    requests = opened(tmp_path)
+    ask = {"method": "measure", "protocol": "latency", "precision": "int8", "limit_ms": None}
+    number = requests.ask(b"xxx", None, ask)
+    taken = opened(tmp_path).take("orin-1")
+    assert taken is not None
+    assert opened(tmp_path).take("orin-2") is None
+    with serving(tmp_path, Device()):
+        while (answer := requests.answer_to(number)) is None:
+            time.sleep(0.05)
+    assert answer["report"]["median_ms"] == 3.0
+
+
+def test_a_request_that_nobody_answers_is_asked_again(tmp_path: Path) -> None:
+    answers: list[LatencyReport] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(
+            client(tmp_path, patience_s=0.6).measure(b"xx", "int8")
+        ),
+        daemon=True,
+    )
+    opened(tmp_path)
+    asking.start()
+    deadline = time.monotonic() + 20
+    while opened(tmp_path).take("dead") is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with serving(tmp_path, Device()):
+        asking.join(timeout=20)
+    assert answers[0].median_ms == 2.0
+
+
+def test_one_study_is_timed_on_one_kind_of_device(tmp_path: Path) -> None:
+    with serving(tmp_path, Device()):
+        client(tmp_path).identity()
+    with pytest.raises(WrongDevice, match="device is Xavier, there Orin"):
+        opened(tmp_path).present("xavier-1", Device(device="Xavier").identity())
+    opened(tmp_path).present("orin-2", Device().identity())
+    assert opened(tmp_path).last_beat() == pytest.approx(time.time(), abs=60)
+
+
+def test_an_answered_request_keeps_no_payload(tmp_path: Path) -> None:
+    with serving(tmp_path, Device()):
+        client(tmp_path).measure(b"x" * 99, "int8")
+    (trial,) = opened(tmp_path)._study.get_trials()
+    assert (trial.user_attrs["file"], trial.user_attrs["answer"]) == ("", "")
+
+
+@pytest.mark.slow
+def test_the_real_command_serves_a_real_engine(tmp_path: Path) -> None:
+    requests = opened(tmp_path)
+    requests.want(Wanted("openvino", 1, code_version()))
+    command = [
+        sys.executable, "-c", "from nas.commands import entry; entry()", "measure-worker",
+        "photos", "--storage", str(tmp_path / "study.journal"), "--name", "bench",
+    ]
+    process = subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )
+    try:
+        from nas.networks import rules_for
+
+        onnx = untrained(
+            lower(SMALL), precision="int8", height=24, width=32, rules=rules_for("openvino")
+        )
+        served = ServedLatency(requests, "screening", notice=print)
+        report = served.measure(onnx, "int8", limit_ms=50.0)
+        assert report.engine == "openvino"
+        assert report.conditions["measured_by"] == "bench"
+        (output,) = served.run(onnx, "int8", [np.zeros((1, 3, 24, 32), np.float32)])
+        assert output.shape == (1, 3, 48, 64)
+    finally:
+        process.terminate()
+        output_text, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "bench times openvino on" in output_text
+    assert "started again under this name it carries on" in errors

@@ -1,0 +1,234 @@
+"""One network through the corridor, outside of any search."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drawn import SeededChooser
+from fake_search import Notes
+from hydra import compose, initialize_config_module
+from real_search import nas
+from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
+
+from latency_models.engines.ov import OpenVINOEngine
+from latency_models.measured import MeasuredLatency
+from nas.commands import train as command
+from nas.commands.train import summary
+from nas.experiment import Experiment
+from nas.networks import UnknownNetwork
+from nas.train import (
+    CURVE,
+    OneNetwork,
+    architecture_named,
+    label,
+    taught,
+    teacher_in,
+    train_one,
+)
+from search_spaces.references import reference
+from trainers.data.sources import Sources
+from trainers.tasks.super_resolution import SuperResolution
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(SMALL.to_json()))
+    return path
+
+
+def experiment(folder: Path, photos: Path, network: Path, **changed: Any) -> Experiment:
+    toy = toy_experiment(folder, photos, space=OneNetwork(str(network), 2))
+    unlimited = replace(toy.target, max_latency_ms=float("inf"))
+    return replace(toy, target=unlimited, budget=replace(toy.budget, judge_every=3), **changed)
+
+
+def test_a_network_is_trained_quantized_and_exported_as_a_winner_is(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    made = experiment(tmp_path / "run", photos, saved)
+    done = train_one(made, "mine")
+    assert done.rejected is None
+    assert done.probed is None
+    assert done.trained is not None and done.trained.steps == 8
+    assert done.quantized is not None and done.exported is not None
+    bundle = made.folder / done.exported.folder
+    assert {"architecture.json", "fp32.onnx", "int8.onnx", "latency.json", "parity.json"} <= {
+        path.name for path in bundle.iterdir()
+    }
+    text = "\n".join(summary(done, made))
+    assert "in fp32 after 8 steps" in text
+    assert "dB in int8, " in text and "own output" in text
+    assert str(bundle) in text
+
+
+def test_every_look_at_the_metric_is_a_line_of_the_curve(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    made = experiment(tmp_path / "run", photos, saved)
+    done = train_one(made, "mine")
+    lines = [json.loads(line) for line in (made.folder / CURVE).read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        ("trained", 3), ("trained", 6), ("trained", 8), ("quantized", 3), ("quantized", 4),
+    ]  # fmt: skip
+    assert done.trained is not None
+    assert lines[2]["metric"] == done.trained.metric
+
+
+def test_a_second_call_repeats_nothing_and_tells_what_is_known(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    first = train_one(experiment(tmp_path / "run", photos, saved), "mine")
+    notes = Notes()
+    again = train_one(experiment(tmp_path / "run", photos, saved, view=notes), "mine")
+    assert again == first
+    assert [kind for kind, _, _ in notes.events] == ["again"] * 4
+
+
+def test_a_network_over_a_limit_that_was_given_is_refused_with_its_latency(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    made = experiment(tmp_path / "run", photos, saved)
+    tight = replace(made, target=replace(made.target, max_latency_ms=1.0))
+    done = train_one(tight, "mine")
+    assert done.rejected is not None
+    assert "takes 5 ms, over the 1" in done.rejected.reason
+
+
+def test_a_teacher_of_an_earlier_run_changes_what_is_learned(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    alone = experiment(tmp_path / "teacher", photos, saved)
+    first = train_one(alone, "mine")
+    pupil = experiment(tmp_path / "pupil", photos, saved)
+    second = train_one(taught(pupil, str(alone.folder), 10.0), "mine")
+    assert first.trained is not None and second.trained is not None
+    assert first.trained.metric != second.trained.metric
+    found = teacher_in(alone.ledger.home("mine"), alone.task)
+    assert not found.training
+
+
+def test_what_is_no_teacher_is_refused(tmp_path: Path, photos: Path, saved: Path) -> None:
+    made = experiment(tmp_path / "run", photos, saved)
+    with pytest.raises(UnknownNetwork, match="holds 0 trained networks"):
+        taught(made, str(tmp_path), 1.0)
+    train_one(made, "mine")
+    larger = SuperResolution(scale=3, data=Sources(str(photos)), crop=16)
+    with pytest.raises(UnknownNetwork, match="by 2, the task 3 by 3"):
+        teacher_in(made.folder, larger)
+
+
+def test_networks_are_named_as_references_files_or_bundles(tmp_path: Path, saved: Path) -> None:
+    assert architecture_named("espcn", scale=3) == reference("espcn", 3)
+    assert architecture_named(str(saved), scale=2) == SMALL
+    bundle = tmp_path / "abc"
+    bundle.mkdir()
+    (bundle / "architecture.json").write_text(saved.read_text())
+    assert architecture_named(str(bundle), scale=2) == SMALL
+    assert OneNetwork(str(bundle), 2).propose(SeededChooser(0)) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (None, "there is no"),
+        ("a.onnx", "other files can be timed"),
+        ("folder/", "has no architecture.json"),
+        ("broken.json", "holds no architecture"),
+    ],
+)
+def test_what_cannot_be_trained_is_named(
+    tmp_path: Path, make: str | None, words: str
+) -> None:
+    path = tmp_path / (make or "nothing")
+    if make is not None and make.endswith("/"):
+        path.mkdir()
+    elif make is not None:
+        path.write_text("{}")
+    with pytest.raises(UnknownNetwork, match=words):
+        architecture_named(str(path), scale=2)
+
+
+def test_a_network_of_another_scale_than_the_task_is_refused(saved: Path) -> None:
+    with pytest.raises(UnknownNetwork, match="give task.scale=2"):
+        OneNetwork(str(saved), 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("fsrcnn", "fsrcnn"),
+        ("nets/my net.json", "my-net"),
+        ("runs/a/winners/0ab1/architecture.json", "0ab1"),
+        ("runs/a/candidates/trial-00012/case.json", "of-trial-00012"),
+    ],
+)
+def test_a_network_is_called_after_how_it_was_named(spec: str, name: str) -> None:
+    assert label(spec) == name
+
+
+def test_the_command_teaches_and_names_mistakes(tmp_path: Path) -> None:
+    code, output, errors = nas("train", "--help", folder=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "nas train ecbsr_m4c16" in output
+    assert "judge_every" in output
+    code, _, errors = nas("train", folder=tmp_path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "give the network to train" in errors
+    code, _, errors = nas("train", "nope", folder=tmp_path)
+    assert code == 2 and "there is no 'nope'" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+class UntimedEngine:
+    """In place of the isolated child: the real engine's outputs, and no measuring."""
+
+    def __init__(self, factory: Any, *, notice: Any = None) -> None:
+        self._scripted, self._engine = ScriptedLatency(5.0), MeasuredLatency(OpenVINOEngine())
+
+    def __enter__(self) -> UntimedEngine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing to close."""
+
+    def measure(self, onnx: bytes, precision: Any, *, limit_ms: float | None = None) -> Any:
+        return self._scripted.measure(onnx, precision, limit_ms=limit_ms)
+
+    def run(self, onnx: bytes, precision: Any, inputs: Any) -> Any:
+        return self._engine.run(onnx, precision, inputs)
+
+
+def test_the_command_trains_a_network_to_its_bundle(
+    tmp_path: Path, photos: Path, saved: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def configured(verb: str, name: str, overrides: list[str], body: Any) -> int:
+        with initialize_config_module("conf", version_base="1.3"):
+            return int(body(compose(name, overrides=overrides)))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.assemble.IsolatedLatency", UntimedEngine)
+    monkeypatch.setattr("nas.assemble.CachedLatency", lambda inner, path: inner)
+    monkeypatch.setattr(command, "configured", configured)
+    code = command.main(
+        [str(saved), "target.engine=openvino", "budget=quick", "budget.max_steps=6",
+         "budget.quant_steps=2", "budget.batch_size=2", "task.crop=16", "budget.judge_every=3",
+         f"task.data.train={photos}", "target.height=24", "target.width=32"]
+    )  # fmt: skip
+    output, errors = capfd.readouterr()
+    assert (code, errors) == (0, "")
+    assert "full training: step 3:" in output
+    assert "own output" in output
+    bundles = list(tmp_path.glob("runs/train/mine-x2-24x32-int8/winners/*"))
+    assert len(bundles) == 1
+    assert (bundles[0] / "int8.onnx").is_file()
