@@ -70,7 +70,7 @@ def optimizer_for(groups: list[dict[str, Any]], budget: Budget) -> torch.optim.O
     betas = (_BETA1, budget.beta2)
     if budget.optimizer == "lion":
         return Lion(groups, lr=budget.learning_rate, betas=betas)
-    # One call for all of a small network's many small tensors: 0.18 ms a step instead of 0.66. With
+    # One call for a small network's many small tensors: 0.18 ms a step instead of 0.66. With
     # fp16 Lightning cannot clip what a fused optimizer scales back by itself.
     fused = budget.precision != "fp16"
     return torch.optim.AdamW(groups, lr=budget.learning_rate, betas=betas, fused=fused)
