@@ -25,8 +25,9 @@ from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
-from nas.live.view import Unwatched
+from nas.live.view import Unwatched, View
 from nas.stages import train
+from nas.tracked_runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
 from trainers.base import Budget, Interrupted, Task
@@ -49,6 +50,7 @@ class Work:
     rules: QuantRules
     device: str
     threads: int
+    keeps_curves: bool
 
 
 class Messages(Protocol):
@@ -118,6 +120,7 @@ def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> No
     work = Work(
         experiment.folder, experiment.plan, experiment.target, experiment.budget,
         experiment.task, experiment.rules, experiment.device, threads,
+        keeps_curves=isinstance(experiment.view, Curve),
     )  # fmt: skip
     experiment.view.note(f"training {processes} networks at once, {threads} thread(s) each")
     with _pool(work, processes) as (pool, messages):
@@ -231,7 +234,16 @@ def _train(candidate: Candidate) -> Candidate:
             runner=_NOT_HERE,
             rules=work.rules,
             ledger=Ledger(work.folder),
-            view=_Reporting(candidate.name),
+            view=_watched(candidate, work),
             device=work.device,
         ),
     )
+
+
+def _watched(candidate: Candidate, work: Work) -> View:
+    """The search shows one training at a time; a tracked one's curve is kept whole here."""
+    view: View = _Reporting(candidate.name)
+    if work.keeps_curves:
+        view = Curve(view, Ledger(work.folder))
+        view.started(candidate, "trained")
+    return view

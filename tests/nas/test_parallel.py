@@ -15,8 +15,10 @@ from toy_search import SMALL, small_candidate, toy_experiment, write_photos
 from nas import parallel
 from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan
+from nas.ledger import Ledger
 from nas.parallel import processes_for, train_at_once
 from nas.stages import FLOAT_WEIGHTS, screen, train
+from nas.tracked_runs import Curve, history
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,9 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
     monkeypatch.setattr(parallel, "cores", lambda: 2)
     torch.set_num_threads(1)
     plan = Plan("toy", training_processes=0)
-    at_once = toy_experiment(tmp_path / "once", photos, plan=plan, view=Notes())
+    notes = Notes()
+    tracked = Curve(notes, Ledger(tmp_path / "once"))
+    at_once = toy_experiment(tmp_path / "once", photos, plan=plan, view=tracked)
     in_turn = toy_experiment(tmp_path / "turn", photos, plan=plan)
     candidates = two(at_once)
     train_at_once(at_once, candidates)
@@ -49,10 +53,10 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
         assert saved.trained.metric == expected.metric
         assert saved.trained.steps == at_once.budget.max_steps
         assert (at_once.ledger.home(candidate.name) / FLOAT_WEIGHTS).is_file()
-    assert isinstance(at_once.view, Notes)
-    finished = {name for kind, name, _ in at_once.view.events if kind == "finished"}
+        assert history(at_once.ledger.home(candidate.name))[-1]["step"] == at_once.budget.max_steps
+    finished = {name for kind, name, _ in notes.events if kind == "finished"}
     assert finished == {candidate.name for candidate in candidates}
-    assert "training 2 networks at once, 1 thread(s) each" in at_once.view.lines
+    assert "training 2 networks at once, 1 thread(s) each" in notes.lines
 
 
 class Impatient(Notes):
