@@ -18,12 +18,14 @@ from fake_search import FakeStages, Notes, experiment, study_of
 from optuna.trial import TrialState
 
 from nas import pipeline
+from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.claims import Claims, Pace, Worker, claims, workers
 from nas.experiment import Experiment
 from nas.pipeline import run_study
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
+from nas.sweep import check_code
 from nas.worker import Attended, Ending, at_work
 from search_spaces.super_resolution import SuperResolutionSpace
 from trainers.base import Interrupted
@@ -276,3 +278,16 @@ def test_after_its_end_the_launchers_handler_has_the_last_word() -> None:
         assert asked == [signal.SIGUSR2]
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_worker_with_other_code_than_the_studys_is_refused_and_told_what_to_do(
+    tmp_path: Path,
+) -> None:
+    here = experiment(tmp_path)
+    study = study_of(here)
+    study.allot(2, code="0123456789ab")
+    now = time.time()
+    check_code(study, Worker.this_process(3, code="0123456789ab", now=now))
+    with pytest.raises(SettingsError, match="ffffffffffff of the code.*0123456789ab: install the same") as refused:
+        check_code(study, Worker.this_process(3, code="ffffffffffff", now=now))
+    assert "\n" not in str(refused.value)
