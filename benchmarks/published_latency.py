@@ -181,7 +181,8 @@ def write(table: Sequence[Row], timings: Sequence[Timing], into: Path) -> None:
         if len(upscalers) > 2:
             sentences.append(f"{precision} {rank_correlation(work, ms):.3f}")
     rounds = max(t.round for t in timings)
-    words = f"{timings[-1].engine}, 1 thread, {timings[-1].device}, {rounds} rounds"
+    words = f"{timings[-1].engine}, 1 thread, {timings[-1].device}, {rounds} round"
+    words += "s" * (rounds > 1)
     points = [Point(r.network, r.gmacs, r.ms["fp32"], r.ms["int8"], r.job) for r in table]
     (into / "published_latency.svg").write_text(plot(points, subtitle=words))
     good = sum(t.verdict == "ok" for t in timings)
