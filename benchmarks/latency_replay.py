@@ -25,6 +25,7 @@ from latency_nets import mixed_net
 from latency_models import device
 from latency_models.base import CompiledModel, Sample
 from latency_models.engines import pick_engine
+from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from latency_models.reference_net import reference_onnx
 from latency_models.rounds import REFERENCE_RUNS, Rounds, warm_up
@@ -37,6 +38,7 @@ class Record:
     """What one network and the reference did in turns.
 
     Attributes:
+        quiet_ms: the reference's quiet time as this machine remembers it.
         round_s: how long one round took, both together.
     """
 
@@ -60,6 +62,7 @@ def record(engine_name: str, onnx: bytes, seconds: float) -> Record:
     """Take rounds as the protocol does, for so long."""
     engine, _ = pick_engine(engine_name)
     protocol = MeasuringProtocol()
+    quiet_ms = float(MeasuredLatency(engine).measure(onnx, "fp32").conditions["reference_ms"])
     own, references = [], []
     with (
         device.exclusive(engine.device()),
@@ -74,8 +77,7 @@ def record(engine_name: str, onnx: bytes, seconds: float) -> Record:
         while time.perf_counter() - started < seconds:
             own.append(compiled.timed_runs(runs))
             references.append(reference.timed_runs(REFERENCE_RUNS))
-    medians = [np.median([sample.cpu_ms for sample in samples]) for samples in references]
-    return Record(own, references, float(np.percentile(medians, 20)), seconds / len(own))
+    return Record(own, references, quiet_ms, seconds / len(own))
 
 
 def asked(

@@ -119,6 +119,25 @@ class LatencyReport:
         return cls(**{**data, "input_shape": tuple(data["input_shape"])})
 
 
+class Closing:
+    """A context manager that ends with `close`."""
+
+    def close(self) -> None:
+        """Free what is held; nothing can be done with it afterwards."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 class CompiledModel(Protocol):
     """A network that an engine has compiled for one static shape; a context manager."""
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_models import device
-from latency_models.base import LatencyModel, LatencyReport, Layer, Precision
+from latency_models.base import Closing, LatencyModel, LatencyReport, Layer, Precision
 from latency_models.child import Child
 
 
-class IsolatedLatency:
+class IsolatedLatency(Closing):
     """Runs a latency model in a child process that is kept while it is healthy.
 
     What the child does wrong while it works on a file is that file's rejection (`CompileError`):
@@ -51,17 +50,6 @@ class IsolatedLatency:
         self.notice = notice
         self._child: Child | None = None
         self._one_at_a_time = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the child; a later call starts another."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import DeviceError, Layer, Precision, Sample, random_inputs
+from latency_models.base import Closing, DeviceError, Layer, Precision, Sample, random_inputs
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +35,7 @@ def example_inputs(model: Any, processor: str) -> list[torch.Tensor]:
     return found
 
 
-class InductorModel:
+class InductorModel(Closing):
     """The compiled module with inputs for timing bound to it."""
 
     def __init__(
@@ -62,17 +61,6 @@ class InductorModel:
         for _ in range(_WARM_RUNS):
             self._call(inputs)
         self._synchronize()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the compiled module; nothing can be run afterwards."""

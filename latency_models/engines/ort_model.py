@@ -7,13 +7,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import (
+    Closing,
     CompileError,
     DeviceError,
     Layer,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DEVICE_WORDS = ("cuda error", "cuda failure", "out of memory", "failed to allocate", "bad_alloc")
 
 
-class OnnxRuntimeModel:
+class OnnxRuntimeModel(Closing):
     """A session; inputs and outputs for timing are bound once.
 
     Attributes:
@@ -42,17 +42,6 @@ class OnnxRuntimeModel:
         self.onnx = onnx
         self._session: Any = engine.session(onnx)
         self._binding: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the session; nothing can be run afterwards."""

@@ -7,13 +7,13 @@ import importlib.util
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import (
+    Closing,
     CompileError,
     DeviceError,
     EngineUnavailable,
@@ -150,7 +150,7 @@ class OpenVINOEngine:
         return self._core
 
 
-class OpenVINOModel:
+class OpenVINOModel(Closing):
     """A network compiled by OpenVINO; inputs for timing are bound once."""
 
     def __init__(
@@ -162,17 +162,6 @@ class OpenVINOModel:
         self._compiled = compiled
         self._request: Any = None
         self._bound: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the compiled network; nothing can be run afterwards."""

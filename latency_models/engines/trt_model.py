@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from latency_models.base import Layer, Precision, Sample
+from latency_models.base import Closing, Layer, Precision, Sample
 from latency_models.engines import file_facts, trt_inspect
 from latency_models.engines.trt_build import build_plan
 from latency_models.engines.trt_cache import driver_version, write_aside
@@ -47,7 +46,7 @@ class Source:
         )
 
 
-class TensorRTModel:
+class TensorRTModel(Closing):
     """A built plan on the GPU. A second, detailed plan is built only when layers are asked for.
 
     Attributes:
@@ -64,17 +63,6 @@ class TensorRTModel:
             plan, device_index=engine.device_index, launch=engine.launch
         )
         self._detailed: PlanRunner | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Free the GPU memory; nothing can be run afterwards."""
