@@ -23,12 +23,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def random_weights(graph: Graph, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Kaiming-scaled weights and non-zero biases: nothing that a compiler could fold away.
-
-    Each filter's mean is taken out, so that features are of either sign where images are not:
-    kernels that branch on the sign (ONNX Runtime's PReLU on CPUs) take three times longer on
-    such features, which trained networks have, than where one sign prevails.
-    """
+    """Kaiming-scaled weights and non-zero biases: nothing that a compiler could fold away."""
     rng = np.random.default_rng(seed)
     weights: dict[str, NDArray[np.float32]] = {}
     channels = channels_of(graph.nodes)
@@ -40,10 +35,7 @@ def random_weights(graph: Graph, *, seed: int = 0) -> dict[str, NDArray[np.float
             shape = weight_shape(node, channels[node.inputs[0]])
             fan_in = shape[1] * shape[2] * shape[3]
             scale = np.float32((2.0 / fan_in) ** 0.5)
-            weight = rng.standard_normal(shape, dtype=np.float32) * scale
-            if fan_in > 1 and isinstance(node, Conv):
-                weight -= weight.mean(axis=(1, 2, 3), keepdims=True)
-            weights[f"n{index}.weight"] = weight
+            weights[f"n{index}.weight"] = rng.standard_normal(shape, dtype=np.float32) * scale
             if node.bias:
                 biases = rng.uniform(0.01, 0.1, node.out_channels)
                 weights[f"n{index}.bias"] = biases.astype("f4")

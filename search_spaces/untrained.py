@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from search_spaces.graph import Graph
-from search_spaces.onnx_writer import random_weights, write
+from search_spaces.graph import Conv, Graph
+from search_spaces.onnx_writer import Weights, random_weights, write
 from search_spaces.quantize import CPU_RULES, QuantRules, float_rest, nominal_scales, place
 
 
@@ -21,7 +21,7 @@ def untrained(
     Args:
         precision: `int8` places Q/DQ pairs with nominal scales; `fp16` or `fp32` none.
     """
-    weights, quantized = random_weights(graph), None
+    weights, quantized = _of_either_sign(graph, random_weights(graph)), None
     if precision == "int8":
         placement = place(graph, rules)
         quantized = (placement, nominal_scales(graph, placement, weights))
@@ -34,3 +34,17 @@ def untrained(
         float_type=float_rest(precision, rules),
         quantized=quantized,
     )
+
+
+def _of_either_sign(graph: Graph, weights: Weights) -> Weights:
+    """Take each filter's mean out, so that features are of either sign where images are not.
+
+    Kernels that branch on the sign (ONNX Runtime's PReLU on CPUs) take three times longer on
+    such features, which trained networks have, than where one sign prevails.
+    """
+    found = dict(weights)
+    for index, node in enumerate(graph.nodes):
+        if isinstance(node, Conv) and not node.fixed and found[f"n{index}.weight"][0].size > 1:
+            weight = found[f"n{index}.weight"]
+            found[f"n{index}.weight"] = weight - weight.mean(axis=(1, 2, 3), keepdims=True)
+    return found

@@ -125,7 +125,8 @@ def test_no_int8_weight_is_beyond_what_the_engine_adds_exactly(top: int) -> None
 
 def test_int8_weights_times_their_scale_are_the_weights_to_half_a_step() -> None:
     graph = lower(reference("fsrcnn", 2))
-    weights, values = random_weights(graph), constants(int8_file(CPU_RULES, graph))
+    weights = constants(untrained(graph, precision="fp32", height=16, width=24))
+    values = constants(int8_file(CPU_RULES, graph))
     for index in place(graph).layers:
         stored = values[f"n{index}.weight.int8"].astype(np.float32)
         transposed = index == graph.output
