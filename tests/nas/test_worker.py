@@ -288,6 +288,7 @@ def test_a_worker_with_other_code_than_the_studys_is_refused_and_told_what_to_do
     study.allot(2, code="0123456789ab")
     now = time.time()
     check_code(study, Worker.this_process(3, code="0123456789ab", now=now))
-    with pytest.raises(SettingsError, match="ffffffffffff of the code.*0123456789ab: install the same") as refused:
+    words = "ffffffffffff of the code.*0123456789ab: install the same"
+    with pytest.raises(SettingsError, match=words) as refused:
         check_code(study, Worker.this_process(3, code="ffffffffffff", now=now))
     assert "\n" not in str(refused.value)
