@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -119,12 +120,12 @@ class LatencyReport:
         return cls(**{**data, "input_shape": tuple(data["input_shape"])})
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that ends with `close`."""
 
+    @abstractmethod
     def close(self) -> None:
         """Free what is held; nothing can be done with it afterwards."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ SESR (Bhardwaj et al., MLSys 2022).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -37,12 +38,12 @@ POINTWISE_RATIO = 2
 """Features between the two layers of a `pointwise` branch per output, as in ECBSR."""
 
 
-class Branch(nn.Module):
+class Branch(nn.Module, ABC):
     """One branch: its parameters, and the weight (C_out, C_in/g, kh, kw) it amounts to."""
 
+    @abstractmethod
     def weight(self) -> Tensor:
         """The convolution's weight that this branch is."""
-        raise NotImplementedError
 
 
 def _drawn(generator: torch.Generator, deviation: float, *shape: int) -> nn.Parameter:
