@@ -8,7 +8,6 @@ the queue before it fails, so there are never fewer.
 
 from __future__ import annotations
 
-import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -26,7 +24,9 @@ from nas.candidate import Candidate
 from nas.claims import Alone, Crew
 from nas.storage import Notice, journal, outlast
 from search_spaces.base import SearchSpace
+from search_spaces.draws import draw
 from search_spaces.skeletons import lower
+from search_spaces.vary import NothingToVary, mutate
 from trainers.base import Metric
 
 _HASH, _NAME, _START, _INSTEAD = "graph", "name", "start", "instead_of"
@@ -109,9 +109,8 @@ class Study:
         }
         for number, wanted in enumerate(space.start):
             if number not in queued:
-                fitting = _Fitting(wanted)
-                space.propose(fitting)
-                self._study.enqueue_trial(fitting.kept, user_attrs={_START: number})
+                choices = _fitting(space, wanted)
+                self._study.enqueue_trial(choices, user_attrs={_START: number})
 
     def allot(self, count: int, *, code: str) -> None:
         """Queue empty proposals until there are `count` in all, for workers to take.
@@ -241,7 +240,7 @@ class Study:
             for other in self._study.get_trials(deepcopy=False)
         )
         if known:
-            self._replace(trial, _neighbour(trial, self._seed))
+            self._replace(trial, _neighbour(space, trial, self._seed))
             return None
         trial.set_user_attr(_NAME, _name(trial))
         return Candidate(_name(trial), architecture, dict(trial.params))
@@ -310,43 +309,21 @@ class _SeededChoices:
         )
 
 
-class _Fitting:
-    """Answers with what is wanted where that is offered, and keeps those choices."""
-
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self._wanted = wanted
-        self.kept: dict[str, Any] = {}
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        return int(self.suggest_categorical(name, range(low, high + 1, step)))
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        if name in self._wanted and self._wanted[name] in choices:
-            self.kept[name] = self._wanted[name]
-        return self.kept.get(name, choices[0])
-
-
 def _constrain(trial: Trial, name: str, violation: float) -> None:
     """Record a violation; it is there already when a search died before its trial was told."""
     if name not in trial.constraints:
         trial.set_constraint(name, violation)
 
 
-def _neighbour(trial: Trial, seed: int) -> dict[str, Any]:
-    """The same choices with one of them changed."""
-    chooser = random.Random(f"{seed}-{trial.number}")
-    changed = dict(trial.params)
-    names = [name for name, d in trial.distributions.items() if len(_choices(d)) > 1]
-    if names:
-        name = chooser.choice(sorted(names))
-        others = [c for c in _choices(trial.distributions[name]) if c != changed[name]]
-        changed[name] = chooser.choice(others)
-    return changed
+def _neighbour(space: SearchSpace, trial: Trial, seed: int) -> dict[str, Any]:
+    """The same choices with one of them changed; unchanged where the space is a single network."""
+    try:
+        return dict(mutate(space, trial.params, seed=hash((seed, trial.number))).choices)
+    except NothingToVary:
+        return dict(trial.params)
 
 
-def _choices(distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return list(range(distribution.low, distribution.high + 1, distribution.step))
-    return []
+def _fitting(space: SearchSpace, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the wanted choices that the space offers."""
+    found = draw(space, seed=0, wanted=wanted).choices
+    return {name: v for name, v in wanted.items() if name in found and found[name] == v}
