@@ -224,6 +224,19 @@ def shared(device_name: str, *, notice: Notice | None = None) -> Iterator[None]:
         inner.__exit__(None, None, None)
 
 
+def each_wait_once(notice: Notice) -> Notice:
+    """Tell of a wait for a device once, whoever holds it meanwhile."""
+    told: set[str] = set()
+
+    def tell(words: str) -> None:
+        what = words.partition(" is held by")[0]
+        if what not in told:
+            told.add(what)
+            notice(words)
+
+    return tell
+
+
 @contextmanager
 def _flock(path: Path, kind: int, notice: Notice | None) -> Iterator[None]:
     """Open and lock one file; polls, so that a signal handler gets its turn."""

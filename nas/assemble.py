@@ -20,6 +20,7 @@ from rich.console import Console
 
 from latency_models.base import DeviceError, Engine
 from latency_models.cached import CachedLatency
+from latency_models.device import each_wait_once
 from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
@@ -182,9 +183,10 @@ def _timers(
     if engine is None:
         assert served is not None
         return served(view.note)
+    waits = each_wait_once(view.note)
     quick, full = (
         stack.enter_context(
-            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=view.note)
+            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)
         )
         for protocol in (SCREENING, MeasuringProtocol())
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import CompileError, LatencyReport
-from latency_models.device import shared
+from latency_models.device import each_wait_once, shared
 from latency_models.protocol import MeasuringProtocol
 from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
@@ -132,16 +132,17 @@ def _giving_way(experiment: Experiment) -> Iterator[Progress]:
 
     So no other search on this machine times a network while this one trains.
     """
+    waits = each_wait_once(experiment.view.note)
     with ExitStack() as share:
 
         def progress(done: int, total: int, loss: float) -> None:
             share.close()
             experiment.view.step(done, total, loss)
             if experiment.device:
-                share.enter_context(shared(experiment.device, notice=experiment.view.note))
+                share.enter_context(shared(experiment.device, notice=waits))
 
         if experiment.device:
-            share.enter_context(shared(experiment.device, notice=experiment.view.note))
+            share.enter_context(shared(experiment.device, notice=waits))
         yield progress
 
 

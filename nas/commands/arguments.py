@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from latency_models.base import EngineUnavailable
+from latency_models.device import each_wait_once
 
 if TYPE_CHECKING:
     from nas.bench.benches import Bench
@@ -97,7 +98,7 @@ def bench_for(
             threads=threads,
             receipts=receipts,
             within=within or WITHIN,
-            notice=_each_wait_once(notice),
+            notice=each_wait_once(notice),
         )
     except EngineUnavailable:
         raise
@@ -111,16 +112,3 @@ def bench_for(
     if name == "auto":
         notice(why)
     return bench
-
-
-def _each_wait_once(notice: Callable[[str], None]) -> Callable[[str], None]:
-    """Tell of a wait for a device once, whoever holds it meanwhile."""
-    told: set[str] = set()
-
-    def tell(words: str) -> None:
-        what = words.partition(" is held by")[0]
-        if what not in told:
-            told.add(what)
-            notice(words)
-
-    return tell

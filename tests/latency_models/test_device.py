@@ -126,3 +126,12 @@ def test_the_machine_tells_its_load_and_free_memory() -> None:
 def test_throttle_reasons_are_named_and_idle_clocks_are_none() -> None:
     assert device.throttle_names(0x1) == ""
     assert device.throttle_names(0x8 | 0x40) == "hardware_slowdown thermal_hardware"
+
+
+def test_a_wait_is_told_once_whoever_holds_the_device_meanwhile() -> None:
+    told: list[str] = []
+    tell = device.each_wait_once(told.append)
+    tell("waiting for the device: cpu is held by process 1")
+    tell("waiting for the device: cpu is held by process 2")
+    tell("waiting for the device: gpu is held by process 2")
+    assert [words.split()[4] for words in told] == ["cpu", "gpu"]
