@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,17 @@ def _import_openvino() -> Any:
         finally:
             del sys.modules[_TELEMETRY]
     return importlib.import_module("openvino")
+
+
+@cache
+def _core() -> Any:
+    """The one Core of this process, kept to its end.
+
+    A Core gives the thread a signal stack of its own and, when it goes, brings back the one that
+    it found. Where several go in another order than they came, the thread is left with a stack
+    that is no longer mapped, and the next signal ends the process.
+    """
+    return _import_openvino().Core()
 
 
 def _one_line(error: BaseException) -> str:
@@ -76,11 +88,6 @@ class OpenVINOEngine:
             raise ValueError(f"threads is {threads}; at least one is needed")
         self.threads = threads
         self.options: dict[str, str] = dict(options or {})
-        self._core: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The settings alone: an engine is handed to another process before or after its use."""
-        return {**vars(self), "_core": None}
 
     def available(self) -> str | None:
         """None when openvino is installed, else what to install."""
@@ -143,11 +150,8 @@ class OpenVINOEngine:
             raise EngineUnavailable(reason)
 
     def _cpu(self) -> Any:
-        """The one Core of this engine, made on first use."""
-        if self._core is None:
-            self._require()
-            self._core = _import_openvino().Core()
-        return self._core
+        self._require()
+        return _core()
 
 
 class OpenVINOModel(Closing):

@@ -38,20 +38,26 @@ def holder(mode: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def released_after(process: subprocess.Popen[bytes], seconds: float) -> threading.Timer:
-    assert process.stdin is not None
-    timer = threading.Timer(seconds, process.stdin.close)
-    timer.start()
-    return timer
+def released_after(process: subprocess.Popen[bytes], seconds: float) -> threading.Event:
+    """Is set just before the process is asked to let go."""
+    asked = threading.Event()
+
+    def release() -> None:
+        assert process.stdin is not None
+        asked.set()
+        process.stdin.close()
+
+    threading.Timer(seconds, release).start()
+    return asked
 
 
 @pytest.mark.parametrize("mode", ["exclusive", "shared"])
 def test_exclusive_waits_for_another_process_and_says_so_once(mode: str) -> None:
     told: list[str] = []
     with holder(mode) as process:
-        timer = released_after(process, 0.4)
+        asked = released_after(process, 0.4)
         with device.exclusive(NAME, notice=told.append):
-            assert timer.finished.is_set()
+            assert asked.is_set()
     assert len(told) == 1
     assert "waiting for the device" in told[0]
 
@@ -68,9 +74,9 @@ def test_shared_holders_do_not_wait_for_each_other() -> None:
 
 def test_shared_waits_while_someone_is_timing() -> None:
     with holder("exclusive") as process:
-        timer = released_after(process, 0.4)
+        asked = released_after(process, 0.4)
         with device.shared(NAME):
-            assert timer.finished.is_set()
+            assert asked.is_set()
 
 
 def test_the_lock_falls_with_the_process_that_held_it() -> None:

@@ -55,6 +55,31 @@ def test_fp16_is_refused_where_it_would_run_in_f32() -> None:
         ENGINE.compile(conv_net(), "fp16")
 
 
+_SIGNALLED = """
+import gc, os, signal, sys
+from latency_models.engines.ov import OpenVINOEngine
+net = sys.stdin.buffer.read()
+first, second = OpenVINOEngine(), OpenVINOEngine()
+first.compile(net, "fp32").close()
+second.compile(net, "fp32").close()
+del first
+gc.collect()
+del second
+gc.collect()
+received = []
+signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+os.kill(os.getpid(), signal.SIGTERM)
+print(received == [signal.SIGTERM])
+"""
+
+
+def test_a_signal_finds_its_stack_when_engines_went_in_the_order_they_came() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED], input=conv_net(), capture_output=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, b"True\n"), run.stderr.decode()
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

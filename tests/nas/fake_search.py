@@ -12,7 +12,7 @@ from finished_studies import PSNR, receipt, trained
 from nas.candidate import Candidate, ExportReport, Rejection
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
-from nas.pipeline import STAGES, Stage
+from nas.pipeline import STAGES, Stage, run_study
 from nas.study import Study
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
@@ -20,6 +20,7 @@ from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.work import gmacs
 from trainers.base import Budget, Metric, QuantReport
 
+ORDER = ["screened", "probed", "trained", "quantized", "exported"]
 LIMIT_MS = 40.0
 
 
@@ -139,3 +140,14 @@ def study_of(experiment: Experiment) -> Study:
         seed=experiment.plan.seed,
         metric=experiment.task.metric,
     )
+
+
+def searched(folder: Path, **plan: Any) -> list[Candidate]:
+    """What a whole search finds."""
+    here = experiment(folder, **plan)
+    return run_study(here, study_of(here))
+
+
+def evidence(candidate: Candidate) -> list[str]:
+    """The stages that a candidate has been through."""
+    return [name for name in ORDER if getattr(candidate, name) is not None]

@@ -17,7 +17,6 @@ import pytest
 from fake_search import FakeStages, Notes, experiment, study_of
 from optuna.trial import TrialState
 
-from nas import pipeline
 from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.claims import Claims, Pace, Worker, claims, workers
@@ -73,15 +72,6 @@ class Slowly(FakeStages):
             return after
 
         return stage
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def put(stages: FakeStages) -> FakeStages:
-        monkeypatch.setattr(pipeline, "STAGES", stages.stages())
-        return stages
-
-    return put
 
 
 class Crowd:
