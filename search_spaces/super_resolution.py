@@ -16,6 +16,7 @@ from search_spaces.skeletons.heads import CHROMAS, COLOURS, PLANES
 
 RESIDUAL_BASES = ("bicubic", "nearest")
 REDUCTIONS = ("none", "strided", "max_pool", "average_pool", "space_to_depth")
+_CHANNELS = {"rgb": 3, "luma": 1, PLANES: 6}
 BLOCK_OPS = ("conv", "separable", "factorized", "residual")
 
 
@@ -28,8 +29,8 @@ class SuperResolutionSpace:
 
     Attributes:
         scale: output size / input size.
-        planes: `rgb`, or `ycbcr420` for a video decoder's planes: 6 channels at half the
-            picture's size, which are four phases of the luma, Cb and Cr.
+        planes: `rgb`; `luma` alone; or `ycbcr420` for a video decoder's planes: 6 channels at
+            half the picture's size, which are four phases of the luma, Cb and Cr.
         widths: feature counts of a body at the input's size; multiples of 8, because vector
             units and tensor cores compute the padding of any other count all the same.
         reduced_widths: feature counts where a reduction has halved the body's size: a quarter
@@ -81,8 +82,9 @@ class SuperResolutionSpace:
         for name in ("scale", "max_repeat"):
             check_counts(name, [getattr(self, name)])
         check_kernels("kernels", self.kernels)
-        if self.planes not in ("rgb", PLANES):
-            raise ValueError(f"search_space.planes is '{self.planes}': use rgb or {PLANES}")
+        if self.planes not in _CHANNELS:
+            known_planes = ", ".join(_CHANNELS)
+            raise ValueError(f"search_space.planes is '{self.planes}': use one of {known_planes}")
         field, whole, _ = self._residuals()
         if "none" in self.bases and whole not in getattr(self, field):
             raise ValueError(
@@ -112,7 +114,7 @@ class SuperResolutionSpace:
         if blocks[-1].channels == stem:
             args["skip"] = chooser.suggest_categorical("skip", [False, True])
         args |= self._colours(chooser, args["base"])
-        channels = 6 if self.planes == PLANES else 3
+        channels = _CHANNELS[self.planes]
         return Architecture(
             "upscaler",
             channels,
@@ -138,6 +140,8 @@ class SuperResolutionSpace:
 
     def _colours(self, chooser: Chooser, base: Scalar) -> dict[str, Scalar]:
         """What is learned of the colours; without a base all of it has to be."""
+        if _CHANNELS[self.planes] == 1:
+            return {}
         field, whole, name = self._residuals()
         offered = list(getattr(self, field)) if base != "none" else [whole]
         chosen = chooser.suggest_categorical(name, offered) if len(offered) > 1 else offered[0]

@@ -214,8 +214,8 @@ class Example:
     """One validation image, to be looked at.
 
     Attributes:
-        low: the network's input, (h, w, 3).
-        high: what it should become, (h * scale, w * scale, 3).
+        low: the network's input, (h, w, C).
+        high: what it should become, (h * scale, w * scale, C).
     """
 
     name: str

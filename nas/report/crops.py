@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainers.base import Pixels
+from trainers.metrics import luma
 
 Region = tuple[slice, slice]
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +43,18 @@ def choose_crop(high: Pixels, *others: Pixels, size: int = 192, multiple: int = 
     """The square with the most detail, weighted by how much the methods differ there.
 
     Args:
-        high: the true picture, (H, W, 3).
-        others: what the methods make of it, each (H, W, 3); may be left out.
+        high: the true picture, (H, W, C).
+        others: what the methods make of it, each (H, W, C); may be left out.
         size: of the square; smaller where the picture is.
         multiple: both offsets are multiples of it, so that they exist in the small picture too.
 
     Returns:
         Rows and columns, to index any of the pictures with.
     """
-    truth = _luma(high)
+    truth = luma(high)
     energy = np.abs(np.gradient(truth, axis=0)) + np.abs(np.gradient(truth, axis=1))
     if others:
-        stack = np.stack([truth, *map(_luma, others)])
+        stack = np.stack([truth, *map(luma, others)])
         energy *= stack.max(axis=0) - stack.min(axis=0) + 1.0
     rows, columns = min(size, truth.shape[0]), min(size, truth.shape[1])
     total = np.pad(energy, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
@@ -67,14 +66,8 @@ def choose_crop(high: Pixels, *others: Pixels, size: int = 192, multiple: int = 
     return slice(top, top + rows), slice(left, left + columns)
 
 
-def _luma(pixels: Pixels) -> NDArray[np.float32]:
-    values = pixels.astype(np.float32)
-    luma: NDArray[np.float32] = values @ _LUMA if values.ndim == 3 else values
-    return luma
-
-
 def png(pixels: Pixels) -> bytes:
-    """An 8-bit PNG of (h, w, 3) or (h, w) pixels (ISO/IEC 15948)."""
+    """An 8-bit PNG of pixels (h, w, 3), or (h, w, 1) for grey ones (ISO/IEC 15948)."""
     height, width = pixels.shape[:2]
     flat = pixels.reshape(height, -1)
     step = flat.shape[1] // width

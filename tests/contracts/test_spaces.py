@@ -28,6 +28,7 @@ SPACES: dict[str, SearchSpace] = {
     "super_resolution, everything": SuperResolutionSpace(
         ops=sorted(BLOCKS), colours=("rgb", "luma"), bases=("none", "bicubic", "nearest")
     ),
+    "super_resolution, luma": SuperResolutionSpace(planes="luma", bases=("none", "bicubic")),
     "super_resolution, planes, x3": SuperResolutionSpace(scale=3, planes="ycbcr420"),
     "encoder_decoder": EncoderDecoderSpace(),
     "encoder_decoder, everything": EncoderDecoderSpace(
@@ -61,7 +62,8 @@ def output_shape(space: Any) -> tuple[int, ...]:
     """What a network of this space makes of a HEIGHT x WIDTH input."""
     if isinstance(space, MobileSpace):
         return (space.classes,)
-    channels = getattr(space, "out_channels", 6 if getattr(space, "planes", "") != "rgb" else 3)
+    planes = {"rgb": 3, "luma": 1, "ycbcr420": 6}
+    channels = getattr(space, "out_channels", None) or planes[space.planes]
     return (channels, HEIGHT * space.scale, WIDTH * space.scale)
 
 

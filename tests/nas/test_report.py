@@ -155,10 +155,11 @@ def test_the_file_appears_whole(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("shape", [(5, 7, 3), (6, 4)])
+@pytest.mark.parametrize("shape", [(5, 7, 3), (6, 4, 1)])
 def test_a_png_holds_its_pixels(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png(pixels)))), pixels)
+    decoded = np.asarray(Image.open(io.BytesIO(png(pixels))))
+    np.testing.assert_array_equal(decoded, pixels.squeeze())
 
 
 def test_a_crop_is_taken_where_there_is_detail_and_the_methods_differ() -> None:
@@ -170,6 +171,13 @@ def test_a_crop_is_taken_where_there_is_detail_and_the_methods_differ() -> None:
     other[128:192, 200:264] = 128
     rows, columns = choose_crop(high, other, size=64)
     assert (rows, columns) == (slice(128, 192), slice(200, 264))
+
+
+def test_a_picture_of_luma_alone_is_cropped_too() -> None:
+    high = np.full((64, 80, 1), 128, np.uint8)
+    high[32:48, 48:64] = np.random.default_rng(2).integers(0, 256, (16, 16, 1))
+    rows, columns = choose_crop(high, high // 2, size=16)
+    assert (rows, columns) == (slice(32, 48), slice(48, 64))
 
 
 def test_a_crop_is_never_larger_than_its_picture() -> None:

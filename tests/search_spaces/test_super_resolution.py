@@ -101,6 +101,15 @@ def test_the_colours_of_a_space_of_planes_are_chosen_where_a_base_makes_them() -
         assert shapes_of(lower(architecture), 12, 20)[-1] == (6, 24, 40)
 
 
+def test_a_space_of_luma_has_one_channel_and_no_choice_of_colours() -> None:
+    space = SuperResolutionSpace(planes="luma", colours=("rgb", "luma"), bases=("none", "bicubic"))
+    for seed in range(PROPOSALS):
+        architecture = draw(seed, space)
+        assert (architecture.in_channels, architecture.out_channels) == (1, 1)
+        assert "colour" not in dict(architecture.args)
+        assert shapes_of(lower(architecture), 12, 20)[-1] == (1, 24, 40)
+
+
 def test_by_default_nothing_is_asked_about_colours() -> None:
     chooser = SeededChooser(0)
     architecture = SuperResolutionSpace().propose(chooser)
@@ -128,7 +137,7 @@ def test_colours_are_a_choice_when_there_are_two_to_choose_from() -> None:
         ({"max_repeat": 0}, "use whole numbers"),
         ({"kernels": [3, 4]}, "use odd numbers"),
         ({"colours": ["sepia"]}, "entry of search_space.colours 'sepia'; known: luma, rgb"),
-        ({"planes": "nv12"}, "search_space.planes is 'nv12': use rgb or ycbcr420"),
+        ({"planes": "nv12"}, "search_space.planes is 'nv12': use one of rgb, luma, ycbcr420"),
         (
             {"colours": ["luma"], "bases": ["none"]},
             "search_space.bases offers none, where nothing but the network makes colours",

@@ -35,7 +35,7 @@ def psnr_y(prediction: Pixels, target: Pixels, *, border: int) -> float:
 
 
 def psnr_rgb(prediction: Pixels, target: Pixels, *, border: int) -> float:
-    """Peak signal-to-noise ratio over all three channels, dB; see `psnr_y`."""
+    """Peak signal-to-noise ratio over all channels, dB; see `psnr_y`."""
     one, other = inside(prediction, target, border)
     return _psnr(one.astype(np.float64), other.astype(np.float64))
 
@@ -91,7 +91,8 @@ def ms_ssim_rgb(prediction: Pixels, target: Pixels, *, border: int) -> float:
 
 def _channels(one: Pixels, other: Pixels) -> list[tuple[Floats, Floats]]:
     return [
-        (one[..., k].astype(np.float64), other[..., k].astype(np.float64)) for k in range(3)
+        (one[..., k].astype(np.float64), other[..., k].astype(np.float64))
+        for k in range(one.shape[-1])
     ]
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_LUMA = np.array([65.481, 128.553, 24.966]) / 255.0
+LUMA = (65.481, 128.553, 24.966)
+"""How much full red, green and blue add to Y of BT.601, which begins at 16 (levels of 8 bits)."""
 
 
 def as_array(output: NDArray[np.floating] | Tensor) -> NDArray[np.floating]:
@@ -26,7 +27,7 @@ def as_array(output: NDArray[np.floating] | Tensor) -> NDArray[np.floating]:
 
 
 def to_pixels(output: NDArray[np.floating] | Tensor) -> Pixels:
-    """A network's output (1, 3, H, W), nominally in [0, 1] -> (H, W, 3), clipped and rounded.
+    """A network's output (1, C, H, W), nominally in [0, 1] -> (H, W, C), clipped and rounded.
 
     Raises:
         FloatingPointError: the output has values that are not finite.
@@ -39,13 +40,18 @@ def to_pixels(output: NDArray[np.floating] | Tensor) -> Pixels:
 
 
 def luma(pixels: Pixels) -> Floats:
-    """(..., H, W, 3) -> (..., H, W): BT.601 Y in studio range, 16 to 235, not rounded again."""
-    luminance: Floats = 16.0 + pixels.astype(np.float64) @ _LUMA
+    """(..., H, W, C) -> (..., H, W): BT.601 Y in studio range, 16 to 235, not rounded again.
+
+    A picture of one channel is its luma already.
+    """
+    if pixels.shape[-1] == 1:
+        return pixels[..., 0].astype(np.float64)
+    luminance: Floats = 16.0 + pixels.astype(np.float64) @ (np.array(LUMA) / 255.0)
     return luminance
 
 
 def inside(prediction: Pixels, target: Pixels, border: int) -> tuple[Pixels, Pixels]:
-    """Both pictures (H, W, 3) without `border` pixels on every side.
+    """Both pictures (H, W, C) without `border` pixels on every side.
 
     Raises:
         ValueError: the two sizes differ, or nothing is left.

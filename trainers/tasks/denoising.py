@@ -1,4 +1,4 @@
-"""Denoising: undo what a sensor adds, judged by PSNR over all three colours."""
+"""Denoising: undo what a sensor adds, judged by PSNR over all channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IEEE TIP 2017)."""
 
 
 class Denoising(SuperResolution):
-    """Give back clean RGB photographs of noisy ones of the same size.
+    """Give back clean photographs of noisy ones of the same size, in RGB or their luma alone.
 
     Inputs are clean photographs with noise of its own at every training step, rounded to 8 bits;
     those to judge by have the same noise at every call.
@@ -34,6 +34,7 @@ class Denoising(SuperResolution):
         seed: int = 0,
         loss: Loss | None = None,
         degradation: Degradation | None = None,
+        planes: str = "rgb",
     ) -> None:
         """Read the pictures.
 
@@ -46,6 +47,7 @@ class Denoising(SuperResolution):
             loss: what is minimised; the squared error when None.
             degradation: what makes an input of a photograph, its rounding to 8 bits left out;
                 white Gaussian noise of sigma 25 when None.
+            planes: `rgb`, or `luma`, taken from both pictures after the noise.
 
         Raises:
             DataError: the scale is another one, or as in `SuperResolution`.
@@ -60,10 +62,11 @@ class Denoising(SuperResolution):
             seed=seed,
             loss=loss,
             degradation=degradation or GaussianNoise((SIGMA, SIGMA)),
+            planes=planes,
         )
 
     def judge(self, output: Pixels, example: Example) -> float:
-        """PSNR of a picture over its three colours, dB; no border is left out."""
+        """PSNR of a picture over its channels, dB; no border is left out."""
         return psnr_rgb(output, example.high, border=0)
 
     def unaided(self, example: Example) -> Pixels:

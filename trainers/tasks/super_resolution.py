@@ -19,6 +19,7 @@ from trainers.data.draws import Draws
 from trainers.data.imresize import crop_to_multiple, enlarge, shrink
 from trainers.data.pairs import Pair
 from trainers.data.photo import Photo
+from trainers.data.planes import Planes
 from trainers.data.sources import Photos, Sources, read_sources
 from trainers.losses.pixel import SquaredError
 from trainers.metrics import psnr_y, to_pixels
@@ -29,7 +30,7 @@ _VALIDATION_STEP = 2**31 + 1
 
 
 class SuperResolution:
-    """Enlarge RGB photographs by `scale`.
+    """Enlarge photographs by `scale`, in RGB or their luma alone.
 
     Inputs are made by the papers' bicubic reduction, or by another degradation, and rounded to 8
     bits; or they are given as a folder of their own. Photographs to judge by are cut so that both
@@ -37,8 +38,6 @@ class SuperResolution:
     """
 
     metric = Metric("psnr_y", "dB", "max")
-    in_channels = 3
-    out_channels = 3
     baseline_name = "bicubic"
 
     def __init__(
@@ -51,6 +50,7 @@ class SuperResolution:
         seed: int = 0,
         loss: Loss | None = None,
         degradation: Degradation | None = None,
+        planes: str = "rgb",
     ) -> None:
         """Read the pictures.
 
@@ -64,11 +64,13 @@ class SuperResolution:
                 worth 0.2 dB over Charbonnier at 500 steps, a few hundredths at 1000.
             degradation: what makes an input of a photograph, its rounding to 8 bits left out; the
                 bicubic reduction when None.
+            planes: what a network sees and makes: `rgb`, or `luma`, taken from both pictures.
 
         Raises:
             DataError: a folder is missing, empty, without a usable image or too large; an image
-                is broken; the degradation has another scale.
+                is broken; the degradation has another scale; no such planes.
         """
+        self._planes = Planes(planes)
         if degradation is not None and degradation.scale != scale:
             raise DataError(
                 f"the degradation divides the size by {degradation.scale}, the task's scale is "
@@ -84,7 +86,7 @@ class SuperResolution:
         """What the reader of the pictures should know, a line each."""
         self._crops = self._training_crops(photos)
         if photos.val_pairs:
-            self._examples = [_given(pair, scale, multiple) for pair in photos.val_pairs]
+            self._examples = [self._given(pair, multiple) for pair in photos.val_pairs]
         else:
             self._examples = [self._made(k, p, multiple) for k, p in enumerate(photos.val)]
         self._baseline: float | None = None
@@ -100,25 +102,45 @@ class SuperResolution:
         """A validation picture whose input is made from the target, always the same way."""
         high = crop_to_multiple(photo.pixels, multiple * self.scale)
         if self._degradation is None:
-            return Example(photo.name, shrink(high, self.scale), high)
+            return self._example(photo.name, shrink(high, self.scale), high)
         made = degrade_whole(
             torch.from_numpy(as_input(high)),
             Chain([self._degradation, Rounded()]),
             Draws.of(self._seed, _VALIDATION_STEP, number),
         )
-        return Example(photo.name, to_pixels(made.numpy()), high)
+        return self._example(photo.name, to_pixels(made.numpy()), high)
+
+    def _given(self, pair: Pair, multiple: int) -> Example:
+        """A validation picture whose input was given."""
+        low = crop_to_multiple(pair.low.pixels, multiple)
+        high = pair.high.pixels[: len(low) * self.scale, : low.shape[1] * self.scale]
+        return self._example(pair.high.name, low, high)
+
+    def _example(self, name: str, low: Pixels, high: Pixels) -> Example:
+        return Example(name, self._planes.of_pixels(low), self._planes.of_pixels(high))
+
+    @property
+    def in_channels(self) -> int:
+        """3 for RGB, 1 for luma."""
+        return self._planes.channels
+
+    @property
+    def out_channels(self) -> int:
+        """As many as come in."""
+        return self._planes.channels
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
     ) -> tuple[Tensor, Tensor]:
-        """Low (size, 3, crop, crop) and high (size, 3, crop * scale, crop * scale) crops.
+        """Low (size, C, crop, crop) and high (size, C, crop * scale, crop * scale) crops.
 
         They are cut and degraded on `device`.
         """
-        return self._crops.batch(step, seed=seed, size=size, device=device)
+        low, high = self._crops.batch(step, seed=seed, size=size, device=device)
+        return self._planes.of_images(low), self._planes.of_images(high)
 
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, 3, H, W) twice -> a scalar."""
+        """(N, C, H, W) twice -> a scalar."""
         return self._loss(prediction, target)
 
     def loss_for_training(self, seed: int) -> LearningLoss | None:
@@ -147,8 +169,8 @@ class SuperResolution:
         return enlarge(example.low, self.scale)
 
     def calibration(self, count: int) -> list[NDArray[np.float32]]:
-        """Training inputs, each (1, 3, crop, crop)."""
-        low, _ = self._crops.batch(_CALIBRATION_STEP, seed=self._seed, size=count)
+        """Training inputs, each (1, C, crop, crop)."""
+        low, _ = self.batch(_CALIBRATION_STEP, seed=self._seed, size=count)
         pixels: NDArray[np.float32] = low.numpy()
         return [pixels[k : k + 1] for k in range(count)]
 
@@ -165,13 +187,6 @@ class SuperResolution:
 
 
 def as_input(pixels: Pixels) -> NDArray[np.float32]:
-    """(h, w, 3) -> (1, 3, h, w) in [0, 1]."""
+    """(h, w, C) -> (1, C, h, w) in [0, 1]."""
     channels = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     return np.ascontiguousarray(channels)
-
-
-def _given(pair: Pair, scale: int, multiple: int) -> Example:
-    """A validation picture whose input was given."""
-    low = crop_to_multiple(pair.low.pixels, multiple)
-    high = pair.high.pixels[: len(low) * scale, : low.shape[1] * scale]
-    return Example(pair.high.name, low, high)
