@@ -12,30 +12,18 @@ from torch import Tensor, nn
 from search_spaces.base import UnknownName
 from search_spaces.branches import branch, branches_for, is_branched
 from search_spaces.graph import Graph, channels_of
+from search_spaces.initial import IDENTITY_NOISE, added_layers, last_layers, picture_path
 from search_spaces.layers import SlopeLayer, WeightedLayer
 from search_spaces.plain_ops import run_plain
 from search_spaces.primitives import (
     Activation,
-    Add,
-    Concat,
     Conv,
     ConvTranspose,
-    DepthToSpace,
     Input,
     Primitive,
-    Scale,
-    Shift,
-    Slice,
-    SpaceToDepth,
 )
 
-HEAD_GAIN = 0.01
-"""Of a layer over a fixed base. With 0.1 the first steps go into silencing it, which kills the
-features: after 200 steps +0.05 dB instead of +0.71 (16 features, 4 body layers, ReLU)."""
-BRANCH_GAIN = 0.25
 NORMS = ("none", "batch")
-IDENTITY_NOISE = 0.25
-"""Beside an identity start. The network above then gains 1.01 dB in 200 steps, not 0.71."""
 
 
 class Network(nn.Module):
@@ -81,7 +69,8 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
 
     A layer with as many outputs as inputs begins as the identity plus a little noise, like a
     residual connection that costs nothing at inference; a layer that is added to something begins
-    small, the one over the fixed base smallest: the network begins as its base.
+    small, the one over the fixed base smallest: the network begins as its base. A plain stack
+    without one begins as an upsampler all the same (`initial.py`).
 
     Args:
         branches: a name in `branches.FORMS`: what is trained beside each convolution. With
@@ -97,73 +86,34 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
     network = Network(graph)
     generator = torch.Generator().manual_seed(seed)
     shoots = torch.Generator().manual_seed(seed + 1)
-    channels, added = channels_of(graph.nodes), _added_layers(graph)
-    heads = _last_layers(graph)
-    for name, layer in network.layers.items():
-        if not isinstance(layer, WeightedLayer) or not layer.learned:
-            continue
-        index, node = int(name[1:]), layer.node
-        straight = isinstance(node, Conv) and node.stride == 1
-        straight &= channels[index] == channels[node.inputs[0]]
-        square = straight and index not in added
+    channels, added = channels_of(graph.nodes), added_layers(graph)
+    heads = last_layers(graph)
+    learned = {
+        int(name[1:]): layer
+        for name, layer in network.layers.items()
+        if isinstance(layer, WeightedLayer) and layer.learned
+    }
+    straight, deviations = set(), {}
+    for index, layer in learned.items():
+        node = layer.node
+        if isinstance(node, Conv) and node.stride == 1:
+            if channels[index] == channels[node.inputs[0]]:
+                straight.add(index)
+        square = index in straight and index not in added
         gain = added.get(index, IDENTITY_NOISE if square else 1.0)
-        deviation = layer.reset(generator, gain=gain, identity=square)
-        if isinstance(node, Conv):
-            shape = layer.weight.shape
-            found = branches_for(branches, node, shape, deviation, shoots, square=straight)
+        deviations[index] = layer.reset(generator, gain=gain, identity=square)
+    if (path := picture_path(graph)) is not None:
+        path.start(learned)
+    for index, layer in learned.items():
+        if isinstance(layer.node, Conv):
+            found = branches_for(
+                branches, layer.node, layer.weight.shape, deviations[index], shoots,
+                square=index in straight,
+            )  # fmt: skip
             branch(layer, found)
         if norm == "batch" and layer.bias is not None and index not in heads:
             layer.normalize()
     return network
-
-
-def _added_layers(graph: Graph) -> dict[int, float]:
-    """Layers whose output is a residual, with their initial gain."""
-    gains: dict[int, float] = {}
-    for node in graph.nodes:
-        if not isinstance(node, Add):
-            continue
-        over_base = _is_base(graph, node.inputs[1])
-        for source in _made_by(graph, node.inputs[0], joined=over_base):
-            if over_base or isinstance(graph.nodes[source], Conv):
-                gains[source] = HEAD_GAIN if over_base else BRANCH_GAIN
-    return gains
-
-
-def _is_base(graph: Graph, index: int) -> bool:
-    """Whether a tensor is the image, or the image enlarged by a fixed kernel."""
-    node = graph.nodes[index]
-    if isinstance(node, Shift | Scale | Slice | SpaceToDepth | DepthToSpace):
-        return _is_base(graph, node.inputs[0])
-    return isinstance(node, Input) or (isinstance(node, Conv) and node.fixed != "")
-
-
-def _made_by(graph: Graph, index: int, *, joined: bool) -> list[int]:
-    """The nodes whose values a tensor holds, looking through what only moves them.
-
-    Args:
-        joined: whether to look through Concat too.
-    """
-    node = graph.nodes[index]
-    if isinstance(node, DepthToSpace) or (joined and isinstance(node, Concat)):
-        return [m for i in node.inputs for m in _made_by(graph, i, joined=joined)]
-    return [index]
-
-
-def _last_layers(graph: Graph) -> set[int]:
-    """Layers whose output reaches the network's without passing another one."""
-    found: set[int] = set()
-    seen, ahead = {graph.output}, [graph.output]
-    while ahead:
-        index = ahead.pop()
-        node = graph.nodes[index]
-        if isinstance(node, Conv | ConvTranspose):
-            found.add(index)
-            continue
-        new = set(node.inputs) - seen
-        seen |= new
-        ahead += new
-    return found
 
 
 def weights_of(network: Network) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,119 @@
+"""A plain stack begins as the upsampler that its last kernel holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from search_spaces import initial
+from search_spaces.base import Architecture, BlockSpec
+from search_spaces.fixed_kernels import kernel_size, phases
+from search_spaces.graph import Graph
+from search_spaces.initial import picture_path
+from search_spaces.modules import build, fold
+from search_spaces.references import reference
+from search_spaces.skeletons import lower
+
+STEM = BlockSpec.of("conv", 8)
+PICTURE = torch.rand(1, 1, 12, 16, generator=torch.Generator().manual_seed(0))
+
+
+def enlarged(image: Tensor, name: str, factor: int) -> Tensor:
+    """By the fixed upsamplers' own filters."""
+    weight = torch.from_numpy(phases(name, factor, image.shape[1]))
+    low = nn.functional.conv2d(image, weight, padding=kernel_size(name) // 2)
+    return nn.functional.pixel_shuffle(low, factor)
+
+
+def start_of(graph: Graph, monkeypatch: pytest.MonkeyPatch, **options: Any) -> nn.Module:
+    """The network without the noise beside the picture."""
+    monkeypatch.setattr(initial, "PASSED_GAIN", 0.0)
+    return build(graph, seed=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "upsampler"),
+    [
+        ("fsrcnn_y", 2, "bicubic"),
+        ("fsrcnn_y", 3, "bilinear"),
+        ("fsrcnn_y", 4, "nearest"),
+        ("espcn_y", 2, "bilinear"),
+        ("etds_t", 3, "nearest"),
+    ],
+)
+def test_published_stacks_begin_as_an_upsampler(
+    name: str, scale: int, upsampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = reference(name, scale)
+    image = PICTURE.repeat(1, architecture.in_channels, 1, 1)
+    with torch.inference_mode():
+        made = start_of(lower(architecture), monkeypatch)(image)
+    tolerance = 0.05 if name == "espcn_y" else 1e-5
+    torch.testing.assert_close(made, enlarged(image, upsampler, scale), atol=tolerance, rtol=0)
+
+
+def test_a_stack_on_an_enlarged_picture_begins_as_that_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = lower(reference("srcnn", 2))
+    with torch.inference_mode():
+        made = start_of(graph, monkeypatch)(PICTURE)
+    expected = enlarged(PICTURE, "bicubic", 2).clamp_min(0)  # its layers begin with ReLU
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=0)
+
+
+def test_beside_the_picture_there_is_something_to_learn_from() -> None:
+    network = build(lower(reference("fsrcnn_y", 2)), seed=0)
+    network(PICTURE).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("branches", ["parallel", "edge", "expand"])
+def test_branches_change_nothing_of_the_start(branches: str) -> None:
+    graph = lower(reference("fsrcnn_y", 2))
+    with torch.inference_mode():
+        plain = build(graph, seed=0)(PICTURE)
+        branched = fold(build(graph, seed=0, branches=branches))(PICTURE)
+    torch.testing.assert_close(branched, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_a_kernel_that_is_too_small_for_a_smooth_upsampler_repeats_pixels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = Architecture("upscaler", 1, 1, 2, (STEM,), (("head_kernel", 1),))
+    with torch.inference_mode():
+        made = start_of(lower(stack), monkeypatch)(PICTURE)
+    expected = PICTURE.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    torch.testing.assert_close(made, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ecbsr_m4c16", "espcn_sigmoid", "dncnn", "mobilenet_v2", "rlfn_s"],
+)
+def test_other_networks_have_no_such_path(name: str) -> None:
+    scale = {"dncnn": 1, "mobilenet_v2": 1}.get(name, 2)
+    assert picture_path(lower(reference(name, scale))) is None
+
+
+@pytest.mark.parametrize(
+    ("blocks", "args"),
+    [
+        ((BlockSpec.of("conv", 2),), {}),
+        ((BlockSpec.of("conv", 8, activation="hardswish"),), {}),
+        ((STEM, BlockSpec.of("separable", 8)), {}),
+        ((STEM, BlockSpec.of("residual", 8, 2)), {}),
+        ((STEM,), {"centre": True}),
+        ((STEM,), {"base": "nearest"}),
+        ((STEM,), {"reduction": "strided"}),
+    ],
+)
+def test_what_cannot_pass_a_picture_does_not(
+    blocks: tuple[BlockSpec, ...], args: dict[str, Any]
+) -> None:
+    stack = Architecture("upscaler", 3, 3, 2, blocks, tuple(sorted(args.items())))
+    assert picture_path(lower(stack)) is None
