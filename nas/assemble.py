@@ -25,12 +25,12 @@ from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
-from nas.claims import Alone, Crew
+from nas.crew.claims import Alone, Crew
+from nas.crew.measuring import ServedLatency
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import SETTINGS, Ledger, write_aside
 from nas.live.terminal import view_for
 from nas.live.view import View
-from nas.measuring import ServedLatency
 from nas.networks import rules_for
 from nas.redact import redacted
 from nas.spaces import check_space, find_modules_here

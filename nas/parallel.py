@@ -27,7 +27,7 @@ from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.live.view import Unwatched, View
 from nas.stages import train
-from nas.tracked_runs import Curve
+from nas.tracking.runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
 from trainers.base import Budget, Interrupted, Task

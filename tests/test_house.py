@@ -13,10 +13,10 @@ LEAVES = ("search_spaces", "latency_models", "trainers")
 ROOMS = ("nas", *LEAVES)
 LONGEST = 400
 HOMES = {
-    "optuna": ("nas/study.py", "nas/storage.py", "nas/measuring.py"),
+    "optuna": ("nas/study.py", "nas/storage.py", "nas/crew/measuring.py"),
     "sqlalchemy": ("nas/storage.py",),
-    "wandb": ("nas/tracking.py",),
-    "hydra": ("nas/assemble.py", "nas/sweep.py", "nas/commands/s"),
+    "wandb": ("nas/tracking/trackers.py",),
+    "hydra": ("nas/assemble.py", "nas/crew/sweep.py", "nas/commands/s"),
     "openvino": ("latency_models/engines/ov.py",),
     "onnxruntime": ("latency_models/engines/ort",),
     "tensorrt": ("latency_models/engines/trt",),

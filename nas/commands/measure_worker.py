@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C; return the exit code."""
     from latency_models.base import EngineUnavailable
     from nas.commands.search import terminable
-    from nas.measuring import WrongDevice
+    from nas.crew.measuring import WrongDevice
     from nas.storage import StorageError
 
     try:
@@ -63,10 +63,10 @@ def _serve(options: argparse.Namespace) -> None:
     from latency_models.isolated import IsolatedLatency
     from latency_models.measured import MeasuredLatency
     from latency_models.protocol import MeasuringProtocol
-    from nas.measuring import Requests, serve
+    from nas.crew.measuring import Requests, serve
+    from nas.crew.sweep import code_version
     from nas.stages import SCREENING
     from nas.storage import storage_at
-    from nas.sweep import code_version
 
     where = options.storage or os.environ.get("FREEWAY_STORAGE_URL")
     if where is None:

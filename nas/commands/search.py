@@ -84,13 +84,13 @@ def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import SettingsError, assemble
+    from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
     from nas.report.tables import print_table
     from nas.storage import StorageError
     from nas.study import Study
-    from nas.sweep import served_for, storage_for, tracked, tracker_for
-    from nas.tracking import track_study
+    from nas.tracking.trackers import track_study
 
     with terminable():
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
-from nas.status import read_status
+from nas.crew.status import read_status
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,8 +36,8 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
     from nas.assemble import SettingsError
     from nas.commands import status
     from nas.commands.search import configured, plain
-    from nas.status import report_is_fresh
-    from nas.sweep import prepare
+    from nas.crew.status import report_is_fresh
+    from nas.crew.sweep import prepare
 
     try:
         config, launcher = _composed(arguments)
@@ -99,9 +99,9 @@ def _until_complete(folder: Path) -> Iterator[None]:
 def be_worker(config: DictConfig) -> int:
     """Be one of a sweep's workers; return the exit code."""
     from nas.assemble import SettingsError
+    from nas.crew.sweep import work
     from nas.pipeline import BrokenMachine, NothingFastEnough
     from nas.storage import StorageError
-    from nas.sweep import work
     from trainers.base import Interrupted
 
     try:

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nas.crew.status import Seen, Status
 from nas.report.describe import describe, duration, figure, milliseconds
-from nas.status import Seen, Status
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
 _FAILURES_SHOWN = 5

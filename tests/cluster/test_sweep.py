@@ -19,8 +19,8 @@ import toy_sweep
 from optuna.trial import TrialState
 from servers import Servers
 
+from nas.crew.status import NoStudy, Seen, Status, read_status
 from nas.ledger import Ledger
-from nas.status import NoStudy, Seen, Status, read_status
 
 CANDIDATES = 16
 PLAN = (

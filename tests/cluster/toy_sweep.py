@@ -62,7 +62,8 @@ def starts(count: int) -> str:
 
 def install() -> None:
     """Put the toys into the pipeline of this process."""
-    from nas import pipeline, sweep
+    from nas import pipeline
+    from nas.crew import sweep
     from nas.report import results, tables
 
     fakes = FakeStages().stages()

@@ -14,10 +14,10 @@ from real_search import ROOT, TOY
 from toy_search import write_photos
 
 from nas.assemble import SettingsError, assemble
-from nas.claims import Pace
+from nas.crew.claims import Pace
 from nas.experiment import Plan, Target
 from nas.storage import StorageSettings
-from nas.tracking import TrackingSettings
+from nas.tracking.trackers import TrackingSettings
 from search_spaces.draws import draw
 from search_spaces.references import reference
 from search_spaces.skeletons import lower

@@ -18,7 +18,7 @@ from finished_studies import receipt
 from toy_search import SMALL
 
 from latency_models.base import CompileError, DeviceError, LatencyReport, Precision
-from nas.measuring import (
+from nas.crew.measuring import (
     Requests,
     ServedLatency,
     Wanted,
@@ -27,8 +27,8 @@ from nas.measuring import (
     serve,
     unpack_arrays,
 )
+from nas.crew.sweep import code_version
 from nas.storage import journal
-from nas.sweep import code_version
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
 

@@ -18,7 +18,7 @@ from nas.experiment import Experiment, Plan
 from nas.ledger import Ledger
 from nas.parallel import processes_for, train_at_once
 from nas.stages import FLOAT_WEIGHTS, screen, train
-from nas.tracked_runs import Curve, history
+from nas.tracking.runs import Curve, history
 
 
 @pytest.fixture(scope="module")

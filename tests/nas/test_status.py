@@ -13,11 +13,11 @@ import pytest
 from finished_studies import PSNR, broken, probed, too_slow, winner
 from rich.console import Console
 
-from nas.claims import Claims, Pace, Worker
 from nas.commands import status as command
+from nas.crew.claims import Claims, Pace, Worker
+from nas.crew.status import NoStudy, read_status
 from nas.ledger import Ledger
 from nas.report.status_table import print_status
-from nas.status import NoStudy, read_status
 
 SETTINGS = {
     "study": {"name": "photos", "candidates": 16},

@@ -21,8 +21,8 @@ from nas.ledger import Ledger
 from nas.pipeline import advance
 from nas.storage import journal
 from nas.study import Study
-from nas.tracked_runs import Curve, history, study_run
-from nas.tracking import (
+from nas.tracking.runs import Curve, history, study_run
+from nas.tracking.trackers import (
     MARK,
     Tracked,
     TrackingSettings,

@@ -19,13 +19,13 @@ from optuna.trial import TrialState
 
 from nas.assemble import SettingsError
 from nas.candidate import Candidate
-from nas.claims import Claims, Pace, Worker, claims, workers
+from nas.crew.claims import Claims, Pace, Worker, claims, workers
+from nas.crew.sweep import check_code
+from nas.crew.worker import Attended, Ending, at_work
 from nas.experiment import Experiment
 from nas.pipeline import run_study
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
-from nas.sweep import check_code
-from nas.worker import Attended, Ending, at_work
 from search_spaces.super_resolution import SuperResolutionSpace
 from trainers.base import Interrupted
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from nas.candidate import Candidate
-from nas.claims import Claims, Pace, Worker
+from nas.crew.claims import Claims, Pace, Worker
 from nas.live.view import Unwatched, View
 from trainers.base import Interrupted
 

@@ -22,7 +22,7 @@ from nas.experiment import Experiment
 from nas.ledger import write_aside
 from nas.live.view import View
 from nas.study import Study
-from nas.tracked_runs import Curve, TrackedRun, candidate_run, study_run
+from nas.tracking.runs import Curve, TrackedRun, candidate_run, study_run
 
 Mode = Literal["auto", "online", "offline"]
 FOLDER, MARK = "tracking", "tracked.json"

@@ -31,17 +31,18 @@ from nas.assemble import (
     typed,
     view_of_search,
 )
-from nas.claims import Pace, Worker
+from nas.crew.claims import Pace, Worker
+from nas.crew.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
+from nas.crew.status import report_is_fresh
+from nas.crew.worker import Attended, at_work
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import SETTINGS, write_aside
 from nas.live.view import View
-from nas.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
 from nas.pipeline import run_study
 from nas.report.results import conclude
-from nas.status import report_is_fresh
 from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
 from nas.study import Study
-from nas.tracking import (
+from nas.tracking.trackers import (
     Tracked,
     Tracker,
     TrackingSettings,
@@ -49,11 +50,10 @@ from nas.tracking import (
     open_tracker,
     track_study,
 )
-from nas.worker import Attended, at_work
 from trainers.base import Budget, Interrupted, Task
 
 if TYPE_CHECKING:
-    from nas.claims import Claims
+    from nas.crew.claims import Claims
 
 PACKAGES = ("nas", "search_spaces", "latency_models", "trainers")
 _JOINING_S = 60.0
