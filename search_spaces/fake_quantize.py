@@ -29,6 +29,10 @@ from search_spaces.quantize import (
     weight_scale,
 )
 
+_KEPT = 20_000
+"""Values of each batch that calibration looks at."""
+_SMALLEST_SHARE, _SHARES = 0.2, 41
+
 
 class _Round(torch.autograd.Function):
     """Rounding whose gradient is the identity (straight-through estimator)."""
@@ -57,19 +61,21 @@ def _slow(scale: Tensor, elements: int) -> Tensor:
 class TensorQuantizer(nn.Module):
     """Fake-quantizes one activation tensor with a learned scale.
 
-    `start_calibration` makes it pass tensors through and keep their range; `finish_calibration`
-    sets the scale from it.
+    `start_calibration` makes it pass tensors through and keep some of their values;
+    `finish_calibration` sets the scale that rounds these with the least squared error. Rare peaks
+    are clipped for the sake of all others: by calibration alone published networks lose up to
+    30 % less than with the largest value's scale (`docs/training.md`).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
-        self._peak: Tensor | None = None
+        self._seen: list[Tensor] = []
         self._observing = False
 
     def start_calibration(self) -> None:
         """From now on observe, do not quantize."""
-        self._observing, self._peak = True, None
+        self._observing, self._seen = True, []
 
     def finish_calibration(self) -> None:
         """Take the scale from what was observed.
@@ -77,11 +83,12 @@ class TensorQuantizer(nn.Module):
         Raises:
             RuntimeError: nothing was observed.
         """
-        if self._peak is None:
+        if not self._seen:
             raise RuntimeError("calibration saw no data: run the network between start and finish")
         self._observing = False
         with torch.no_grad():
-            self.scale.copy_(self._peak.clamp(min=1e-8).log())
+            self.scale.copy_(_least_error(torch.cat(self._seen)).log())
+        self._seen = []
 
     def step(self) -> Tensor:
         """The step size, a positive scalar."""
@@ -89,11 +96,25 @@ class TensorQuantizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self._observing:
-            low, high = x.detach().aminmax()
-            peak = torch.maximum(-low / (INT8_MAX + 1), high / INT8_MAX)
-            self._peak = peak if self._peak is None else torch.maximum(self._peak, peak)
+            values = x.detach().flatten()
+            some = values[:: max(1, len(values) // _KEPT)]
+            self._seen.append(torch.cat([some, torch.stack(values.aminmax())]))
             return x
         return fake_quantize(x, _slow(self.step(), x[0].numel()), -INT8_MAX - 1, INT8_MAX)
+
+
+def _least_error(values: Tensor) -> Tensor:
+    """The scale, a fraction of the largest value's, by which int8 rounds with least error."""
+    low, high = values.aminmax()
+    peak = torch.maximum(-low / (INT8_MAX + 1), high / INT8_MAX).clamp(min=1e-8)
+    best, least = peak, math.inf
+    for share in torch.linspace(_SMALLEST_SHARE, 1.0, _SHARES).tolist():
+        scale = peak * share
+        rounded = torch.clamp((values / scale).round(), -INT8_MAX - 1, INT8_MAX) * scale
+        error = float((rounded - values).square().mean())
+        if error < least:
+            best, least = scale, error
+    return best
 
 
 class QuantizedNetwork(Network):
