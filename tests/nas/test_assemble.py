@@ -131,3 +131,17 @@ def test_a_plan_may_be_made_longer_and_nothing_else_may_change(
     with pytest.raises(SettingsError, match="search_space.kernels was"):
         with assemble(settings(*begun, "search_space.kernels=[3]")):
             pass
+
+
+@pytest.mark.parametrize(("planes", "channels"), [("rgb", 3), ("luma", 1)])
+@pytest.mark.parametrize("task", ["super_resolution", "denoising"])
+def test_space_and_published_networks_follow_the_tasks_planes(
+    task: str, planes: str, channels: int
+) -> None:
+    config = settings(f"task={task}", f"task.planes={planes}")
+    space = instantiate(config.search_space, _convert_="all")
+    architecture = draw(space, seed=0).architecture
+    assert architecture.in_channels == architecture.out_channels == channels
+    for name in config.study.references:
+        assert reference(name, 2).in_channels == channels
+    assert bool(config.study.references) == (task == "super_resolution")
