@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -117,6 +117,7 @@ class Experiment:
         runner: the same engine, to look at its outputs.
         device: what the engine runs on; training gives way to whoever times on it.
         crew: who else works on the same study.
+        weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
     """
 
@@ -134,4 +135,5 @@ class Experiment:
     view: View
     device: str = ""
     crew: Crew = Alone()
+    weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Companion] | None = None

@@ -95,7 +95,7 @@ def train(candidate: Candidate, experiment: Experiment) -> Candidate:
 
 
 def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Budget) -> Candidate:
-    from search_spaces.modules import build, weights_of
+    from search_spaces.modules import build, load_weights, weights_of
     from trainers.fit import fit
 
     home = experiment.ledger.home(candidate.name)
@@ -106,6 +106,8 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
         branches=budget.branches,
         norm=budget.norm,
     )
+    if experiment.weights is not None:
+        load_weights(network, experiment.weights)
     try:
         with _giving_way(experiment) as progress:
             report = fit(

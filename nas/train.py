@@ -21,6 +21,8 @@ from search_spaces.skeletons import lower
 from trainers.base import Task
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
 CURVE = "curve.jsonl"
@@ -104,14 +106,12 @@ def label(spec: str) -> str:
     return f"of-{kept}" if kept.startswith("trial-") else kept
 
 
-def teacher_in(folder: Path, task: Task) -> nn.Module:
+def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
     """The trained network of a run of `nas train`, or of a candidate's folder.
 
     Raises:
-        UnknownNetwork: there is none, or it does something else than the task.
+        UnknownNetwork: there is none, or more than one.
     """
-    from search_spaces.modules import build, load_weights
-
     homes = [folder, *sorted(folder.glob("candidates/*"))]
     found = [home for home in homes if (home / FLOAT_WEIGHTS).is_file()]
     if len(found) != 1:
@@ -119,7 +119,18 @@ def teacher_in(folder: Path, task: Task) -> nn.Module:
             f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
             "run of nas train, or <study>/candidates/<name>"
         )
-    architecture = read_architecture(found[0] / "case.json")
+    return read_architecture(found[0] / "case.json"), load_arrays(found[0] / FLOAT_WEIGHTS)
+
+
+def teacher_in(folder: Path, task: Task) -> nn.Module:
+    """The trained network in a folder, to be imitated.
+
+    Raises:
+        UnknownNetwork: there is none, or it does something else than the task.
+    """
+    from search_spaces.modules import build, load_weights
+
+    architecture, weights = trained_in(folder)
     does = (architecture.scale, architecture.in_channels, architecture.out_channels)
     if does != (task.scale, task.in_channels, task.out_channels):
         raise UnknownNetwork(
@@ -127,7 +138,7 @@ def teacher_in(folder: Path, task: Task) -> nn.Module:
             f"{task.in_channels} by {task.scale}: name another one"
         )
     network = build(lower(architecture), seed=0)
-    load_weights(network, load_arrays(found[0] / FLOAT_WEIGHTS))
+    load_weights(network, weights)
     return network.eval()
 
 
@@ -143,6 +154,32 @@ def taught(experiment: Experiment, folder: str, weight: float) -> Experiment:
     teacher = teacher_in(Path(folder).expanduser(), experiment.task)
     weights = Weights(output=weight)
     return replace(experiment, teacher=lambda: Distillation(teacher, weights=weights))
+
+
+def begun(experiment: Experiment, folder: str) -> Experiment:
+    """The experiment with trained weights to begin from.
+
+    From a network of another scale all but the last layers are taken.
+
+    Raises:
+        UnknownNetwork: there is no such network, or it has other blocks.
+    """
+    from nas.report.describe import describe
+    from search_spaces.initial import last_layers
+
+    assert isinstance(experiment.space, OneNetwork)
+    mine = experiment.space.architecture
+    theirs, weights = trained_in(Path(folder).expanduser())
+    alike = [(a.skeleton, a.in_channels, a.out_channels, a.blocks) for a in (theirs, mine)]
+    if theirs != mine and (theirs.scale == mine.scale or alike[0] != alike[1]):
+        raise UnknownNetwork(
+            f"{folder} holds another network ({describe(theirs)}): weights fit the network that "
+            f"they were trained in, here {describe(mine)}"
+        )
+    if theirs.scale != mine.scale:
+        last = {f"n{index}" for index in last_layers(lower(theirs))}
+        weights = {key: value for key, value in weights.items() if key.split(".")[0] not in last}
+    return replace(experiment, weights=weights)
 
 
 class Recorded:

@@ -61,7 +61,7 @@ def _train(config: DictConfig) -> int:
                     console, target, task.metric, task.baseline()
                 ),
             ) as experiment:
-                candidate = train_one(_with_teacher(experiment, config), str(config.label))
+                candidate = train_one(_prepared(experiment, config), str(config.label))
         except (SettingsError, BrokenMachine) as error:
             return fail(str(error))
         except KeyboardInterrupt:
@@ -74,16 +74,19 @@ def _train(config: DictConfig) -> int:
     return 0
 
 
-def _with_teacher(experiment: Experiment, config: DictConfig) -> Experiment:
+def _prepared(experiment: Experiment, config: DictConfig) -> Experiment:
+    """With the weights to begin from and the teacher to imitate, where they are named."""
     from nas.assemble import SettingsError
-    from nas.train import taught
+    from nas.train import begun, taught
 
-    if config.teacher is None:
-        return experiment
     try:
-        return taught(experiment, str(config.teacher), float(config.teacher_weight))
+        if config.weights is not None:
+            experiment = begun(experiment, str(config.weights))
+        if config.teacher is not None:
+            experiment = taught(experiment, str(config.teacher), float(config.teacher_weight))
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    return experiment
 
 
 def summary(candidate: Candidate, experiment: Experiment) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from drawn import SeededChooser
 from fake_search import Notes
@@ -24,12 +25,16 @@ from nas.train import (
     CURVE,
     OneNetwork,
     architecture_named,
+    begun,
     label,
     taught,
     teacher_in,
     train_one,
+    trained_in,
 )
+from search_spaces.modules import build, load_weights, weights_of
 from search_spaces.references import reference
+from search_spaces.skeletons import lower
 from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 
@@ -125,6 +130,57 @@ def test_what_is_no_teacher_is_refused(tmp_path: Path, photos: Path, saved: Path
     larger = SuperResolution(scale=3, data=Sources(str(photos)), crop=16)
     with pytest.raises(UnknownNetwork, match="by 2, the task 3 by 3"):
         teacher_in(made.folder, larger)
+
+
+def test_a_training_goes_on_from_the_weights_of_an_earlier_run(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    first = experiment(tmp_path / "first", photos, saved)
+    train_one(first, "mine")
+    second = begun(experiment(tmp_path / "second", photos, saved), str(first.folder))
+    still = replace(second, budget=replace(second.budget, learning_rate=1e-12, ema_decay=0.0))
+    done = train_one(still, "mine")
+    assert done.trained is not None
+    _, before = trained_in(first.folder)
+    _, after = trained_in(still.folder)
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        np.testing.assert_allclose(after[key], value, atol=1e-6, err_msg=key)
+
+
+def test_from_another_scale_all_but_the_last_layers_are_taken(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    first = experiment(tmp_path / "first", photos, saved)
+    train_one(first, "mine")
+    _, trained = trained_in(first.folder)
+    larger = tmp_path / "larger.json"
+    larger.write_text(json.dumps(replace(SMALL, scale=3).to_json()))
+    space = OneNetwork(str(larger), 3)
+    other = replace(experiment(tmp_path / "second", photos, saved), space=space)
+    taken = begun(other, str(first.folder)).weights
+    assert taken is not None
+    assert 0 < len(taken) < len(trained)
+    network = build(lower(space.architecture), seed=0)
+    load_weights(network, taken)
+    found = weights_of(network)
+    for key, value in taken.items():
+        np.testing.assert_array_equal(found[key], value)
+
+
+def test_weights_of_another_network_are_refused(
+    tmp_path: Path, photos: Path, saved: Path
+) -> None:
+    first = experiment(tmp_path / "first", photos, saved)
+    train_one(first, "mine")
+    wider = tmp_path / "wider.json"
+    blocks = tuple(replace(block, channels=16) for block in SMALL.blocks)
+    wider.write_text(json.dumps(replace(SMALL, blocks=blocks).to_json()))
+    other = experiment(tmp_path / "second", photos, wider)
+    with pytest.raises(UnknownNetwork, match="holds another network .*16"):
+        begun(other, str(first.folder))
+    with pytest.raises(UnknownNetwork, match="holds 0 trained networks"):
+        begun(other, str(tmp_path / "nowhere"))
 
 
 def test_networks_are_named_as_references_files_or_bundles(tmp_path: Path, saved: Path) -> None:
