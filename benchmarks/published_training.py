@@ -28,7 +28,7 @@ from rich.console import Console
 from nas.assemble import assemble
 from nas.candidate import Candidate
 from nas.live.training import training_view
-from nas.train import train_one
+from nas.train import prepared, train_one
 
 PUBLISHED_DB = {
     ("fsrcnn", 2): 37.00,
@@ -58,7 +58,7 @@ def train(network: str, scale: int, arguments: argparse.Namespace) -> dict[str, 
             console, target, task.metric, task.baseline()
         ),
     ) as experiment:
-        candidate = train_one(experiment, network)
+        candidate = train_one(prepared(experiment, config), network)
         baseline_db = experiment.task.baseline()
     return row(candidate, network, scale, baseline_db) | {
         "seed": arguments.seed,

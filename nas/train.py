@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.experiment import Experiment
 from nas.ledger import load_arrays
@@ -23,6 +24,7 @@ from trainers.base import Task
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from omegaconf import DictConfig
     from torch import nn
 
 CURVE = "curve.jsonl"
@@ -180,6 +182,22 @@ def begun(experiment: Experiment, folder: str) -> Experiment:
         last = {f"n{index}" for index in last_layers(lower(theirs))}
         weights = {key: value for key, value in weights.items() if key.split(".")[0] not in last}
     return replace(experiment, weights=weights)
+
+
+def prepared(experiment: Experiment, config: DictConfig) -> Experiment:
+    """With the weights to begin from and the teacher to imitate, where the settings name them.
+
+    Raises:
+        SettingsError: says why one of them does not fit.
+    """
+    try:
+        if config.weights is not None:
+            experiment = begun(experiment, str(config.weights))
+        if config.teacher is not None:
+            experiment = taught(experiment, str(config.teacher), float(config.teacher_weight))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return experiment
 
 
 class Recorded:

@@ -50,7 +50,7 @@ def _train(config: DictConfig) -> int:
     from nas.assemble import SettingsError, assemble
     from nas.live.training import training_view
     from nas.pipeline import BrokenMachine
-    from nas.train import train_one
+    from nas.train import prepared, train_one
 
     console = Console()
     with terminable():
@@ -61,7 +61,7 @@ def _train(config: DictConfig) -> int:
                     console, target, task.metric, task.baseline()
                 ),
             ) as experiment:
-                candidate = train_one(_prepared(experiment, config), str(config.label))
+                candidate = train_one(prepared(experiment, config), str(config.label))
         except (SettingsError, BrokenMachine) as error:
             return fail(str(error))
         except KeyboardInterrupt:
@@ -72,21 +72,6 @@ def _train(config: DictConfig) -> int:
     for line in summary(candidate, experiment):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
-
-
-def _prepared(experiment: Experiment, config: DictConfig) -> Experiment:
-    """With the weights to begin from and the teacher to imitate, where they are named."""
-    from nas.assemble import SettingsError
-    from nas.train import begun, taught
-
-    try:
-        if config.weights is not None:
-            experiment = begun(experiment, str(config.weights))
-        if config.teacher is not None:
-            experiment = taught(experiment, str(config.teacher), float(config.teacher_weight))
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
-    return experiment
 
 
 def summary(candidate: Candidate, experiment: Experiment) -> list[str]:
