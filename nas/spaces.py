@@ -68,7 +68,7 @@ def _check_size(space: SearchSpace, task: Task, field: str, size: tuple[int, int
         if channels != task.in_channels:
             raise ValueError(
                 f"search_space proposes networks of {channels} input channels, and the task has "
-                f"{task.in_channels}"
+                f"{task.in_channels}{_PLANES.get((channels, task.in_channels), '')}"
             )
         try:
             found: Shape = shapes_of(graph, height, width)[-1]
@@ -84,6 +84,12 @@ def _check_size(space: SearchSpace, task: Task, field: str, size: tuple[int, int
         raise ValueError(
             f"no network of search_space takes a {height}x{width} input ({field}): {misfits[0]}"
         )
+
+
+_PLANES = {
+    (1, 3): ": for networks of luma give task.planes=luma",
+    (3, 1): ": for networks of colours give task.planes=rgb",
+}
 
 
 def _words(shape: Shape) -> str:

@@ -44,7 +44,7 @@ def test_a_space_that_suits_the_task_passes(space: Any) -> None:
 @pytest.mark.parametrize(
     ("space", "words"),
     [
-        (One(channels=1), "networks of 1 input channels, and the task has 3"),
+        (One(channels=1), "of 1 input channels, and the task has 3: for .* give task.planes=luma"),
         (One(scale=3), "3 channels of 96x96 of a 32x32 input, and the task needs 3 channels"),
         (EncoderDecoderSpace(out_channels=1), "make 1 channels of 32x32"),
         (MobileSpace(), "make scores of 1000 classes of a 32x32 input"),
