@@ -67,11 +67,21 @@ class TensorQuantizer(nn.Module):
     30 % less than with the largest value's scale (`docs/training.md`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, low: int = -INT8_MAX - 1, high: int = INT8_MAX) -> None:
+        """Hold multiples of the scale from `low` to `high`."""
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
+        self._low, self._high = low, high
+        self._exact = False
         self._seen: list[Tensor] = []
         self._observing = False
+
+    def fix(self, step: float) -> None:
+        """Keep this scale: it holds every value exactly, so there is nothing to learn."""
+        with torch.no_grad():
+            self.scale.fill_(math.log(step))
+        self.scale.requires_grad_(False)
+        self._exact = True
 
     def start_calibration(self) -> None:
         """From now on observe, do not quantize."""
@@ -86,8 +96,10 @@ class TensorQuantizer(nn.Module):
         if not self._seen:
             raise RuntimeError("calibration saw no data: run the network between start and finish")
         self._observing = False
-        with torch.no_grad():
-            self.scale.copy_(_least_error(torch.cat(self._seen)).log())
+        if not self._exact:
+            scale = _least_error(torch.cat(self._seen), self._low, self._high)
+            with torch.no_grad():
+                self.scale.copy_(scale.log())
         self._seen = []
 
     def step(self) -> Tensor:
@@ -100,17 +112,19 @@ class TensorQuantizer(nn.Module):
             some = values[:: max(1, len(values) // _KEPT)]
             self._seen.append(torch.cat([some, torch.stack(values.aminmax())]))
             return x
-        return fake_quantize(x, _slow(self.step(), x[0].numel()), -INT8_MAX - 1, INT8_MAX)
+        return fake_quantize(x, _slow(self.step(), x[0].numel()), self._low, self._high)
 
 
-def _least_error(values: Tensor) -> Tensor:
-    """The scale, a fraction of the largest value's, by which int8 rounds with least error."""
-    low, high = values.aminmax()
-    peak = torch.maximum(-low / (INT8_MAX + 1), high / INT8_MAX).clamp(min=1e-8)
+def _least_error(values: Tensor, low: int, high: int) -> Tensor:
+    """The scale, a fraction of the largest value's, that rounds with the least squared error."""
+    lowest, highest = values.aminmax()
+    peak = (highest / high).clamp(min=1e-8)
+    if low < 0:
+        peak = torch.maximum(peak, lowest / low)
     best, least = peak, math.inf
     for share in torch.linspace(_SMALLEST_SHARE, 1.0, _SHARES).tolist():
         scale = peak * share
-        rounded = torch.clamp((values / scale).round(), -INT8_MAX - 1, INT8_MAX) * scale
+        rounded = torch.clamp((values / scale).round(), low, high) * scale
         error = float((rounded - values).square().mean())
         if error < least:
             best, least = scale, error
@@ -125,12 +139,19 @@ class QuantizedNetwork(Network):
         self.layers = copy.deepcopy(network.layers)
         self.placement = placement
         self.tensors = nn.ModuleDict(
-            {f"t{owner}": TensorQuantizer() for owner in set(placement.tensors.values())}
+            {f"t{owner}": self._quantizer(owner) for owner in set(placement.tensors.values())}
         )
         self.weight_scales = nn.ParameterDict(
             {f"n{index}": self._initial_scale(index) for index in sorted(placement.layers)}
         )
         self._observing = False
+
+    def _quantizer(self, owner: int) -> TensorQuantizer:
+        low, high = self.placement.levels(owner)
+        quantizer = TensorQuantizer(low=low, high=high)
+        if (step := self.placement.exact_step(self.graph, owner)) is not None:
+            quantizer.fix(step)
+        return quantizer
 
     def _initial_scale(self, index: int) -> nn.Parameter:
         weight = self._layer(index).weight.detach().numpy()

@@ -147,9 +147,9 @@ class _Writer:
         assert self._placement is not None and self._scales is not None
         name, file = self._name(index), self._file
         scale = file.constant(f"{name}.scale", self._step(self._scales.tensors[owner]))
-        unsigned = index in self._placement.unsigned
-        zero_point = np.array(128, np.uint8) if unsigned else np.array(0, np.int8)
-        zero = file.constant(f"{name}.zero", zero_point)
+        zero_point = self._placement.zero_points.get(index)
+        kind = np.int8 if zero_point is None else np.uint8
+        zero = file.constant(f"{name}.zero", np.array(zero_point or 0, kind))
         file.op("QuantizeLinear", [name, scale, zero], f"{name}.q")
         file.op("DequantizeLinear", [f"{name}.q", scale, zero], f"{name}.dq")
 

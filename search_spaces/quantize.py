@@ -3,12 +3,14 @@
 The rules are TensorRT's recommendations for explicit quantization: quantize all inputs of
 weighted layers (data per tensor, weights per output channel), nothing between a convolution and
 its activation, the skip input of a residual Add, one scale per tensor, one shared scale for
-everything a quantized Concat joins; symmetric, zero point 0.
+everything a quantized Concat joins; symmetric, zero point 0. CPU engines also take uint8, which
+gives tensors without negative values (the picture, whatever a ReLU made) twice the levels.
 https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,10 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.graph import Graph, channels_of
-from search_spaces.primitives import Activation, Add, Concat, Conv, ConvTranspose
+from search_spaces.primitives import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    ConvTranspose,
+    DepthToSpace,
+    Input,
+    MaxPool,
+    Shift,
+    Slice,
+    SpaceToDepth,
+)
 
+_WITHOUT_NEGATIVES = ("relu", "relu6", "clip", "sigmoid", "hardsigmoid")
+_KEEP_SIGNS = (DepthToSpace, SpaceToDepth, MaxPool)
 FloatType = Literal["fp32", "fp16"]
 INT8_MAX = 127
+UINT8_MAX = 255
+_WHOLE = 1e-3
 NOMINAL_SCALE = 0.02
 
 
@@ -39,17 +57,18 @@ class QuantRules:
             "Nuances of int8 Computations".
         float_type: the type of what is not int8. TensorRT builds exactly the types in the file,
             and fp32 between int8 layers is slower than fp16 throughout.
-        joined_type: how joined tensors are stored. uint8 with zero point 128 holds the very
-            values of int8 with 0, and OpenVINO needs it: from int8 quantizers at a Concat it
-            (2026.4, jit_avx2_I8) makes a rounding without the scale and wrong pictures without
-            any error. TensorRT knows zero point 0 only.
+        uint8: whether tensors may be stored as uint8. Those without negative values are, with
+            zero point 0, and joined ones with zero point 128. The latter holds the very values
+            of int8 with 0, and OpenVINO needs it: from int8 quantizers at a Concat it (2026.4,
+            jit_avx2_I8) makes a rounding without the scale and wrong pictures without any
+            error. TensorRT knows int8 with zero point 0 only.
     """
 
     channels_per_group: int = 1
     transposed: bool = True
     weight_max: int = INT8_MAX
     float_type: FloatType = "fp32"
-    joined_type: Literal["int8", "uint8"] = "uint8"
+    uint8: bool = True
 
 
 def float_rest(precision: str, rules: QuantRules) -> FloatType:
@@ -59,7 +78,7 @@ def float_rest(precision: str, rules: QuantRules) -> FloatType:
     return "fp16" if precision == "fp16" else "fp32"
 
 
-TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16", joined_type="int8")
+TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16", uint8=False)
 CPU_RULES = QuantRules()
 
 
@@ -72,14 +91,15 @@ class Placement:
             a Concat makes them share).
         layers: the weighted nodes with int8 weights.
         additions: the Adds whose skip connection is read quantized.
-        unsigned: the quantized tensors that are stored as uint8 with zero point 128.
+        zero_points: of the quantized tensors that are stored as uint8; the others are int8
+            with zero point 0.
         weight_max: largest integer of a weight.
     """
 
     tensors: Mapping[int, int]
     layers: frozenset[int]
     additions: frozenset[int] = frozenset()
-    unsigned: frozenset[int] = frozenset()
+    zero_points: Mapping[int, int] = field(default_factory=dict)
     weight_max: int = INT8_MAX
 
     def reads_quantized(self, graph: Graph, reader: int, source: int) -> bool:
@@ -92,6 +112,30 @@ class Placement:
         if isinstance(node, Add):
             return reader in self.additions and source == node.inputs[1]
         return isinstance(node, Concat) and reader in self.tensors
+
+    def levels(self, tensor: int) -> tuple[int, int]:
+        """The lowest and the highest multiple of its scale that a quantized tensor can take."""
+        return (0, UINT8_MAX) if self.zero_points.get(tensor) == 0 else (-INT8_MAX - 1, INT8_MAX)
+
+    def exact_step(self, graph: Graph, tensor: int) -> float | None:
+        """The scale that holds an 8-bit picture exactly; None where no picture or no such scale.
+
+        The picture itself needs uint8 for it; one that is centred by whole levels does not.
+        """
+        if sum(owner == self.tensors[tensor] for owner in self.tensors.values()) > 1:
+            return None
+        offset, index = 0.0, tensor
+        while not isinstance(node := graph.nodes[index], Input):
+            if isinstance(node, Shift):
+                offset += node.value
+            elif not isinstance(node, SpaceToDepth | DepthToSpace | Slice):
+                return None
+            index = node.inputs[0]
+        low, high = self.levels(tensor)
+        lowest = offset * UINT8_MAX
+        whole = abs(lowest - round(lowest)) < _WHOLE
+        fits = low <= round(lowest) and round(lowest) + UINT8_MAX <= high
+        return 1.0 / UINT8_MAX if whole and fits else None
 
 
 @dataclass(frozen=True)
@@ -139,8 +183,31 @@ def place(
         if isinstance(node, Concat) and index in tensors:
             tensors.update(node.inputs)
     owners = _shared_scales(graph, tensors)
-    unsigned = _joined(graph, owners) if rules.joined_type == "uint8" else frozenset()
-    return Placement(owners, layers, frozenset(additions), unsigned, rules.weight_max)
+    zero_points = _zero_points(graph, owners) if rules.uint8 else {}
+    return Placement(owners, layers, frozenset(additions), zero_points, rules.weight_max)
+
+
+def _zero_points(graph: Graph, owners: Mapping[int, int]) -> dict[int, int]:
+    """128 for what a Concat joins, 0 for what is never negative; the rest is int8."""
+    joined = _joined(graph, owners)
+    positive = _not_negative(graph)
+    shared = Counter(owners.values())
+    alone = {i for i, owner in owners.items() if shared[owner] == 1}
+    return {i: 0 for i in alone & positive - joined} | dict.fromkeys(joined, 128)
+
+
+def _not_negative(graph: Graph) -> set[int]:
+    """Nodes whose values cannot be negative, as far as activations and moves tell.
+
+    Means and sums are left out: means of levels lie on halves, which engines round to either side.
+    """
+    found: set[int] = set()
+    for index, node in enumerate(graph.nodes):
+        activation = getattr(node, "activation", "none")
+        kept = isinstance(node, _KEEP_SIGNS) and found.issuperset(node.inputs)
+        if isinstance(node, Input) or activation in _WITHOUT_NEGATIVES or kept:
+            found.add(index)
+    return found
 
 
 def _joined(graph: Graph, owners: Mapping[int, int]) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """Rewriting a TensorRT-style int8 file so that ONNX Runtime's CPU kernels run it in int8.
 
-The file for TensorRT and OpenVINO quantizes convolution inputs only, as int8 with zero point 0.
+The file for TensorRT and OpenVINO quantizes convolution inputs only, as int8 with zero point 0
+(or uint8 with 0 or 128, on CPUs).
 ONNX Runtime runs that in float, slower than fp32 (0.63 to 0.9 of its speed on eight networks).
 It fuses a convolution into `QLinearConv` only when
 
@@ -190,6 +191,8 @@ class _Rewriter:
         """uint8 scale and zero point: zero point 0 where the values cannot be negative."""
         limit, ceiling = self._limit(tensor), self._non_negative(tensor)
         if ceiling is None:
+            if self._root(tensor) in self._stripped.positive:
+                return limit / 255, 0
             return limit / 127, 128
         # A hair below the bound: only then does the quantizer make the Clip superfluous.
         return min(limit, ceiling * (1 - 1e-6)) / 255, 0

@@ -18,13 +18,15 @@ class Stripped:
 
     Attributes:
         model: the graph; every activation is float.
-        scales: the symmetric int8 scale that each activation had.
+        scales: of each activation, the symmetric int8 scale that reaches as far as its own.
+        positive: the activations among them that were uint8 with zero point 0.
         convs: outputs of the convolutions that were quantized.
         constants: values of initializers and Constant nodes.
     """
 
     model: Any
     scales: dict[str, float]
+    positive: frozenset[str]
     convs: frozenset[str]
     constants: dict[str, NDArray[Any]]
 
@@ -50,6 +52,7 @@ def strip_activation_quantizers(model: Any) -> Stripped:
     convs = frozenset(node.output[0] for node in quantized_convs(model))
     quantizers = {n.output[0]: n for n in graph.node if n.op_type == "QuantizeLinear"}
     scales: dict[str, float] = {}
+    positive: set[str] = set()
     renamed: dict[str, str] = {}
     kept = []
     for node in graph.node:
@@ -64,10 +67,12 @@ def strip_activation_quantizers(model: Any) -> Stripped:
             kept.append(_weight_node(graph, node, quantizer, constants))
             continue
         _note_scale(scales, source, node, constants)
+        if _is_positive(_zero_point(node, constants)):
+            positive.add(source)
         renamed[node.output[0]] = source
     _replace(graph, kept, renamed)
     _dequantize_others(graph, convs, constants)
-    return Stripped(model, scales, convs, _constants(graph))
+    return Stripped(model, scales, frozenset(positive), convs, _constants(graph))
 
 
 def _constants(graph: Any) -> dict[str, NDArray[Any]]:
@@ -110,11 +115,26 @@ def _note_scale(
     scale = constants.get(node.input[1])
     if scale is None or scale.size != 1 or not float(scale.reshape(-1)[0]) > 0:
         raise CompileError(f"the scale of '{source}' is not one positive constant")
-    if len(node.input) > 2 and not _is_symmetric(constants.get(node.input[2], np.zeros(1))):
-        raise CompileError(f"the zero point of '{source}' is not 0: no TensorRT-style file")
-    value = float(scale.reshape(-1)[0])
+    zero_point = _zero_point(node, constants)
+    positive = _is_positive(zero_point)
+    if not positive and not _is_symmetric(zero_point):
+        raise CompileError(
+            f"the zero point of '{source}' is neither that of int8 nor 0 of uint8: such a file is "
+            "none of this project's"
+        )
+    value = float(scale.reshape(-1)[0]) * (255 / 127 if positive else 1.0)
     if scales.setdefault(source, value) != value:
         raise CompileError(f"'{source}' is quantized with two scales: {scales[source]}, {value}")
+
+
+def _zero_point(node: Any, constants: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    none = np.zeros(1, np.int8)
+    return constants.get(node.input[2], none) if len(node.input) > 2 else none
+
+
+def _is_positive(zero_point: NDArray[Any]) -> bool:
+    """uint8 with zero point 0."""
+    return zero_point.dtype == np.uint8 and not zero_point.any()
 
 
 def _is_symmetric(zero_point: NDArray[Any]) -> bool:

@@ -26,8 +26,14 @@ from search_spaces.skeletons import lower
 ENGINE = OpenVINOEngine()
 QUANTIZED = [name for name, graph in NETWORKS.items() if place(graph).layers]
 JOINS = [n for n in QUANTIZED if any(isinstance(p, Concat) for p in NETWORKS[n].nodes)]
-PUBLISHED = [name for name in QUANTIZED if name.startswith("reference ")]
-SHALLOW = [name for name in QUANTIZED if name not in PUBLISHED]
+FEW_LAYERS = 12
+"""In deeper networks one sum on a half, rounded to the other side, reaches much of the output."""
+SHALLOW = [
+    name
+    for name in QUANTIZED
+    if len(place(NETWORKS[name]).layers) <= FEW_LAYERS and not name.startswith("reference ")
+]
+DEEP = [name for name in QUANTIZED if name not in SHALLOW]
 RANDOM = 16
 
 
@@ -63,6 +69,9 @@ def test_a_gradient_reaches_every_weight_and_scale(name: str) -> None:
     nearest = [i for i, n in nodes if getattr(n, "fixed", "").endswith("nearest")]
     exact = {f"weight_scales.n{i}" for i in nearest}
     for parameter_name, parameter in network.named_parameters():
+        if not parameter.requires_grad:  # an exact picture's scale
+            assert parameter_name.startswith("tensors.t"), parameter_name
+            continue
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
         # The ones and zeros of the nearest neighbour are integers already: nothing to learn.
@@ -110,7 +119,7 @@ def test_onnxruntimes_own_flavour_can_be_made_of_an_int8_join(name: str) -> None
     assert np.isfinite(in_onnxruntime(file, image)).all()
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", DEEP)
 def test_the_engine_computes_a_deep_int8_file_as_torch_does(name: str) -> None:
     mean, largest = difference(NETWORKS[name], in_engine)
     assert mean < 1.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import Conv
-from search_spaces.quantize import CPU_RULES
+from search_spaces.quantize import QuantRules
 
 WIDTHS = (3, 16, 24, 12)
 
@@ -59,7 +58,7 @@ def test_scales_and_losses_are_those_of_modelopt(modelopt: Any) -> None:
     network = Network(graph)
     load_weights(network, random_weights(graph, seed=0))
     pictures = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    own = prepare(network, replace(CPU_RULES, weight_max=127)).eval()
+    own = prepare(network, QuantRules(uint8=False)).eval()
     quantizers = [part for part in own.modules() if isinstance(part, TensorQuantizer)]
     with torch.no_grad():
         for quantizer in quantizers:

@@ -95,11 +95,14 @@ def test_an_fp16_file_keeps_floats_at_its_interface_only(rules: QuantRules) -> N
 
 
 @pytest.mark.parametrize(
-    ("rules", "float_type"),
-    [(CPU_RULES, TensorProto.FLOAT), (TENSORRT_RULES, TensorProto.FLOAT16)],
+    ("rules", "types"),
+    [
+        (CPU_RULES, {TensorProto.FLOAT, TensorProto.UINT8}),
+        (TENSORRT_RULES, {TensorProto.FLOAT16}),
+    ],
 )
 def test_an_int8_file_stores_int8_weights_and_one_float_type(
-    rules: QuantRules, float_type: int
+    rules: QuantRules, types: set[int]
 ) -> None:
     placement = place(MIXED, rules)
     tensors = parsed(int8_file(rules)).graph.initializer
@@ -107,7 +110,7 @@ def test_an_int8_file_stores_int8_weights_and_one_float_type(
     for index in placement.layers:
         assert weights[f"n{index}.weight.int8"] == TensorProto.INT8
         assert f"n{index}.weight" not in weights
-    assert {t.data_type for t in tensors} == {TensorProto.INT8, float_type}
+    assert {t.data_type for t in tensors} == {TensorProto.INT8} | types
 
 
 def test_zero_points_are_zero() -> None:

@@ -20,11 +20,15 @@ from search_spaces.primitives import (
     Input,
     MaxPool,
     Multiply,
+    Primitive,
+    Shift,
     Slice,
+    SpaceToDepth,
 )
 from search_spaces.quantize import (
     CPU_RULES,
     TENSORRT_RULES,
+    QuantRules,
     float_rest,
     nominal_scales,
     place,
@@ -109,12 +113,44 @@ JOINED = Graph(
 def test_what_is_joined_and_what_comes_of_it_without_weights_is_stored_unsigned_on_cpus() -> None:
     placement = place(JOINED)
     assert set(placement.tensors) == {0, 1, 2, 3, 6, 7}
-    assert placement.unsigned == {1, 2, 3, 6}
+    assert placement.zero_points == {0: 0, 1: 128, 2: 128, 3: 128, 6: 128}
 
 
 def test_tensorrt_knows_no_zero_point_but_zero() -> None:
-    assert place(JOINED, TENSORRT_RULES).unsigned == frozenset()
-    assert place(RESIDUAL).unsigned == frozenset()
+    assert place(JOINED, TENSORRT_RULES).zero_points == {}
+
+
+def test_what_is_never_negative_has_twice_the_levels_on_cpus() -> None:
+    graph = Graph(
+        (IMAGE, Conv((0,), 8, activation="relu"), Conv((1,), 8, activation="prelu"),
+         SpaceToDepth((1,), 2), Conv((2,), 8, stride=2), Conv((3,), 8), Add((4, 5)),
+         Activation((6,), "relu6"), Conv((7,), 8))
+    )
+    placement = place(graph)
+    assert placement.zero_points == {0: 0, 1: 0, 3: 0, 7: 0}
+    assert {placement.levels(index) for index in placement.zero_points} == {(0, 255)}
+    assert placement.levels(2) == (-128, 127)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "rules", "step"),
+    [
+        ((IMAGE,), CPU_RULES, 1 / 255),
+        ((IMAGE,), TENSORRT_RULES, None),
+        ((IMAGE, Shift((0,), -128 / 255)), TENSORRT_RULES, 1 / 255),
+        ((IMAGE, SpaceToDepth((0,), 2), Shift((1,), -128 / 255)), CPU_RULES, 1 / 255),
+        ((IMAGE, Shift((0,), -0.5)), CPU_RULES, None),
+        ((IMAGE, Shift((0,), -200 / 255)), CPU_RULES, None),
+        ((IMAGE, Conv((0,), 8)), CPU_RULES, None),
+    ],
+)
+def test_an_8_bit_picture_is_held_exactly_where_it_fits(
+    nodes: tuple[Primitive, ...], rules: QuantRules, step: float | None
+) -> None:
+    last = len(nodes) - 1
+    graph = Graph((*nodes, Conv((last,), 8)))
+    placement = place(graph, rules)
+    assert placement.exact_step(graph, last) == step
 
 
 def test_a_tensor_has_one_scale_however_many_read_it() -> None:

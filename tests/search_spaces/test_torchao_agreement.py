@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +12,11 @@ from torch import Tensor, nn
 from search_spaces.fake_quantize import QuantizedNetwork, TensorQuantizer, prepare
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import random_weights
-from search_spaces.quantize import CPU_RULES
+from search_spaces.quantize import QuantRules
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 
-RULES = replace(CPU_RULES, weight_max=127)
+RULES = QuantRules(uint8=False)
 
 
 @pytest.fixture(scope="module")
