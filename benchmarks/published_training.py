@@ -1,7 +1,8 @@
 """Published networks, trained by this project: do they reach their papers' figures?
 
     python benchmarks/published_training.py --train <folder> --set5 <folder>
-        [--networks fsrcnn espcn ecbsr_m4c16] [--scales 2 3] [--seed 0] [--loss l1] [settings ...]
+        [--networks fsrcnn_y espcn_y ecbsr_m4c16] [--scales 2 3] [--seed 0] [--loss l1]
+        [settings of nas train ...]
 
 Each network goes through `nas train` (timed, trained, fine-tuned for int8, exported), judged on
 Set5 by the papers' protocol: whole pictures, luma, `scale` pixels left out at the border. A row of
@@ -29,12 +30,13 @@ from nas.assemble import assemble
 from nas.candidate import Candidate
 from nas.live.training import training_view
 from nas.train import prepared, train_one
+from search_spaces.references import reference
 
 PUBLISHED_DB = {
-    ("fsrcnn", 2): 37.00,
-    ("fsrcnn", 3): 33.16,
-    ("fsrcnn", 4): 30.71,
-    ("espcn", 2): 36.83,
+    ("fsrcnn_y", 2): 37.00,
+    ("fsrcnn_y", 3): 33.16,
+    ("fsrcnn_y", 4): 30.71,
+    ("espcn_y", 2): 36.83,
     ("ecbsr_m4c16", 2): 37.18,
 }
 """PSNR of the luma on Set5."""
@@ -45,6 +47,7 @@ def train(network: str, scale: int, arguments: argparse.Namespace) -> dict[str, 
     overrides = [
         f"network={network}", f"label={network}", f"task.scale={scale}", "task.multiple=1",
         f"task.data.train={arguments.train}", f"task.data.val={arguments.set5}",
+        f"task.planes={'luma' if reference(network, scale).in_channels == 1 else 'rgb'}",
         f"task/loss={arguments.loss}", f"study.seed={arguments.seed}",
         f"study.name={network}-x{scale}-seed{arguments.seed}", f"runs_dir={arguments.runs}",
         *arguments.overrides,
@@ -63,6 +66,7 @@ def train(network: str, scale: int, arguments: argparse.Namespace) -> dict[str, 
     return row(candidate, network, scale, baseline_db) | {
         "seed": arguments.seed,
         "loss": arguments.loss,
+        "settings": arguments.overrides,
         "budget": {k: v for k, v in dict(config.budget).items() if k != "_target_"},
     }
 
@@ -123,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--train", type=Path, required=True, help="training pictures")
     parser.add_argument("--set5", type=Path, required=True, help="the five test pictures")
-    parser.add_argument("--networks", nargs="+", default=["ecbsr_m4c16", "fsrcnn", "espcn"])
+    parser.add_argument("--networks", nargs="+", default=["ecbsr_m4c16", "fsrcnn_y", "espcn_y"])
     parser.add_argument("--scales", nargs="+", type=int, default=[2])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--loss", default="l1", help="a file of conf/task/loss")
@@ -134,8 +138,8 @@ def main() -> None:
     for network in arguments.networks:
         for scale in arguments.scales:
             made = train(network, scale, arguments)
-            same = ("network", "scale", "seed", "loss", "budget")
-            if not any(all(r[k] == made[k] for k in same) for r in read(arguments.out)):
+            same = ("network", "scale", "seed", "loss", "budget", "settings")
+            if not any(all(r.get(k) == made[k] for k in same) for r in read(arguments.out)):
                 arguments.out.parent.mkdir(parents=True, exist_ok=True)
                 with arguments.out.open("a") as file:
                     file.write(json.dumps(made) + "\n")
