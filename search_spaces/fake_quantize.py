@@ -144,7 +144,20 @@ class QuantizedNetwork(Network):
         self.weight_scales = nn.ParameterDict(
             {f"n{index}": self._initial_scale(index) for index in sorted(placement.layers)}
         )
-        self._observing = False
+        self._shifts: dict[int, list[Tensor]] | None = None
+
+    def start_calibration(self) -> None:
+        """From now on watch by how much rounded weights move each layer's mean output."""
+        self._shifts = {}
+
+    def finish_calibration(self) -> None:
+        """Take these means off the biases (Nagel et al., "Data-Free Quantization", ICCV 2019)."""
+        for index, shifts in (self._shifts or {}).items():
+            bias = self._layer(index).bias
+            if bias is not None:
+                with torch.no_grad():
+                    bias.sub_(torch.stack(shifts).mean(0))
+        self._shifts = None
 
     def _quantizer(self, owner: int) -> TensorQuantizer:
         low, high = self.placement.levels(owner)
@@ -191,7 +204,11 @@ class QuantizedNetwork(Network):
         per_channel = layer.weight.numel() // scale.numel()
         top = self.placement.weight_max
         weight = fake_quantize(layer.weight, _slow(scale, per_channel), -top, top)
-        return layer.activate(layer.linear(sources[0], weight))
+        made = layer.linear(sources[0], weight)
+        if self._shifts is not None and layer.learned:
+            moved = (made - layer.linear(sources[0], layer.weight)).detach()
+            self._shifts.setdefault(index, []).append(moved.mean(dim=(0, 2, 3)))
+        return layer.activate(made)
 
 
 def prepare(

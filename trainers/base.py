@@ -336,7 +336,7 @@ class Companion(Protocol):
 
 @runtime_checkable
 class Quantizer(Protocol):
-    """A submodule that rounds a tensor to a few levels, as far as training has to know it.
+    """A part that rounds to a few levels, as far as training has to know it.
 
     A network that holds one keeps the step sizes that it learns, the quantizer's own and those of
     its weights, as logarithms, in parameters with a name that ends in `scale`, or in a
@@ -347,4 +347,4 @@ class Quantizer(Protocol):
         """From now on watch what passes, and let it pass unchanged."""
 
     def finish_calibration(self) -> None:
-        """Set the scale from what was seen, and round from now on."""
+        """Set what was to be set from what was seen, and round from now on."""

@@ -24,6 +24,7 @@ from search_spaces.fake_quantize import (
 from search_spaces.graph import Graph
 from search_spaces.modules import build
 from search_spaces.onnx_writer import write
+from search_spaces.primitives import Conv, Input
 from search_spaces.quantize import CPU_RULES
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
@@ -129,6 +130,28 @@ def test_a_rare_peak_is_clipped_where_that_rounds_the_rest_better() -> None:
     assert error(step_of(quantizer)) < 0.9 * error(40.0 / 127)
 
 
+def test_calibration_puts_the_mean_outputs_of_rounded_layers_right() -> None:
+    graph = Graph((Input((), 3), Conv((0,), 8)))
+    network = build(graph, seed=0)
+    rounded = prepare(network, replace(CPU_RULES, weight_max=2))
+    image = picture()
+
+    def mean_error() -> float:
+        exact, found = network(image), rounded.step(1, graph.nodes[1], [image])
+        return float((found - exact).mean(dim=(0, 2, 3)).abs().max())
+
+    with torch.no_grad():
+        before = mean_error()
+        parts = [rounded, *rounded.tensors.values()]
+        for part in parts:
+            part.start_calibration()
+        rounded(image)
+        for part in parts:
+            part.finish_calibration()
+        assert before > 1e-2
+        assert mean_error() < 1e-5
+
+
 def test_calibration_without_data_is_refused() -> None:
     quantizer = TensorQuantizer()
     quantizer.start_calibration()
@@ -148,7 +171,7 @@ def test_calibrating_again_forgets_what_was_seen_before() -> None:
 def test_training_knows_a_quantizer_and_its_scales_by_their_names() -> None:
     network = calibrated(GRAPHS["residual"])
     found = [part for part in network.modules() if isinstance(part, Quantizer)]
-    assert found == list(quantizers(network))
+    assert found == [network, *quantizers(network)]  # it puts its layers' means right
     learned = {name for name, _ in network.named_parameters() if "scale" in name}
     expected = {f"tensors.t{o}.scale" for o in set(network.placement.tensors.values())}
     expected |= {f"weight_scales.n{i}" for i in network.placement.layers}
