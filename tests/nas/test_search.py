@@ -48,7 +48,8 @@ def limit_between(folder: Path) -> float:
         file = untrained(
             graph, precision="int8", height=48, width=64, rules=rules_for("openvino")
         )
-        times.append(latency.measure(file, "int8").median_ms)
+        # The smaller of two: a busy moment here would let everything pass later.
+        times.append(min(latency.measure(file, "int8").median_ms for _ in range(2)))
     times.sort()
     gaps = {
         times[k] / times[k - 1]: (times[k] * times[k - 1]) ** 0.5 for k in range(2, CANDIDATES)
