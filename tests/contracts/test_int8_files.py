@@ -28,12 +28,8 @@ QUANTIZED = [name for name, graph in NETWORKS.items() if place(graph).layers]
 JOINS = [n for n in QUANTIZED if any(isinstance(p, Concat) for p in NETWORKS[n].nodes)]
 FEW_LAYERS = 12
 """In deeper networks one sum on a half, rounded to the other side, reaches much of the output."""
-SHALLOW = [
-    name
-    for name in QUANTIZED
-    if len(place(NETWORKS[name]).layers) <= FEW_LAYERS and not name.startswith("reference ")
-]
-DEEP = [name for name in QUANTIZED if name not in SHALLOW]
+DEEP = [name for name in QUANTIZED if name.startswith("reference ")]
+SHALLOW = [name for name in QUANTIZED if name not in DEEP]
 RANDOM = 16
 
 
@@ -84,22 +80,28 @@ def test_the_checker_accepts_the_int8_file(name: str) -> None:
     onnx.checker.check_model(model, full_check=True)
 
 
-def difference(graph: Graph, run: Callable[[bytes, Image], Image]) -> tuple[float, float]:
+def difference(
+    graph: Graph, run: Callable[[bytes, Image], Image], *, seed: int = 0
+) -> tuple[float, float]:
     """Mean and largest difference of an engine to torch, in shares of quantization's own error.
 
     A sum that lies on a half may be rounded to the other side, which moves a few pixels by a step
     and grows through the layers behind it.
     """
-    network, image = calibrated(graph), pictures(1, of=graph)
+    network, image = calibrated(graph, seed=seed), pictures(1, of=graph)
     expected = outputs(network, image)
     error = np.abs(run(int8_file(network), image.numpy()) - expected)
-    rounding = np.abs(expected - outputs(lively(graph), image))
+    rounding = np.abs(expected - outputs(lively(graph, seed=seed), image))
     return float(error.mean() / rounding.mean()), float(error.max() / rounding.max())
 
 
 @pytest.mark.parametrize("name", SHALLOW)
 def test_the_engine_computes_an_int8_file_as_torch_does(name: str) -> None:
-    mean, largest = difference(NETWORKS[name], in_engine)
+    graph = NETWORKS[name]
+    # A tie hits some weights, a wrong kernel all: deep networks are judged by the middle of five.
+    seeds = range(5 if len(place(graph).layers) > FEW_LAYERS else 1)
+    found = sorted(difference(graph, in_engine, seed=seed) for seed in seeds)
+    mean, largest = found[len(found) // 2]
     assert mean < 0.05
     assert largest <= 1.0
 
