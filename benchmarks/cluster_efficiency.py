@@ -21,7 +21,8 @@ from typing import Any
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
-from nas.crew.claims import Claims, Pace, Worker
+from nas.crew.claims import Claims
+from nas.crew.roster import Pace, Worker
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
 from search_spaces.skeletons import lower

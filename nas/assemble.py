@@ -25,7 +25,7 @@ from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
-from nas.crew.claims import Alone, Crew
+from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import SETTINGS, Ledger, write_aside

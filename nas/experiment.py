@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import LatencyModel, Precision
-from nas.crew.claims import Alone, Crew
+from nas.crew.base import Alone, Crew
 from nas.ledger import Ledger
 from nas.live.view import View
 from search_spaces.base import SearchSpace

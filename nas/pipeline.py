@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate, Rejection
-from nas.crew.claims import LostClaim
+from nas.crew.base import LostClaim
 from nas.experiment import Experiment
 from nas.export import export
 from nas.parallel import train_at_once

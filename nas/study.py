@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.candidate import Candidate
-from nas.crew.claims import Alone, Crew
+from nas.crew.base import Alone, Crew
 from nas.storage import Notice, journal, outlast
 from search_spaces.base import SearchSpace
 from search_spaces.draws import draw

@@ -1,6 +1,5 @@
 """Who works on what: claims as files in the study's folder, each held by one living worker.
 
-    <study>/workers/<id>.json       one per process that ever joined; its mtime is its heartbeat
     <study>/claims/<what>.<n>       the n-th holder of a candidate; the highest n counts
 
 A claim is made by a hard link, which exactly one of many can make, over NFS too. A worker whose
@@ -11,150 +10,23 @@ the watcher's own one, so that clocks of different machines are never compared.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
-from nas.ledger import write_aside
+from nas.crew.base import LostClaim
+from nas.crew.roster import WORKERS, Pace, Worker, read_if_there, read_worker, write_worker
 
-WORKERS, CLAIMS = "workers", "claims"
+CLAIMS = "claims"
 WAITING = "waiting for others"
 _LOOK_S = 0.5
-
-
-class LostClaim(Exception):
-    """This worker was taken for dead and its candidate was given to another one."""
-
-
-class Crew(Protocol):
-    """The others who work on the same study."""
-
-    @property
-    def alone(self) -> bool:
-        """Whether there are no others and never will be."""
-
-    def take(self, what: str) -> bool:
-        """Claim it; true when it is this worker's from now on, or was already."""
-
-    def release(self, what: str) -> None:
-        """Give it back."""
-
-    def check(self, what: str) -> None:
-        """Make sure of it before something is written.
-
-        Raises:
-            LostClaim: somebody else has it by now.
-        """
-
-    def wait(self) -> None:
-        """Let the others work for a while."""
-
-
-class Alone:
-    """Nobody else: everything is this process's."""
-
-    alone = True
-
-    def take(self, what: str) -> bool:
-        """Always."""
-        return True
-
-    def release(self, what: str) -> None:
-        """Nobody waits for it."""
-
-    def check(self, what: str) -> None:
-        """Nobody can have taken it."""
-
-    def wait(self) -> None:
-        """There is nobody to wait for.
-
-        Raises:
-            RuntimeError: always; it would wait for ever.
-        """
-        raise RuntimeError("a search that works alone waits for another worker: this is a bug")
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How often workers look after each other.
-
-    Attributes:
-        beat_s: seconds between two heartbeats.
-        lease_s: without a heartbeat for so long, a worker is dead. Network file systems may show
-            a heartbeat up to a minute late, so it should be well above that.
-        poll_s: seconds between two looks at what the others have finished.
-        grace_s: from the signal to end until the worker gives up waiting for a safe point.
-    """
-
-    beat_s: float = 15.0
-    lease_s: float = 120.0
-    poll_s: float = 2.0
-    grace_s: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Refuse a pace at which the living are taken for dead.
-
-        Raises:
-            ValueError: a field is out of its range; the message names it.
-        """
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if type(value) not in (int, float) or not value > 0:
-                raise ValueError(f"crew.{one.name} is {value}: it must be a positive number")
-        if self.lease_s < 3 * self.beat_s:
-            raise ValueError(
-                f"crew.lease_s is {self.lease_s:g}: use at least 3 times crew.beat_s "
-                f"({self.beat_s:g}), or living workers are taken for dead"
-            )
-
-
-@dataclass(frozen=True)
-class Worker:
-    """One process that joined the study.
-
-    Attributes:
-        number: which of the sweep's workers it is.
-        process: process id, with the time it started, in clock ticks of its machine.
-        machine: boot and process namespace, by which a process id can be looked up.
-        job: the batch system's job, where there is one.
-        doing: what it works on and at which stage.
-        ended: why it left; None while it works, and for ever when it was killed.
-    """
-
-    id: str
-    number: int
-    host: str
-    process: str
-    machine: str
-    job: str | None = None
-    code: str = ""
-    began: float = 0.0
-    doing: str = "starting"
-    ended: str | None = None
-
-    @classmethod
-    def this_process(cls, number: int, *, code: str, now: float) -> Self:
-        """A record of the process that runs this line."""
-        host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-        process = _process(os.getpid())
-        return cls(
-            f"{number:03d}-{host}-{os.getpid()}-{secrets.token_hex(2)}",
-            number, host, process, _machine(), _job(), code, now,
-        )
-
-    def is_gone(self) -> bool:
-        """Whether it certainly is no more: it ran on this machine, and not any longer."""
-        pid = int(self.process.split()[0])
-        return self.machine == _machine() and _process(pid) != self.process
 
 
 @dataclass(frozen=True)
@@ -277,7 +149,7 @@ class Claims:
             os.link(aside, path)
         except FileExistsError:
             # A network file system may repeat a call that had succeeded.
-            return _read(path) == self.me.id
+            return read_if_there(path) == self.me.id
         finally:
             aside.unlink(missing_ok=True)
         return True
@@ -299,17 +171,7 @@ class Claims:
 
     def _write(self, worker: Worker) -> None:
         with self._writing:
-            write_aside(self._record, json.dumps(asdict(worker), indent=1).encode())
-
-
-def workers(folder: Path) -> dict[Worker, float]:
-    """Every worker that joined the study in this folder, with the time of its last heartbeat."""
-    found: dict[Worker, float] = {}
-    for path in sorted((folder / WORKERS).glob("*.json")):
-        record = read_worker(path)
-        if record is not None:
-            found[record] = path.stat().st_mtime
-    return found
+            write_worker(self._record, worker)
 
 
 def claims(folder: Path) -> list[Claim]:
@@ -319,49 +181,10 @@ def claims(folder: Path) -> list[Claim]:
     return [claim for claim in found if claim is not None]
 
 
-def read_worker(path: Path) -> Worker | None:
-    """A worker's record, or None."""
-    text = _read(path)
-    if text is None:
-        return None
-    known: Mapping[str, Any] = json.loads(text)
-    return Worker(**known)
-
-
 def _last(folder: Path, what: str) -> Claim | None:
     found: list[Claim] = []
     for path in folder.glob(f"{what}.*"):
-        text = _read(path)
+        text = read_if_there(path)
         if text is not None:
             found.append(Claim(what, int(path.suffix[1:]), text, path))
     return max(found, key=lambda claim: claim.number, default=None)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return None
-
-
-def _machine() -> str:
-    """What makes process ids comparable: the same boot and the same namespace of processes."""
-    boot = _read(Path("/proc/sys/kernel/random/boot_id")) or socket.gethostname()
-    with suppress(OSError):
-        return f"{boot.strip()} {os.readlink('/proc/self/ns/pid')}"
-    return f"{boot.strip()} {socket.gethostname()}"
-
-
-def _process(pid: int) -> str:
-    """The id and when it started, for ids are used again; empty when there is no such process."""
-    text = _read(Path(f"/proc/{pid}/stat"))
-    if text is None:
-        return f"{pid}"
-    state, *rest = text.rpartition(")")[2].split()
-    return f"{pid}" if state in "ZX" else f"{pid} {rest[18]}"
-
-
-def _job() -> str | None:
-    """The batch system's name for this job, as its commands take it."""
-    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nas.candidate import Candidate
-from nas.crew.claims import Pace, Worker, claims, workers
+from nas.crew.claims import claims
+from nas.crew.roster import Pace, Worker, workers
 from nas.ledger import REPORT, SETTINGS, Ledger
 from nas.report.summary import Funnel, funnel, was_too_slow
 from nas.winners import front

@@ -31,8 +31,8 @@ from nas.assemble import (
     typed,
     view_of_search,
 )
-from nas.crew.claims import Pace, Worker
 from nas.crew.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
+from nas.crew.roster import Pace, Worker
 from nas.crew.status import report_is_fresh
 from nas.crew.worker import Attended, at_work
 from nas.experiment import Experiment, Plan, Target

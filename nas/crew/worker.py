@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from nas.candidate import Candidate
-from nas.crew.claims import Claims, Pace, Worker
+from nas.crew.claims import Claims
+from nas.crew.roster import Pace, Worker
 from nas.live.view import Unwatched, View
 from trainers.base import Interrupted
 

@@ -14,7 +14,7 @@ from real_search import ROOT, TOY
 from toy_search import write_photos
 
 from nas.assemble import SettingsError, assemble
-from nas.crew.claims import Pace
+from nas.crew.roster import Pace
 from nas.experiment import Plan, Target
 from nas.storage import StorageSettings
 from nas.tracking.trackers import TrackingSettings

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-from nas.crew.claims import CLAIMS, WORKERS, Claims, LostClaim, Pace, Worker, claims, workers
+from nas.crew.base import LostClaim
+from nas.crew.claims import CLAIMS, Claims, claims
+from nas.crew.roster import WORKERS, Pace, Worker, workers
 
 QUICK = Pace(beat_s=0.05, lease_s=0.4, poll_s=0.05)
 ROOT = Path(__file__).parents[2]
@@ -108,7 +110,8 @@ def test_of_many_that_find_a_dead_worker_one_takes_over(tmp_path: Path) -> None:
 _DIES = """
 import os, signal, sys
 from pathlib import Path
-from nas.crew.claims import Claims, Pace, Worker
+from nas.crew.claims import Claims
+from nas.crew.roster import Pace, Worker
 with Claims(Path(sys.argv[1]), Worker.this_process(0, code="", now=0.0), Pace()) as one:
     assert one.take("trial-00001")
     os.kill(os.getpid(), signal.SIGKILL)

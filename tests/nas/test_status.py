@@ -14,7 +14,8 @@ from finished_studies import PSNR, broken, probed, too_slow, winner
 from rich.console import Console
 
 from nas.commands import status as command
-from nas.crew.claims import Claims, Pace, Worker
+from nas.crew.claims import Claims
+from nas.crew.roster import Pace, Worker
 from nas.crew.status import NoStudy, read_status
 from nas.ledger import Ledger
 from nas.report.status_table import print_status

@@ -19,7 +19,8 @@ from optuna.trial import TrialState
 
 from nas.assemble import SettingsError
 from nas.candidate import Candidate
-from nas.crew.claims import Claims, Pace, Worker, claims, workers
+from nas.crew.claims import Claims, claims
+from nas.crew.roster import Pace, Worker, workers
 from nas.crew.sweep import check_code
 from nas.crew.worker import Attended, Ending, at_work
 from nas.experiment import Experiment
