@@ -16,6 +16,7 @@ from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.stages import engine_run
 from trainers.base import Example, Pixels
+from trainers.data.planes import shown
 from trainers.metrics import to_pixels
 from trainers.tasks.super_resolution import as_input
 
@@ -62,20 +63,23 @@ def conclude(
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
     """Pieces of every validation picture: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
-    shown = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
-    return [_row(experiment, shown, example) for example in experiment.task.examples()]
+    chosen = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
+    return [_row(experiment, chosen, example) for example in experiment.task.examples()]
 
 
-def _row(experiment: Experiment, shown: Sequence[Candidate], example: Example) -> CropRow:
+def _row(experiment: Experiment, chosen: Sequence[Candidate], example: Example) -> CropRow:
     task = experiment.task
     outputs: dict[str, Pixels] = {task.baseline_name: task.unaided(example)}
-    for candidate in shown:
+    for candidate in chosen:
         name = candidate.name if candidate.is_reference else candidate.architecture.id
         outputs[name] = to_pixels(engine_run(candidate, experiment)(as_input(example.low)))
-    rows, columns = choose_crop(example.high, *outputs.values())
+    figures = [figure(task.metric, task.judge(pixels, example)) for pixels in outputs.values()]
+    pictures = [shown(pixels) for pixels in (*outputs.values(), example.high)]
+    rows, columns = choose_crop(pictures[-1], *pictures[:-1])
     crops = [
-        Crop(name, figure(task.metric, task.judge(pixels, example)), pixels[rows, columns])
-        for name, pixels in outputs.items()
+        Crop(name, words, picture[rows, columns])
+        for name, words, picture in zip(
+            (*outputs, "original"), (*figures, ""), pictures, strict=True
+        )
     ]
-    crops.append(Crop("original", "", example.high[rows, columns]))
     return CropRow(example.name, crops)

@@ -21,6 +21,7 @@ from nas.stages import engine_run
 from nas.winners import hypervolume
 from search_spaces.skeletons import lower
 from trainers.base import Pixels
+from trainers.data.planes import shown
 from trainers.metrics import to_pixels
 from trainers.tasks.super_resolution import as_input
 
@@ -167,7 +168,7 @@ def _images(candidate: Candidate, experiment: Experiment) -> dict[str, Pixels]:
         return {}
     run = engine_run(candidate, experiment)
     examples = experiment.task.examples()[:_IMAGES]
-    return {example.name: to_pixels(run(as_input(example.low))) for example in examples}
+    return {example.name: shown(to_pixels(run(as_input(example.low)))) for example in examples}
 
 
 def study_run(

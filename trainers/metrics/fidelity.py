@@ -30,8 +30,7 @@ def psnr_y(prediction: Pixels, target: Pixels, *, border: int) -> float:
     Raises:
         ValueError: the two sizes differ.
     """
-    one, other = inside(prediction, target, border)
-    return _psnr(luma(one), luma(other))
+    return _psnr(*inside(luma(prediction), luma(target), border))
 
 
 def psnr_rgb(prediction: Pixels, target: Pixels, *, border: int) -> float:
@@ -54,8 +53,7 @@ def ssim_y(prediction: Pixels, target: Pixels, *, border: int) -> float:
     Raises:
         ValueError: the two sizes differ, or the pictures are too small.
     """
-    one, other = inside(prediction, target, border)
-    return _ssim(luma(one), luma(other))
+    return _ssim(*inside(luma(prediction), luma(target), border))
 
 
 def ssim_rgb(prediction: Pixels, target: Pixels, *, border: int) -> float:
@@ -79,8 +77,7 @@ def ms_ssim_y(prediction: Pixels, target: Pixels, *, border: int) -> float:
     Raises:
         ValueError: the two sizes differ, or the pictures are too small.
     """
-    one, other = inside(prediction, target, border)
-    return _ms_ssim(luma(one), luma(other))
+    return _ms_ssim(*inside(luma(prediction), luma(target), border))
 
 
 def ms_ssim_rgb(prediction: Pixels, target: Pixels, *, border: int) -> float:

@@ -15,7 +15,7 @@ IEEE TIP 2017)."""
 
 
 class Denoising(SuperResolution):
-    """Give back clean photographs of noisy ones of the same size, in RGB or their luma alone.
+    """Give back clean photographs of noisy ones, in RGB, their luma or a decoder's planes.
 
     Inputs are clean photographs with noise of its own at every training step, rounded to 8 bits;
     those to judge by have the same noise at every call.
@@ -47,7 +47,7 @@ class Denoising(SuperResolution):
             loss: what is minimised; the squared error when None.
             degradation: what makes an input of a photograph, its rounding to 8 bits left out;
                 white Gaussian noise of sigma 25 when None.
-            planes: `rgb`, or `luma`, taken from both pictures after the noise.
+            planes: `rgb`, `luma` or `ycbcr420`, taken from both pictures after the noise.
 
         Raises:
             DataError: the scale is another one, or as in `SuperResolution`.

@@ -16,10 +16,10 @@ from trainers.data.degradations.mixed import Chain
 from trainers.data.degradations.resize import Bicubic
 from trainers.data.degradations.rounding import Rounded
 from trainers.data.draws import Draws
-from trainers.data.imresize import crop_to_multiple, enlarge, shrink
+from trainers.data.imresize import crop_to_multiple, shrink
 from trainers.data.pairs import Pair
 from trainers.data.photo import Photo
-from trainers.data.planes import Planes
+from trainers.data.planes import Planes, enlarge_planes
 from trainers.data.sources import Photos, Sources, read_sources
 from trainers.losses.pixel import SquaredError
 from trainers.metrics import psnr_y, to_pixels
@@ -30,7 +30,7 @@ _VALIDATION_STEP = 2**31 + 1
 
 
 class SuperResolution:
-    """Enlarge photographs by `scale`, in RGB or their luma alone.
+    """Enlarge photographs by `scale`, in RGB, their luma alone or a video decoder's planes.
 
     Inputs are made by the papers' bicubic reduction, or by another degradation, and rounded to 8
     bits; or they are given as a folder of their own. Photographs to judge by are cut so that both
@@ -64,7 +64,8 @@ class SuperResolution:
                 worth 0.2 dB over Charbonnier at 500 steps, a few hundredths at 1000.
             degradation: what makes an input of a photograph, its rounding to 8 bits left out; the
                 bicubic reduction when None.
-            planes: what a network sees and makes: `rgb`, or `luma`, taken from both pictures.
+            planes: what a network sees and makes, taken from both pictures: `rgb`, `luma`, or
+                `ycbcr420`, where sizes of inputs are those of the planes: half the picture's.
 
         Raises:
             DataError: a folder is missing, empty, without a usable image or too large; an image
@@ -80,7 +81,7 @@ class SuperResolution:
         self._loss = SquaredError() if loss is None else loss
         # The papers' own reduction is told apart, for pictures to judge by are made exactly.
         self._degradation = None if degradation == Bicubic(scale) else degradation
-        smallest = scale * max(crop, multiple)
+        smallest = scale * max(crop, multiple) * self._planes.cell
         photos = read_sources(data or Sources(), smallest=smallest, scale=scale, seed=seed)
         self.notices = photos.notices
         """What the reader of the pictures should know, a line each."""
@@ -92,15 +93,16 @@ class SuperResolution:
         self._baseline: float | None = None
 
     def _training_crops(self, photos: Photos) -> Crops | DegradedCrops:
+        crop = self.crop * self._planes.cell
         if photos.train_pairs:
             pairs = [(pair.low, pair.high) for pair in photos.train_pairs]
-            return Crops(pairs, crop=self.crop, scale=self.scale)
+            return Crops(pairs, crop=crop, scale=self.scale)
         reduction = self._degradation or Bicubic(self.scale)
-        return DegradedCrops(photos.train, Chain([reduction, Rounded()]), crop=self.crop)
+        return DegradedCrops(photos.train, Chain([reduction, Rounded()]), crop=crop)
 
     def _made(self, number: int, photo: Photo, multiple: int) -> Example:
         """A validation picture whose input is made from the target, always the same way."""
-        high = crop_to_multiple(photo.pixels, multiple * self.scale)
+        high = crop_to_multiple(photo.pixels, multiple * self.scale * self._planes.cell)
         if self._degradation is None:
             return self._example(photo.name, shrink(high, self.scale), high)
         made = degrade_whole(
@@ -112,7 +114,7 @@ class SuperResolution:
 
     def _given(self, pair: Pair, multiple: int) -> Example:
         """A validation picture whose input was given."""
-        low = crop_to_multiple(pair.low.pixels, multiple)
+        low = crop_to_multiple(pair.low.pixels, multiple * self._planes.cell)
         high = pair.high.pixels[: len(low) * self.scale, : low.shape[1] * self.scale]
         return self._example(pair.high.name, low, high)
 
@@ -121,7 +123,7 @@ class SuperResolution:
 
     @property
     def in_channels(self) -> int:
-        """3 for RGB, 1 for luma."""
+        """3 for RGB, 1 for luma, 6 for a decoder's planes."""
         return self._planes.channels
 
     @property
@@ -166,7 +168,7 @@ class SuperResolution:
 
     def unaided(self, example: Example) -> Pixels:
         """What there is without a network: bicubic enlargement, as the papers compute it."""
-        return enlarge(example.low, self.scale)
+        return enlarge_planes(example.low, self.scale)
 
     def calibration(self, count: int) -> list[NDArray[np.float32]]:
         """Training inputs, each (1, C, crop, crop)."""
