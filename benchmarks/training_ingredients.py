@@ -137,7 +137,7 @@ class Bench:
 
     def _quantized(self, steps: int) -> float:
         network, _ = self._trained("plain", {})
-        prepared = prepare(network, rules_for("openvino"))
+        prepared = prepare(network, rules_for("openvino"), inputs=self.task.calibration(64))
         fine_tune(
             prepared, self.task, replace(self.budget, quant_steps=steps), seed=self.seed,
             checkpoint=self._file(f"int8-{steps}"),

@@ -72,7 +72,8 @@ def calibrated_drop(
     from trainers.fit import judge
     from trainers.qat import calibrate
 
-    prepared = prepare(network, rules, keep_float=frozenset(keep_float))
+    inputs = task.calibration(calibration)
+    prepared = prepare(network, rules, keep_float=frozenset(keep_float), inputs=inputs)
     if not prepared.placement.layers:
         return 0.0
     calibrate(prepared, task, calibration)

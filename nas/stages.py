@@ -163,7 +163,11 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         from search_spaces.fake_quantize import convert, prepare
         from trainers.qat import fine_tune
 
-        prepared = prepare(trained_network(candidate, experiment), experiment.rules)
+        prepared = prepare(
+            trained_network(candidate, experiment),
+            experiment.rules,
+            inputs=experiment.task.calibration(experiment.budget.quant_calibration),
+        )
         try:
             with _giving_way(experiment) as progress:
                 tuned = fine_tune(

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_spaces.equalize import equalize
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network, fold, load_weights, weights_of
 from search_spaces.onnx_writer import Weights
@@ -216,6 +219,7 @@ def prepare(
     rules: QuantRules = CPU_RULES,
     *,
     keep_float: frozenset[int] = frozenset(),
+    inputs: Sequence[NDArray[np.float32]] = (),
 ) -> QuantizedNetwork:
     """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it.
 
@@ -225,9 +229,12 @@ def prepare(
         network: trained.
         rules: what the engine can run in int8.
         keep_float: layers that int8 hurts too much, as nodes of the Graph.
+        inputs: pictures (1, C, h, w) in [0, 1]; with some of them channels are equalized first
+            (`equalize.py`).
     """
-    placement = place(network.graph, rules, keep_float=keep_float)
-    return QuantizedNetwork(fold(network), placement)
+    placement, folded = place(network.graph, rules, keep_float=keep_float), fold(network)
+    equalize(folded, placement, inputs)
+    return QuantizedNetwork(folded, placement)
 
 
 def restore(

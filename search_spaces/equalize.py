@@ -1,0 +1,188 @@
+"""Share the work of rounding between a tensor and the weights that read it, before int8.
+
+A channel may be made s times smaller by the layer that writes it and s times larger by the one
+that reads it: with a ReLU, a PReLU or nothing in between the network stays exactly what it was
+(Nagel et al., "Data-Free Quantization", ICCV 2019; Xiao et al., "SmoothQuant", ICML 2023).
+Rounded it is not: one scale serves a whole tensor, and one all weights of a filter. Where a
+picture passes through a stack, one weight of a filter is near 1 and the others are hardly more
+than one step; the channels that these read can be small, and they large.
+
+Both papers set s by a formula of the largest values. Here it minimises the error itself that
+rounding adds to the reader's sums, with rounding as noise of step^2 / 12:
+
+    sum over outputs o of v_o * ( T^2 * sum_c s_c^2 |w_oc|^2  +  W_o^2 * sum_c n_c m_c / s_c^2 )
+
+T is the tensor's step, W_o the filter's, m_c the mean square of channel c, n_c the weights that
+read it, and v_o what the next layer makes of output o.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search_spaces.graph import Graph
+from search_spaces.layers import WeightedLayer
+from search_spaces.modules import Network
+from search_spaces.primitives import Conv, ConvTranspose, Input
+from search_spaces.quantize import INT8_MAX, UINT8_MAX, Placement
+
+_PASS_FACTORS = ("none", "relu", "prelu", "leaky_relu")
+_MOST = 32.0
+_STEPS, _RATE = 300, 0.05
+_EMPTY = 1e-6
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """What calibration saw of a tensor, per channel: largest magnitude and mean square."""
+
+    peak: Tensor
+    power: Tensor
+
+
+def equalize(
+    network: Network, placement: Placement, inputs: Sequence[NDArray[np.float32]]
+) -> None:
+    """Rescale channels between layers of a folded network, in place; its output stays the same.
+
+    Args:
+        network: without branches and normalization.
+        placement: which tensors and layers will be int8.
+        inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
+    """
+    pairs = _pairs(network.graph, placement)
+    if not pairs or not inputs:
+        return
+    seen = _watch(network, [writer for writer, _ in pairs], inputs)
+    for writer, reader in pairs:
+        top = UINT8_MAX if placement.zero_points.get(writer) == 0 else INT8_MAX
+        weight, steps = _by_input(_layer(network, reader)), (top, placement.weight_max)
+        factors = _least_noise(seen[writer], weight, _importance(network, reader), steps)
+        _move(_layer(network, writer), _layer(network, reader), factors)
+
+
+def _pairs(graph: Graph, placement: Placement) -> list[tuple[int, int]]:
+    """Layers that nothing stands between, and whose tensor nobody else reads or scales."""
+    readers, found = graph.consumers(), []
+    for index, node in enumerate(graph.nodes):
+        if not isinstance(node, Conv | ConvTranspose) or index not in placement.tensors:
+            continue
+        fixed = isinstance(node, Conv) and node.fixed
+        alone = list(placement.tensors.values()).count(placement.tensors[index]) == 1
+        if fixed or node.activation not in _PASS_FACTORS or len(readers[index]) != 1 or not alone:
+            continue
+        (reader,) = readers[index]
+        follower = graph.nodes[reader]
+        if reader in placement.layers and not (isinstance(follower, Conv) and follower.fixed):
+            found.append((index, reader))
+    return found
+
+
+def _watch(
+    network: Network, writers: Sequence[int], inputs: Sequence[NDArray[np.float32]]
+) -> dict[int, _Tensor]:
+    """Run the float network on each input."""
+    seen: dict[int, list[_Tensor]] = {writer: [] for writer in writers}
+    with torch.no_grad():
+        for image in inputs:
+            values: list[Tensor] = []
+            for index, node in enumerate(network.graph.nodes):
+                sources = [values[source] for source in node.inputs]
+                picture = isinstance(node, Input)
+                values.append(
+                    torch.from_numpy(image) if picture else network.step(index, node, sources)
+                )
+            for writer, found in seen.items():
+                made = values[writer]
+                power = made.square().mean(dim=(0, 2, 3))
+                found.append(_Tensor(made.abs().amax(dim=(0, 2, 3)), power))
+    return {
+        writer: _Tensor(
+            torch.stack([one.peak for one in found]).amax(0),
+            torch.stack([one.power for one in found]).mean(0),
+        )
+        for writer, found in seen.items()
+    }
+
+
+def _layer(network: Network, index: int) -> WeightedLayer:
+    layer = network.layers[f"n{index}"]
+    assert isinstance(layer, WeightedLayer)
+    return layer
+
+
+def _by_input(layer: WeightedLayer) -> Tensor:
+    """Weights as (outputs, inputs, taps), zero where a group does not read."""
+    weight, node = layer.weight.detach(), layer.node
+    if isinstance(node, ConvTranspose):
+        return weight.flatten(2).transpose(0, 1)
+    out, per_group = weight.shape[:2]
+    dense = weight.new_zeros(out, per_group * node.groups, weight[0, 0].numel())
+    for group in range(node.groups):
+        rows = slice(group * out // node.groups, (group + 1) * out // node.groups)
+        dense[rows, group * per_group : (group + 1) * per_group] = weight[rows].flatten(2)
+    return dense
+
+
+def _importance(network: Network, index: int) -> Tensor:
+    """By how much the layers after this one enlarge an error of each of its outputs, squared."""
+    readers = network.graph.consumers()[index]
+    nodes = [network.graph.nodes[reader] for reader in readers]
+    if not readers or not all(isinstance(node, Conv | ConvTranspose) for node in nodes):
+        return torch.ones(_by_input(_layer(network, index)).shape[0])
+    powers = [_by_input(_layer(network, r)).square().sum(dim=(0, 2)) for r in readers]
+    return torch.stack(powers).sum(0)
+
+
+def _least_noise(seen: _Tensor, weight: Tensor, values: Tensor, steps: tuple[int, int]) -> Tensor:
+    """The factors (channels,) that channels are divided by."""
+    tensor_top, weight_top = steps
+    peaks, energy = weight.abs().amax(2), weight.square().sum(2)
+    taps = (weight != 0).sum(2)
+    used = (seen.peak > _EMPTY) & (peaks.amax(0) > _EMPTY)
+    logs = torch.zeros_like(seen.peak, requires_grad=True)
+
+    def noise() -> Tensor:
+        factors = logs.exp()
+        tensor_step = (seen.peak / factors).amax() / tensor_top
+        weight_steps = (peaks * factors).amax(1) / weight_top
+        by_tensor = tensor_step.square() * (energy * factors.square()).sum(1)
+        by_weights = weight_steps.square() * (taps * seen.power / factors.square()).sum(1)
+        return (values * (by_tensor + by_weights)).sum().log()
+
+    best, least = logs.detach().clone(), float("inf")
+    optimizer = torch.optim.Adam([logs], lr=_RATE)
+    limit = float(np.log(_MOST))
+    for _ in range(_STEPS):
+        optimizer.zero_grad()
+        loss = noise()
+        if (found := loss.item()) < least:
+            best, least = logs.detach().clone(), found
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        with torch.no_grad():
+            logs.clamp_(-limit, limit).mul_(used)
+    return best.exp()
+
+
+def _move(writer: WeightedLayer, reader: WeightedLayer, factors: Tensor) -> None:
+    with torch.no_grad():
+        transposed = isinstance(writer.node, ConvTranspose)
+        writer.weight.div_(factors.view(1, -1, 1, 1) if transposed else factors.view(-1, 1, 1, 1))
+        if writer.bias is not None:
+            writer.bias.div_(factors)
+        node, weight = reader.node, reader.weight
+        if isinstance(node, ConvTranspose):
+            weight.mul_(factors.view(-1, 1, 1, 1))
+            return
+        out, per_group = weight.shape[:2]
+        for group in range(node.groups):
+            rows = slice(group * out // node.groups, (group + 1) * out // node.groups)
+            mine = factors[group * per_group : (group + 1) * per_group]
+            weight[rows] *= mine.view(1, -1, 1, 1)
