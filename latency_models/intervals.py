@@ -11,13 +11,15 @@ union bound, so that it holds for looks that depend on each other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb, inf
+from math import inf, log
 
 import numpy as np
 
 TAIL_SHARE = 0.05
 """Declared, not estimated: at most this share of the values on one side lies beyond `far_factor`
 times the median. It is used only while there are too few values for order statistics."""
+_ROUNDING = 1e-9
+"""Relative, of sums of probabilities: what equals the allowed one exactly is allowed."""
 
 
 def median_interval(
@@ -42,12 +44,10 @@ def median_interval(
 
 def _outer_rank(count: int, tail: float) -> int:
     """The greatest r with P(Binomial(count, 1/2) < r) <= tail; 0 when there is none."""
-    below, rank = 0, 0
-    allowed = tail * 2.0**count
-    while rank < count // 2 and below + comb(count, rank) <= allowed:
-        below += comb(count, rank)
-        rank += 1
-    return rank
+    factorials = np.cumsum(np.log(np.maximum(np.arange(count + 1), 1)))
+    below = np.arange(count // 2)
+    logs = factorials[count] - factorials[below] - factorials[count - below] - count * log(2)
+    return int(np.searchsorted(np.cumsum(np.exp(logs)), tail * (1 + _ROUNDING), side="right"))
 
 
 def error_at_look(look: int, error: float) -> float:

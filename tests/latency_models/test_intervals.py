@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import comb, inf
 
 import numpy as np
 import pytest
@@ -23,6 +23,30 @@ def test_too_few_values_for_order_statistics_give_the_wide_interval() -> None:
 
 def test_one_value_says_nothing_at_a_small_error() -> None:
     assert median_interval([10.0], error=0.01, far_factor=2.0) == (0.0, inf)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 11, 100, 1023])
+@pytest.mark.parametrize("error", [0.05, 0.01, 1e-4, 2.0**-9])
+def test_the_order_statistics_are_those_of_the_exact_binomial_distribution(
+    count: int, error: float
+) -> None:
+    below, rank = 0, 0
+    while rank < count // 2 and below + comb(count, rank) <= error / 2 * 2.0**count:
+        below += comb(count, rank)
+        rank += 1
+    found = median_interval(range(1, count + 1), error=error, far_factor=2.0)
+    if rank:
+        assert found == (rank, count + 1 - rank)
+    else:
+        assert found[0] < 1 and found[1] > count
+
+
+@pytest.mark.parametrize("count", [1024, 5000, 100_000])
+def test_thousands_of_values_give_the_normal_distributions_order_statistics(count: int) -> None:
+    low, high = median_interval(range(1, count + 1), error=0.05, far_factor=2.0)
+    middle, reach = (count + 1) / 2, 1.96 * count**0.5 / 2
+    assert low + high == 2 * middle
+    assert low == pytest.approx(middle - reach, abs=2)
 
 
 @pytest.mark.parametrize("count", [8, 25, 60])
