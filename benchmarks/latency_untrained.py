@@ -2,10 +2,11 @@
 
     python benchmarks/latency_untrained.py runs/<study> [--networks 10] [--engines openvino ...]
 
-Takes the trained networks of a finished study and runs each of them with random and with trained
-weights in turns, a few runs of the one and then of the other in one process, so that both see the
-same machine. What is told is the median of the rounds' ratios and its 95 % interval; they agree
-when that interval holds 1, or when it lies within 1 % of it.
+Takes the trained networks of a finished study and runs each of them with random weights, with the
+same file compiled once more, and with trained weights in turns, a few runs each in one process, so
+that all see the same machine. What is told are the medians of the rounds' ratios to the first and
+their 95 % intervals. Even the same file may differ by what two compilations do (the protocol's
+guard, 1 %): trained and untrained differ where the whole interval is further from 1 than that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -21,6 +26,7 @@ from latency_models import device
 from latency_models.base import CompiledModel, CompileError, Engine, Precision
 from latency_models.engines import pick_engine
 from latency_models.intervals import median_interval
+from latency_models.protocol import MeasuringProtocol
 from latency_models.rounds import warm_up
 from nas.candidate import Candidate
 from nas.ledger import Ledger, load_arrays, unpack_scales
@@ -32,6 +38,7 @@ from search_spaces.untrained import untrained
 
 _ROUND_MS = 25.0
 _LEAST_ROUNDS = 20
+_GUARD = MeasuringProtocol().guard
 
 
 def trained_file(
@@ -48,32 +55,59 @@ def trained_file(
     )
 
 
-def ratio(
+@dataclass(frozen=True)
+class Ratio:
+    """Of two latencies: the median over the rounds, and its 95 % interval."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, ratios: Sequence[float]) -> Self:
+        """From one ratio a round."""
+        low, high = median_interval(ratios, error=0.05, far_factor=2.0)
+        return cls(float(np.median(ratios)), low, high)
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is certainly further from 1 than two compilations of one file."""
+        return self.low > 1 + _GUARD or self.high < 1 - _GUARD
+
+    def __str__(self) -> str:
+        return f"{self.middle:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def ratios(
     engine: Engine, before: bytes, after: bytes, precision: Precision, seconds: float
-) -> tuple[float, float, float, float]:
-    """Milliseconds untrained, and trained over untrained with its 95 % interval.
+) -> tuple[float, Ratio, Ratio]:
+    """Milliseconds untrained; the same file and the trained one over it.
 
     Raises:
         CompileError: the engine refuses the graph.
     """
-    with (
-        device.exclusive(engine.device()),
-        engine.compile(before, precision) as first,
-        engine.compile(after, precision) as second,
-    ):
-        warm = [sample for model in (first, second) for sample in warm_up(model, 0.2)]
+    with ExitStack() as stack:
+        stack.enter_context(device.exclusive(engine.device()))
+        models = [
+            stack.enter_context(engine.compile(file, precision))
+            for file in (before, before, after)
+        ]
+        warm = [sample for model in models for sample in warm_up(model, 0.2)]
         usual_ms = float(np.median([sample.cpu_ms for sample in warm]))
         runs = min(64, max(1, round(_ROUND_MS / usual_ms)))
-        firsts: list[float] = []
-        ratios: list[float] = []
+        rounds: list[list[float]] = []
         started = time.perf_counter()
-        while time.perf_counter() - started < seconds or len(ratios) < _LEAST_ROUNDS:
-            pair = [(first, second), (second, first)][len(ratios) % 2]
-            ms = {model: _median_ms(model, runs) for model in pair}
-            firsts.append(ms[first])
-            ratios.append(ms[second] / ms[first])
-    low, high = median_interval(ratios, error=0.05, far_factor=2.0)
-    return float(np.median(firsts)), float(np.median(ratios)), low, high
+        while time.perf_counter() - started < seconds or len(rounds) < _LEAST_ROUNDS:
+            turn = len(rounds) % len(models)
+            order = [*range(turn, len(models)), *range(turn)]
+            ms = {which: _median_ms(models[which], runs) for which in order}
+            rounds.append([ms[which] for which in range(len(models))])
+    first, again, trained = zip(*rounds, strict=True)
+    return (
+        float(np.median(first)),
+        Ratio.of([b / a for a, b in zip(first, again, strict=True)]),
+        Ratio.of([b / a for a, b in zip(first, trained, strict=True)]),
+    )
 
 
 def _median_ms(model: CompiledModel, runs: int) -> float:
@@ -90,7 +124,8 @@ def compare(
     ledger = Ledger(folder)
     trained = [c for c in ledger.all() if c.quantized][:networks]
     print(f"\n{engine_name} {precision}, {size[0]}x{size[1]}, {len(trained)} networks")
-    agreeing, off = 0, []
+    agreeing, off, control = 0, [], []
+    print(f"{'':>14}  {'untrained':>12}  {'the same file again':>24}  {'trained':>24}")
     for candidate in trained:
         before = untrained(
             lower(candidate.architecture), precision=precision, height=size[0], width=size[1],
@@ -99,21 +134,21 @@ def compare(
         home = ledger.home(candidate.name)
         after = trained_file(home, candidate, precision, engine_name, size)
         try:
-            ms, middle, low, high = ratio(engine, before, after, precision, seconds)
+            ms, again, learned = ratios(engine, before, after, precision, seconds)
         except CompileError as error:
             print(f"{candidate.name:>14}  {error}")
             continue
-        agrees = low <= 1 <= high or max(abs(low - 1), abs(high - 1)) <= 0.01
-        agreeing += agrees
-        off.append(abs(middle - 1))
+        agreeing += not learned.differs
+        off.append(abs(learned.middle - 1))
+        control.append(abs(again.middle - 1))
         print(
-            f"{candidate.name:>14}  {ms:9.3f} ms  trained / untrained {middle:.4f} "
-            f"[{low:.4f}, {high:.4f}]  {'agree' if agrees else 'DIFFER'}",
+            f"{candidate.name:>14}  {ms:9.3f} ms  {again}  {learned}"
+            f"  {'DIFFER' if learned.differs else 'agree'}",
             flush=True,
         )
     print(
-        f"{agreeing} of {len(off)} agree; the ratio is off by {np.median(off):.2%} in the median, "
-        f"{max(off):.2%} at most"
+        f"{agreeing} of {len(off)} agree; trained is off by {np.median(off):.2%} in the median, "
+        f"{max(off):.2%} at most; the same file by {np.median(control):.2%}, {max(control):.2%}"
     )
 
 

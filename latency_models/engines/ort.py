@@ -184,10 +184,9 @@ def _require_run_precision(layers: Sequence[Layer], precision: Precision, convs:
 
 
 def _has_ort_flavour(model: Any) -> bool:
-    """True when the file's activations are uint8 already."""
-    from onnx import TensorProto
-
-    return any(i.data_type == TensorProto.UINT8 for i in model.graph.initializer)
+    """True when the output is quantized, as only `to_ort_flavour` does it."""
+    (output, *_), nodes = model.graph.output, model.graph.node
+    return any(n.op_type == "DequantizeLinear" and output.name in n.output for n in nodes)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

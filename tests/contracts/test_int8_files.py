@@ -14,6 +14,7 @@ from calibrated import Image, calibrated, lively, outputs, pictures
 from drawn import draw
 from networks import HEIGHT, NETWORKS, WIDTH
 
+from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.engines.ort_flavour import to_ort_flavour
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.int8_support import largest_weight
@@ -119,6 +120,16 @@ def test_onnxruntimes_own_flavour_can_be_made_of_an_int8_join(name: str) -> None
     onnx.checker.check_model(onnx.load_model_from_string(file), full_check=True)
     image = pictures(1, of=NETWORKS[name]).numpy()
     assert np.isfinite(in_onnxruntime(file, image)).all()
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_onnxruntime_runs_every_convolution_in_int8(name: str) -> None:
+    graph = NETWORKS[name]
+    convolutions = [n for i, n in enumerate(graph.nodes) if i in place(graph).layers]
+    # Its engine refuses a file of which a convolution would run in float.
+    with OnnxRuntimeEngine().compile(int8_file(calibrated(graph)), "int8") as compiled:
+        kinds = [layer.kind for layer in compiled.layers()]
+    assert kinds.count("QLinearConv") == sum(isinstance(n, Conv) for n in convolutions)
 
 
 @pytest.mark.parametrize("name", DEEP)
