@@ -13,12 +13,12 @@ rounding adds to the reader's sums, with rounding as noise of step^2 / 12:
     sum over outputs o of v_o * ( T^2 * sum_c s_c^2 |w_oc|^2  +  W_o^2 * sum_c n_c m_c / s_c^2 )
 
 T is the tensor's step, W_o the filter's, m_c the mean square of channel c, n_c the weights that
-read it, and v_o what the next layer makes of output o.
+read it, and v_o the mean squared derivative of the network's output by output o.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +40,17 @@ _EMPTY = 1e-6
 
 @dataclass(frozen=True)
 class _Tensor:
-    """What calibration saw of a tensor, per channel: largest magnitude and mean square."""
+    """What calibration saw of a tensor, per channel.
+
+    Attributes:
+        peak: the largest magnitude.
+        power: the mean square.
+        influence: the mean squared derivative of the output by it, summed over the output.
+    """
 
     peak: Tensor
     power: Tensor
+    influence: Tensor
 
 
 def equalize(
@@ -59,11 +66,11 @@ def equalize(
     pairs = _pairs(network.graph, placement)
     if not pairs or not inputs:
         return
-    seen = _watch(network, [writer for writer, _ in pairs], inputs)
+    seen = _watch(network, {index for pair in pairs for index in pair}, inputs)
     for writer, reader in pairs:
         top = UINT8_MAX if placement.zero_points.get(writer) == 0 else INT8_MAX
         weight, steps = _by_input(_layer(network, reader)), (top, placement.weight_max)
-        factors = _least_noise(seen[writer], weight, _importance(network, reader), steps)
+        factors = _least_noise(seen[writer], weight, seen[reader].influence, steps)
         _move(_layer(network, writer), _layer(network, reader), factors)
 
 
@@ -85,12 +92,17 @@ def _pairs(graph: Graph, placement: Placement) -> list[tuple[int, int]]:
 
 
 def _watch(
-    network: Network, writers: Sequence[int], inputs: Sequence[NDArray[np.float32]]
+    network: Network, watched: Collection[int], inputs: Sequence[NDArray[np.float32]]
 ) -> dict[int, _Tensor]:
-    """Run the float network on each input."""
-    seen: dict[int, list[_Tensor]] = {writer: [] for writer in writers}
-    with torch.no_grad():
-        for image in inputs:
+    """Run the float network on each input, and back from outputs of random sign.
+
+    Over such signs the squared derivative of their sum is the sum of the squared derivatives
+    (M. F. Hutchinson, Commun. Stat. Simul. Comput. 19, 1990).
+    """
+    random = torch.Generator().manual_seed(0)
+    seen: dict[int, list[_Tensor]] = {index: [] for index in watched}
+    for image in inputs:
+        with torch.enable_grad():
             values: list[Tensor] = []
             for index, node in enumerate(network.graph.nodes):
                 sources = [values[source] for source in node.inputs]
@@ -98,16 +110,19 @@ def _watch(
                 values.append(
                     torch.from_numpy(image) if picture else network.step(index, node, sources)
                 )
-            for writer, found in seen.items():
-                made = values[writer]
-                power = made.square().mean(dim=(0, 2, 3))
-                found.append(_Tensor(made.abs().amax(dim=(0, 2, 3)), power))
+            signs = torch.randint(0, 2, values[-1].shape, generator=random) * 2.0 - 1.0
+            tensors = [values[index] for index in seen]
+            slopes = torch.autograd.grad((values[-1] * signs).sum(), tensors)
+        for index, made, slope in zip(seen, tensors, slopes, strict=True):
+            power, influence = (t.detach().square().mean(dim=(0, 2, 3)) for t in (made, slope))
+            seen[index].append(_Tensor(made.detach().abs().amax(dim=(0, 2, 3)), power, influence))
     return {
-        writer: _Tensor(
+        index: _Tensor(
             torch.stack([one.peak for one in found]).amax(0),
             torch.stack([one.power for one in found]).mean(0),
+            torch.stack([one.influence for one in found]).mean(0),
         )
-        for writer, found in seen.items()
+        for index, found in seen.items()
     }
 
 
@@ -128,16 +143,6 @@ def _by_input(layer: WeightedLayer) -> Tensor:
         rows = slice(group * out // node.groups, (group + 1) * out // node.groups)
         dense[rows, group * per_group : (group + 1) * per_group] = weight[rows].flatten(2)
     return dense
-
-
-def _importance(network: Network, index: int) -> Tensor:
-    """By how much the layers after this one enlarge an error of each of its outputs, squared."""
-    readers = network.graph.consumers()[index]
-    nodes = [network.graph.nodes[reader] for reader in readers]
-    if not readers or not all(isinstance(node, Conv | ConvTranspose) for node in nodes):
-        return torch.ones(_by_input(_layer(network, index)).shape[0])
-    powers = [_by_input(_layer(network, r)).square().sum(dim=(0, 2)) for r in readers]
-    return torch.stack(powers).sum(0)
 
 
 def _least_noise(seen: _Tensor, weight: Tensor, values: Tensor, steps: tuple[int, int]) -> Tensor:
