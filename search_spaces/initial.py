@@ -43,7 +43,8 @@ PASSED_GAIN = 0.1
 """Of the last layer's weights beside a picture that is passed through."""
 _PASSING = ("none", "relu", "prelu")
 _NEARLY_LINEAR = 0.25
-"""Tanh of a picture in [0, 1] times this differs from it by 2 % at most."""
+"""Tanh of a picture about zero times this differs from it by 0.5 % at most."""
+_MIDDLE = 0.5
 
 
 def added_layers(graph: Graph) -> dict[int, float]:
@@ -84,12 +85,15 @@ class PicturePath:
         channels: of the picture.
         factor: output size over the picture's size.
         amplitude: of the picture on its way.
+        centred: whether it travels about zero, where tanh is straight and odd: the first layer's
+            biases take half of white off, the last one's give it back.
     """
 
     layers: tuple[int, ...]
     channels: int
     factor: int
     amplitude: float
+    centred: bool
 
     def start(self, network_layers: Mapping[int, WeightedLayer]) -> None:
         """Let the first channels of these layers carry the picture, and the last enlarge it."""
@@ -107,6 +111,10 @@ class PicturePath:
                 head.weight[: self.channels] = enlarger / self.amplitude
             else:
                 head.weight[:, : self.channels] = enlarger / self.amplitude
+            first = body[0].bias if body else None
+            if self.centred and first is not None and head.bias is not None:
+                first[: self.channels] = -_MIDDLE * self.amplitude
+                head.bias += _MIDDLE
 
 
 def picture_path(graph: Graph) -> PicturePath | None:
@@ -117,12 +125,12 @@ def picture_path(graph: Graph) -> PicturePath | None:
     if isinstance(node, DepthToSpace):
         factor, index = node.factor, node.inputs[0]
     layers: list[tuple[int, Conv | ConvTranspose]] = []
-    amplitude = 1.0
+    curved = False
     while not _is_base(graph, index):
         node = graph.nodes[index]
         activation = getattr(node, "activation", "none")
         if activation == "tanh":
-            amplitude = _NEARLY_LINEAR
+            curved = True
         elif activation not in _PASSING:
             return None
         if isinstance(node, Conv | ConvTranspose):
@@ -136,7 +144,8 @@ def picture_path(graph: Graph) -> PicturePath | None:
         return None
     head = nodes[-1]
     factor *= head.stride if isinstance(head, ConvTranspose) else 1
-    return PicturePath(tuple(indices), channels, factor, amplitude)
+    amplitude = _NEARLY_LINEAR if curved else 1.0
+    return PicturePath(tuple(indices), channels, factor, amplitude, centred=curved)
 
 
 def _carries(nodes: Sequence[Conv | ConvTranspose], channels: int, factor: int) -> bool:
