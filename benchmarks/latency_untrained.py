@@ -146,6 +146,8 @@ def compare(
             f"  {'DIFFER' if learned.differs else 'agree'}",
             flush=True,
         )
+    if not off:
+        return
     print(
         f"{agreeing} of {len(off)} agree; trained is off by {np.median(off):.2%} in the median, "
         f"{max(off):.2%} at most; the same file by {np.median(control):.2%}, {max(control):.2%}"
