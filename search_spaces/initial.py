@@ -44,6 +44,10 @@ PASSED_GAIN = 0.1
 _PASSING = ("none", "relu", "prelu")
 _NEARLY_LINEAR = 0.25
 """Tanh of a picture about zero times this differs from it by 0.5 % at most."""
+_CONTRAST_GAIN = 4.0
+"""Of the first filters beside a picture that passes tanh, which see its differences alone: with
+smaller ones everything stays where tanh is straight, and the network no better than one linear
+filter for thousands of steps (ESPCN on luma after 800: 35.38 dB instead of 35.09)."""
 _MIDDLE = 0.5
 
 
@@ -85,8 +89,9 @@ class PicturePath:
         channels: of the picture.
         factor: output size over the picture's size.
         amplitude: of the picture on its way.
-        centred: whether it travels about zero, where tanh is straight and odd: the first layer's
-            biases take half of white off, the last one's give it back.
+        centred: whether it travels about zero, where tanh is straight, zero padding is grey and
+            int8 has levels on both sides: the first layer's biases take half of white off, the
+            last one's give it back, and a PReLU lets it pass both ways.
     """
 
     layers: tuple[int, ...]
@@ -105,6 +110,12 @@ class PicturePath:
                 layer.weight[: self.channels] = 0.0
                 scale = 1.0 if number else self.amplitude
                 layer.weight[every, every, rows // 2, columns // 2] = scale
+                if self.centred and layer.slope is not None:
+                    layer.slope[: self.channels] = 1.0
+            if self.amplitude < 1.0 and body:
+                beside = body[0].weight[self.channels :]
+                beside -= beside.mean(dim=(1, 2, 3), keepdim=True)
+                beside *= _CONTRAST_GAIN
             enlarger = torch.from_numpy(_enlarger(head.node, self.channels, self.factor))
             head.weight.mul_(PASSED_GAIN)
             if isinstance(head.node, ConvTranspose):
@@ -125,7 +136,7 @@ def picture_path(graph: Graph) -> PicturePath | None:
     if isinstance(node, DepthToSpace):
         factor, index = node.factor, node.inputs[0]
     layers: list[tuple[int, Conv | ConvTranspose]] = []
-    curved = False
+    curved, centred = False, True
     while not _is_base(graph, index):
         node = graph.nodes[index]
         activation = getattr(node, "activation", "none")
@@ -133,6 +144,7 @@ def picture_path(graph: Graph) -> PicturePath | None:
             curved = True
         elif activation not in _PASSING:
             return None
+        centred &= activation != "relu" and not isinstance(node, Activation)
         if isinstance(node, Conv | ConvTranspose):
             layers.insert(0, (index, node))
         elif not isinstance(node, Activation):
@@ -145,7 +157,7 @@ def picture_path(graph: Graph) -> PicturePath | None:
     head = nodes[-1]
     factor *= head.stride if isinstance(head, ConvTranspose) else 1
     amplitude = _NEARLY_LINEAR if curved else 1.0
-    return PicturePath(tuple(indices), channels, factor, amplitude, centred=curved)
+    return PicturePath(tuple(indices), channels, factor, amplitude, centred)
 
 
 def _carries(nodes: Sequence[Conv | ConvTranspose], channels: int, factor: int) -> bool:
