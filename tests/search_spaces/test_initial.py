@@ -54,7 +54,7 @@ def test_published_stacks_begin_as_an_upsampler(
     # Where no ReLU stands in the way the picture travels about zero, and so does its padding.
     middle = 0.0 if name.startswith("etds") else 0.5
     expected = enlarged(image - middle, upsampler, scale) + middle
-    tolerance = 0.006 if name == "espcn_y" else 1e-5
+    tolerance = 0.025 if name == "espcn_y" else 1e-5
     torch.testing.assert_close(made, expected, atol=tolerance, rtol=0)
 
 
