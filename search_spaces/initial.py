@@ -42,14 +42,8 @@ IDENTITY_NOISE = 0.25
 PASSED_GAIN = 0.1
 """Of the last layer's weights beside a picture that is passed through."""
 _PASSING = ("none", "relu", "prelu")
-_NEARLY_LINEAR = 0.5
-"""Tanh of a picture about zero times this is at most 2 % off. Half of it is straighter,
-but leaves the picture few of a tensor's levels in int8."""
-_CONTRAST_GAIN = 2.0
-"""Of the first filters beside a picture that passes tanh, which see its differences alone: with
-quiet ones everything stays where tanh is straight, and the network is one linear filter for
-thousands of steps. Louder ones learn faster and leave less to int8 (ESPCN, luma, 600 steps: 35.03
-dB and 34.55 in int8; with 4 and a picture of 0.25: 35.25 and 31.87)."""
+_NEARLY_LINEAR = 0.25
+"""Tanh of a picture in [0, 1] times this differs from it by 2 % at most."""
 _MIDDLE = 0.5
 
 
@@ -91,8 +85,8 @@ class PicturePath:
         channels: of the picture.
         factor: output size over the picture's size.
         amplitude: of the picture on its way.
-        centred: whether it travels about zero, where tanh is straight, zero padding is grey and
-            int8 has levels on both sides: the first layer's biases take half of white off, the
+        centred: whether it travels about zero, where zero padding is grey and int8 has levels on
+            both sides: the first layer's biases take half of white off, the
             last one's give it back, and a PReLU lets it pass both ways.
     """
 
@@ -114,10 +108,6 @@ class PicturePath:
                 layer.weight[every, every, rows // 2, columns // 2] = scale
                 if self.centred and layer.slope is not None:
                     layer.slope[: self.channels] = 1.0
-            if self.amplitude < 1.0 and body:
-                beside = body[0].weight[self.channels :]
-                beside -= beside.mean(dim=(1, 2, 3), keepdim=True)
-                beside *= _CONTRAST_GAIN
             enlarger = torch.from_numpy(_enlarger(head.node, self.channels, self.factor))
             head.weight.mul_(PASSED_GAIN)
             if isinstance(head.node, ConvTranspose):
@@ -146,7 +136,7 @@ def picture_path(graph: Graph) -> PicturePath | None:
             curved = True
         elif activation not in _PASSING:
             return None
-        centred &= activation != "relu" and not isinstance(node, Activation)
+        centred &= activation in ("none", "prelu") and not isinstance(node, Activation)
         if isinstance(node, Conv | ConvTranspose):
             layers.insert(0, (index, node))
         elif not isinstance(node, Activation):

@@ -51,10 +51,10 @@ def test_published_stacks_begin_as_an_upsampler(
     image = PICTURE.repeat(1, architecture.in_channels, 1, 1)
     with torch.inference_mode():
         made = start_of(lower(architecture), monkeypatch)(image)
-    # Where no ReLU stands in the way the picture travels about zero, and so does its padding.
-    middle = 0.0 if name.startswith("etds") else 0.5
+    # Through PReLUs alone the picture travels about zero, and so does its padding.
+    middle = 0.5 if name.startswith("fsrcnn") else 0.0
     expected = enlarged(image - middle, upsampler, scale) + middle
-    tolerance = 0.025 if name == "espcn_y" else 1e-5
+    tolerance = 0.05 if name == "espcn_y" else 1e-5
     torch.testing.assert_close(made, expected, atol=tolerance, rtol=0)
 
 
