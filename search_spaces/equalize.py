@@ -26,10 +26,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search_spaces.graph import Graph
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network
-from search_spaces.primitives import Conv, ConvTranspose, Input
+from search_spaces.primitives import Conv, ConvTranspose
 from search_spaces.quantize import INT8_MAX, UINT8_MAX, Placement
 
 _PASS_FACTORS = ("none", "relu", "prelu", "leaky_relu")
@@ -63,31 +62,31 @@ def equalize(
         placement: which tensors and layers will be int8.
         inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
     """
-    pairs = _pairs(network.graph, placement)
+    pairs = _pairs(network, placement)
     if not pairs or not inputs:
         return
     seen = _watch(network, {index for pair in pairs for index in pair}, inputs)
     for writer, reader in pairs:
         top = UINT8_MAX if placement.zero_points.get(writer) == 0 else INT8_MAX
-        weight, steps = _by_input(_layer(network, reader)), (top, placement.weight_max)
+        weight, steps = _by_input(network.weighted(reader)), (top, placement.weight_max)
         factors = _least_noise(seen[writer], weight, seen[reader].influence, steps)
-        _move(_layer(network, writer), _layer(network, reader), factors)
+        _move(network.weighted(writer), network.weighted(reader), factors)
 
 
-def _pairs(graph: Graph, placement: Placement) -> list[tuple[int, int]]:
-    """Layers that nothing stands between, and whose tensor nobody else reads or scales."""
-    readers, found = graph.consumers(), []
-    for index, node in enumerate(graph.nodes):
-        if not isinstance(node, Conv | ConvTranspose) or index not in placement.tensors:
-            continue
-        fixed = isinstance(node, Conv) and node.fixed
-        alone = list(placement.tensors.values()).count(placement.tensors[index]) == 1
-        if fixed or node.activation not in _PASS_FACTORS or len(readers[index]) != 1 or not alone:
-            continue
-        (reader,) = readers[index]
-        follower = graph.nodes[reader]
-        if reader in placement.layers and not (isinstance(follower, Conv) and follower.fixed):
-            found.append((index, reader))
+def _pairs(network: Network, placement: Placement) -> list[tuple[int, int]]:
+    """Learned layers that nothing stands between, whose tensor nobody else reads or scales."""
+    graph, readers = network.graph, network.graph.consumers()
+    owners, found = list(placement.tensors.values()), []
+    learned = {
+        index
+        for index, node in enumerate(graph.nodes)
+        if isinstance(node, Conv | ConvTranspose) and network.weighted(index).learned
+    }
+    for index in sorted(learned & set(placement.tensors)):
+        passes = network.weighted(index).node.activation in _PASS_FACTORS
+        alone = owners.count(placement.tensors[index]) == 1 and len(readers[index]) == 1
+        if passes and alone and readers[index][0] in learned & placement.layers:
+            found.append((index, readers[index][0]))
     return found
 
 
@@ -103,13 +102,7 @@ def _watch(
     seen: dict[int, list[_Tensor]] = {index: [] for index in watched}
     for image in inputs:
         with torch.enable_grad():
-            values: list[Tensor] = []
-            for index, node in enumerate(network.graph.nodes):
-                sources = [values[source] for source in node.inputs]
-                picture = isinstance(node, Input)
-                values.append(
-                    torch.from_numpy(image) if picture else network.step(index, node, sources)
-                )
+            values = network.values(torch.from_numpy(image))
             signs = torch.randint(0, 2, values[-1].shape, generator=random) * 2.0 - 1.0
             tensors = [values[index] for index in seen]
             slopes = torch.autograd.grad((values[-1] * signs).sum(), tensors)
@@ -124,12 +117,6 @@ def _watch(
         )
         for index, found in seen.items()
     }
-
-
-def _layer(network: Network, index: int) -> WeightedLayer:
-    layer = network.layers[f"n{index}"]
-    assert isinstance(layer, WeightedLayer)
-    return layer
 
 
 def _by_input(layer: WeightedLayer) -> Tensor:
@@ -186,8 +173,5 @@ def _move(writer: WeightedLayer, reader: WeightedLayer, factors: Tensor) -> None
         if isinstance(node, ConvTranspose):
             weight.mul_(factors.view(-1, 1, 1, 1))
             return
-        out, per_group = weight.shape[:2]
-        for group in range(node.groups):
-            rows = slice(group * out // node.groups, (group + 1) * out // node.groups)
-            mine = factors[group * per_group : (group + 1) * per_group]
-            weight[rows] *= mine.view(1, -1, 1, 1)
+        grouped = weight.view(node.groups, -1, *weight.shape[1:])
+        grouped.mul_(factors.view(node.groups, 1, -1, 1, 1))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.equalize import equalize
-from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network, fold, load_weights, weights_of
 from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import Input, Primitive
@@ -156,7 +155,7 @@ class QuantizedNetwork(Network):
     def finish_calibration(self) -> None:
         """Take these means off the biases (Nagel et al., "Data-Free Quantization", ICCV 2019)."""
         for index, shifts in (self._shifts or {}).items():
-            bias = self._layer(index).bias
+            bias = self.weighted(index).bias
             if bias is not None:
                 with torch.no_grad():
                     bias.sub_(torch.stack(shifts).mean(0))
@@ -170,18 +169,14 @@ class QuantizedNetwork(Network):
         return quantizer
 
     def _initial_scale(self, index: int) -> nn.Parameter:
-        weight = self._layer(index).weight.detach().numpy()
+        weight = self.weighted(index).weight.detach().numpy()
         scale = weight_scale(
             weight, weight_axis(self.graph, index), self.placement.weight_max
         )
         return nn.Parameter(torch.from_numpy(scale).log())
 
-    def _layer(self, index: int) -> WeightedLayer:
-        layer = self.layers[f"n{index}"]
-        assert isinstance(layer, WeightedLayer)
-        return layer
-
-    def forward(self, image: Tensor) -> Tensor:
+    def values(self, image: Tensor) -> list[Tensor]:
+        """What every node gives before its output is rounded."""
         values: list[Tensor] = []
         quantized: dict[int, Tensor] = {}
         for index, node in enumerate(self.graph.nodes):
@@ -195,12 +190,12 @@ class QuantizedNetwork(Network):
             if index in self.placement.tensors:
                 owner = self.placement.tensors[index]
                 quantized[index] = self.tensors[f"t{owner}"](values[index])
-        return values[-1]
+        return values
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
         if index not in self.placement.layers:
             return super().step(index, node, sources)
-        layer = self._layer(index)
+        layer = self.weighted(index)
         shape = [1] * layer.weight.ndim
         shape[weight_axis(self.graph, index)] = -1
         scale = self.weight_scales[f"n{index}"].exp().view(shape)

@@ -45,7 +45,17 @@ class Network(nn.Module):
             elif isinstance(node, Activation) and node.activation == "prelu":
                 self.layers[f"n{index}"] = SlopeLayer(node, channels[index])
 
+    def weighted(self, index: int) -> WeightedLayer:
+        """The convolution at this node."""
+        layer = self.layers[f"n{index}"]
+        assert isinstance(layer, WeightedLayer)
+        return layer
+
     def forward(self, image: Tensor) -> Tensor:
+        return self.values(image)[-1]
+
+    def values(self, image: Tensor) -> list[Tensor]:
+        """What every node gives, in the order of the Graph."""
         values: list[Tensor] = []
         for index, node in enumerate(self.graph.nodes):
             if isinstance(node, Input):
@@ -53,7 +63,7 @@ class Network(nn.Module):
                 continue
             sources = [values[i] for i in node.inputs]
             values.append(self.step(index, node, sources))
-        return values[-1]
+        return values
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
         """Run one primitive."""
