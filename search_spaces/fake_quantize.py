@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from search_spaces.quantize import (
     weight_axis,
     weight_scale,
 )
+from search_spaces.rounding import round_weights
 
 _KEPT = 20_000
 """Values of each batch that calibration looks at."""
@@ -136,7 +137,20 @@ def _least_error(values: Tensor, low: int, high: int) -> Tensor:
 class QuantizedNetwork(Network):
     """A network that computes as its int8 file will, with gradients to weights and scales."""
 
-    def __init__(self, network: Network, placement: Placement) -> None:
+    def __init__(
+        self,
+        network: Network,
+        placement: Placement,
+        steps: Mapping[int, NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Copy a folded network.
+
+        Args:
+            network: what is quantized.
+            placement: where.
+            steps: the first scales of weights by layer, (C_out,); by default those that just
+                hold the largest weight.
+        """
         super().__init__(network.graph)
         self.layers = copy.deepcopy(network.layers)
         self.placement = placement
@@ -144,7 +158,10 @@ class QuantizedNetwork(Network):
             {f"t{owner}": self._quantizer(owner) for owner in set(placement.tensors.values())}
         )
         self.weight_scales = nn.ParameterDict(
-            {f"n{index}": self._initial_scale(index) for index in sorted(placement.layers)}
+            {
+                f"n{index}": self._initial_scale(index, steps or {})
+                for index in sorted(placement.layers)
+            }
         )
         self._shifts: dict[int, list[Tensor]] | None = None
 
@@ -168,11 +185,14 @@ class QuantizedNetwork(Network):
             quantizer.fix(step)
         return quantizer
 
-    def _initial_scale(self, index: int) -> nn.Parameter:
-        weight = self.weighted(index).weight.detach().numpy()
-        scale = weight_scale(
-            weight, weight_axis(self.graph, index), self.placement.weight_max
-        )
+    def _initial_scale(
+        self, index: int, steps: Mapping[int, NDArray[np.float32]]
+    ) -> nn.Parameter:
+        if (scale := steps.get(index)) is None:
+            weight = self.weighted(index).weight.detach().numpy()
+            scale = weight_scale(
+                weight, weight_axis(self.graph, index), self.placement.weight_max
+            )
         return nn.Parameter(torch.from_numpy(scale).log())
 
     def values(self, image: Tensor) -> list[Tensor]:
@@ -225,11 +245,12 @@ def prepare(
         rules: what the engine can run in int8.
         keep_float: layers that int8 hurts too much, as nodes of the Graph.
         inputs: pictures (1, C, h, w) in [0, 1]; with some of them channels are equalized first
-            (`equalize.py`).
+            (`equalize.py`), and weights begin where their sums come out right (`rounding.py`).
     """
     placement, folded = place(network.graph, rules, keep_float=keep_float), fold(network)
     equalize(folded, placement, inputs)
-    return QuantizedNetwork(folded, placement)
+    steps = round_weights(folded, placement, inputs)
+    return QuantizedNetwork(folded, placement, steps)
 
 
 def restore(

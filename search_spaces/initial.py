@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from search_spaces.fixed_kernels import kernel_size, phases
+from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph, channels_of
 from search_spaces.layers import WeightedLayer
-from search_spaces.onnx_writer import transposed_padding
 from search_spaces.primitives import (
     Activation,
     Add,
@@ -32,6 +31,7 @@ from search_spaces.primitives import (
     Slice,
     SpaceToDepth,
 )
+from search_spaces.transposed import taps
 
 HEAD_GAIN = 0.01
 """Of a layer over a fixed base. With 0.1 the first steps go into silencing it, which kills the
@@ -191,28 +191,21 @@ def _enlarger(node: Conv | ConvTranspose, channels: int, factor: int) -> NDArray
 def _laid_out(
     node: Conv | ConvTranspose, name: str, channels: int, factor: int
 ) -> NDArray[np.float32]:
-    """One upsampler's taps at their places; those outside the kernel are left out."""
-    rows, columns = node.kernel
-    middle = kernel_size(name) // 2
+    """One upsampler's filters in the middle of the kernel; those outside it are left out."""
     if isinstance(node, Conv):
-        taps = phases(name, factor, channels)
-        made = np.zeros((*taps.shape[:2], rows, columns), np.float32)
-        for y in range(-middle, middle + 1):
-            for x in range(-middle, middle + 1):
-                if abs(y) <= rows // 2 and abs(x) <= columns // 2:
-                    made[..., rows // 2 + y, columns // 2 + x] = taps[..., middle + y, middle + x]
-        return made
-    filters = phases(name, factor, 1).reshape(factor, factor, 2 * middle + 1, 2 * middle + 1)
-    top, left = transposed_padding(node)["pads"][:2]
-    made = np.zeros((channels, channels, rows, columns), np.float32)
-    for y in range(rows):
-        for x in range(columns):
-            down, across = (y - top) // factor, (x - left) // factor
-            if max(abs(down), abs(across)) <= middle:
-                phase = filters[(y - top) % factor, (x - left) % factor]
-                every = range(channels)
-                made[every, every, y, x] = phase[middle - down, middle - across]
-    return made
+        return _cropped(phases(name, factor, channels), node.kernel)
+    places = taps(node, channels)
+    made = np.zeros(channels * channels * node.kernel[0] * node.kernel[1] + 1, np.float32)
+    made[places] = _cropped(phases(name, factor, channels), places.shape[2:])
+    return made[:-1].reshape(channels, channels, *node.kernel)
+
+
+def _cropped(filters: NDArray[np.float32], size: Sequence[int]) -> NDArray[np.float32]:
+    """Filters (out, in, k, k) about the same middle at another odd size."""
+    side = filters.shape[2]
+    spread = np.pad(filters, [(0, 0), (0, 0), *((max(0, s - side) // 2,) * 2 for s in size)])
+    top, left = ((spread.shape[2 + axis] - size[axis]) // 2 for axis in range(2))
+    return spread[..., top : top + size[0], left : left + size[1]]
 
 
 def _is_base(graph: Graph, index: int) -> bool:

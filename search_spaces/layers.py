@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.onnx_writer import fixed_weights, transposed_padding, weight_shape
+from search_spaces.onnx_writer import fixed_weights, weight_shape
 from search_spaces.plain_ops import activate
 from search_spaces.primitives import Activation, Conv, ConvTranspose
+from search_spaces.transposed import runs_as_convolution, taps, transposed_padding
 
 FIRST_SLOPE = 0.25
 """What a learned negative slope begins at (He et al., "Delving Deep into Rectifiers", 2015)."""
@@ -26,6 +27,8 @@ class WeightedLayer(nn.Module):
         super().__init__()
         self.node = node
         self.slope = self.norm = None
+        self._taps: Tensor | None
+        self.register_buffer("_taps", _taps(node, in_channels), persistent=False)
         if isinstance(node, Conv) and node.fixed:
             constants = fixed_weights(index, node, in_channels)
             self.register_buffer("weight", torch.from_numpy(constants[f"n{index}.weight"]))
@@ -96,6 +99,12 @@ class WeightedLayer(nn.Module):
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer before its activation, with this weight."""
         node = self.node
+        if self._taps is not None:
+            phases = torch.cat([weight.flatten(), weight.new_zeros(1)])[self._taps]
+            bias = None if self.bias is None else self.bias.repeat_interleave(node.stride**2)
+            margins = (self._taps.shape[2] // 2, self._taps.shape[3] // 2)
+            made = functional.conv2d(x, phases, bias, padding=margins)
+            return functional.pixel_shuffle(made, node.stride)
         if isinstance(node, ConvTranspose):
             spec = transposed_padding(node)
             top, left = spec["pads"][:2]
@@ -111,6 +120,12 @@ class WeightedLayer(nn.Module):
         """The activation alone."""
         slope = self.node.slope if self.slope is None else self.slope
         return activate(x, self.node.activation, slope)
+
+
+def _taps(node: Conv | ConvTranspose, in_channels: int) -> Tensor | None:
+    if isinstance(node, ConvTranspose) and runs_as_convolution(node):
+        return torch.from_numpy(taps(node, in_channels))
+    return None
 
 
 class SlopeLayer(nn.Module):

@@ -14,6 +14,7 @@ from search_spaces.graph import Graph, channels_of, shapes_of
 from search_spaces.onnx_ops import NodeList, float_value, write_activation, write_plain
 from search_spaces.primitives import Activation, Conv, ConvTranspose, Input, Primitive
 from search_spaces.quantize import FloatType, Placement, Scales, weight_axis
+from search_spaces.transposed import runs_as_convolution, taps, transposed_padding
 
 OPSET = 20
 """19 is the first with fp16 Q/DQ; both TensorRT majors and the CPU engines read 20."""
@@ -172,31 +173,51 @@ class _Writer:
     def _write_conv(self, index: int, node: Conv | ConvTranspose, source: str) -> None:
         out = self._name(index)
         inner = out if node.activation == "none" else f"{out}.linear"
-        inputs = [source, self._weight(index)]
-        if f"n{index}.bias" in self._weights:
-            inputs.append(self._file.real(f"n{index}.bias", self._weights[f"n{index}.bias"]))
-        (kh, kw), stride = node.kernel, node.stride
-        attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
-        if isinstance(node, Conv):
-            attributes |= {"group": node.groups, "pads": list(node.margins) * 2}
-            if node.dilation > 1:
-                attributes["dilations"] = [node.dilation, node.dilation]
-            self._file.op("Conv", inputs, inner, **attributes)
+        if isinstance(node, ConvTranspose) and runs_as_convolution(node):
+            self._write_phases(index, node, source, inner)
         else:
-            attributes |= transposed_padding(node)
-            self._file.op("ConvTranspose", inputs, inner, **attributes)
+            weight = self._weight(index, self._weights[f"n{index}.weight"])
+            inputs = [source, weight, *self._bias(index)]
+            (kh, kw), stride = node.kernel, node.stride
+            attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
+            if isinstance(node, Conv):
+                attributes |= {"group": node.groups, "pads": list(node.margins) * 2}
+                if node.dilation > 1:
+                    attributes["dilations"] = [node.dilation, node.dilation]
+                self._file.op("Conv", inputs, inner, **attributes)
+            else:
+                attributes |= transposed_padding(node)
+                self._file.op("ConvTranspose", inputs, inner, **attributes)
         if node.activation != "none":
             slope = self._weights.get(f"n{index}.slope", node.slope)
             write_activation(self._file, node.activation, inner, out, slope)
 
-    def _weight(self, index: int) -> str:
+    def _write_phases(self, index: int, node: ConvTranspose, source: str, out: str) -> None:
+        """A transposed convolution as a convolution to all phases and a pixel shuffle."""
+        weight = self._weights[f"n{index}.weight"]
+        places = taps(node, len(weight))
+        spread = np.append(weight.ravel(), np.float32(0))[places]
+        kernel = list(places.shape[2:])
+        inputs = [source, self._weight(index, spread, repeat=node.stride**2)]
+        inputs += self._bias(index, repeat=node.stride**2)
+        attributes = {"kernel_shape": kernel, "pads": [side // 2 for side in kernel] * 2}
+        phases = self._file.op("Conv", inputs, f"{self._name(index)}.phases", **attributes)
+        self._file.op("DepthToSpace", [phases], out, blocksize=node.stride, mode="CRD")
+
+    def _bias(self, index: int, *, repeat: int = 1) -> list[str]:
+        name = f"n{index}.bias"
+        if name not in self._weights:
+            return []
+        return [self._file.real(name, self._weights[name].repeat(repeat))]
+
+    def _weight(self, index: int, values: NDArray[np.float32], *, repeat: int = 1) -> str:
+        """A layer's weight as it is stored, with the scale of each output `repeat` times."""
         name = f"n{index}.weight"
         if self._placement is None or index not in self._placement.layers:
-            return self._file.real(name, self._weights[name])
+            return self._file.real(name, values)
         assert self._scales is not None
-        axis = weight_axis(self._graph, index)
-        values = self._weights[name]
-        scale = self._step(self._scales.weights[index])
+        axis = 0 if repeat > 1 else weight_axis(self._graph, index)
+        scale = self._step(np.repeat(self._scales.weights[index], repeat))
         shape = [1] * values.ndim
         shape[axis] = -1
         steps = values / scale.astype(np.float32).reshape(shape)
@@ -208,12 +229,3 @@ class _Writer:
             self._file.constant(f"{name}.zero", np.zeros(scale.shape, np.int8)),
         ]
         return self._file.op("DequantizeLinear", inputs, f"{name}.dq", axis=axis)
-
-
-def transposed_padding(node: ConvTranspose) -> dict[str, list[int]]:
-    """Padding by which a transposed convolution gives exactly stride times its input's size."""
-    begin = [max(0, (k - node.stride + 1) // 2) for k in node.kernel]
-    if node.margin is not None:
-        begin = [node.margin] * len(node.kernel)
-    extra = [node.stride + 2 * b - k for b, k in zip(begin, node.kernel, strict=True)]
-    return {"pads": begin * 2, "output_padding": extra}

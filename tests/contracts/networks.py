@@ -163,6 +163,9 @@ def _primitives() -> dict[str, Graph]:
     for kernel, stride in ((9, 2), (9, 3), (3, 2), (4, 2), (2, 2), (3, 3), (5, 4)):
         fields = {"out_channels": 8, "kernel": (kernel, kernel), "stride": stride}
         single[f"transposed convolution {kernel}, stride {stride}"] = (ConvTranspose, fields)
+    for kernel, stride in ((9, 2), (4, 2), (5, 4)):
+        fields = {"out_channels": 3, "kernel": (kernel, kernel), "stride": stride}
+        single[f"narrow transposed {kernel}, stride {stride}"] = (ConvTranspose, fields)
     shifted = {"out_channels": 8, "kernel": (9, 9), "stride": 3, "margin": 4}
     single["transposed convolution with a margin"] = (ConvTranspose, shifted)
     found = {name: _between_convolutions(make, **how) for name, (make, how) in single.items()}

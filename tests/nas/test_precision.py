@@ -39,7 +39,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> SuperResolution:
 def network(task: SuperResolution) -> Network:
     """A trained network with one layer that int8 cannot hold.
 
-    One of its channels is a thousand times larger than the others, and read by as little.
+    One of its channels is ten thousand times larger than the others, and read by as little.
     """
     torch.set_num_threads(1)
     made = build(lower(replace(SMALL, args=_WITHOUT_SKIP)), seed=0)
@@ -47,9 +47,9 @@ def network(task: SuperResolution) -> Network:
     layers = [n for n, node in enumerate(made.graph.nodes) if isinstance(node, Conv)]
     first, second = (made.layers[f"n{n}"] for n in layers[:2])
     with torch.no_grad():
-        first.weight[0] *= 1000
-        first.bias[0] *= 1000  # type: ignore[index]
-        second.weight[:, 0] /= 1000
+        first.weight[0] *= 10_000
+        first.bias[0] *= 10_000  # type: ignore[index]
+        second.weight[:, 0] /= 10_000
     return made.eval()
 
 

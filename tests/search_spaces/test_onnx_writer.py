@@ -132,9 +132,7 @@ def test_int8_weights_times_their_scale_are_the_weights_to_half_a_step() -> None
     values = constants(int8_file(CPU_RULES, graph))
     for index in place(graph).layers:
         stored = values[f"n{index}.weight.int8"].astype(np.float32)
-        transposed = index == graph.output
-        scale = values[f"n{index}.weight.scale"].reshape((1, -1, 1, 1) if transposed else
-                                                         (-1, 1, 1, 1))
+        scale = values[f"n{index}.weight.scale"].reshape(-1, 1, 1, 1)
         error = np.abs(stored * scale - weights[f"n{index}.weight"]) / scale
         assert error.max() <= 0.5 + 1e-4
 

@@ -1,0 +1,164 @@
+"""Round a layer's weights so that its sums come out right, not each weight by itself.
+
+Rounded one by one, the weights of a filter are each off by up to half a step, and what they pass
+on of a picture's brightness adds up. Weights that are rounded later can take the error of those
+before them: what counts is the error of the sums over the inputs that occur,
+
+    (w - q)^T H (w - q),    H: covariance of the inputs,
+
+which Frantar et al., "OPTQ" (ICLR 2023), make small one weight after the other. Here every
+filter's scale is chosen by the same measure: of several the one that leaves least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.layers import WeightedLayer
+from search_spaces.modules import Network
+from search_spaces.primitives import ConvTranspose
+from search_spaces.quantize import Placement, weight_axis
+from search_spaces.transposed import taps
+
+_DAMPING = 1e-4
+"""Of the mean variance, added to every input's: what rounding the inputs itself adds, about."""
+_SHARES = (0.8, 1.2, 33)
+"""Scales that are tried, as shares of the one that just holds the largest weight."""
+_SMALLEST = 1e-8
+
+
+def round_weights(
+    network: Network, placement: Placement, inputs: Sequence[NDArray[np.float32]]
+) -> dict[int, NDArray[np.float32]]:
+    """Put the weights of int8 layers on a grid, in place.
+
+    Args:
+        network: without branches and normalization.
+        placement: which layers are to be int8.
+        inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
+
+    Returns:
+        The step of each filter's grid by layer, (C_out,); empty without inputs.
+    """
+    if not inputs:
+        return {}
+    seen = {index: _covariance(network, index, inputs) for index in sorted(placement.layers)}
+    return {
+        index: _round_layer(
+            network.weighted(index), found, placement.weight_max, weight_axis(network.graph, index)
+        )
+        for index, found in seen.items()
+    }
+
+
+def _covariance(
+    network: Network, index: int, inputs: Sequence[NDArray[np.float32]]
+) -> Tensor:
+    """Of a layer's inputs over all places of its kernel, (groups, n, n).
+
+    A layer without a bias can make up for no mean: there the second moment counts.
+    """
+    layer, source = network.weighted(index), network.graph.nodes[index].inputs[0]
+    products, sums, count = torch.zeros(()), torch.zeros(()), 0
+    with torch.no_grad():
+        for image in inputs:
+            patches = _patches(layer, network.values(torch.from_numpy(image))[source])
+            products = products + (patches @ patches.transpose(1, 2)).double()
+            sums = sums + patches.sum(2).double()
+            count += patches.shape[2]
+    means = sums / count if layer.bias is not None else torch.zeros_like(sums)
+    return products / count - means[:, :, None] * means[:, None, :]
+
+
+def _patches(layer: WeightedLayer, image: Tensor) -> Tensor:
+    """What one application of the kernel reads, (groups, n, places)."""
+    node, groups = layer.node, 1
+    if isinstance(node, ConvTranspose):
+        rows, columns = taps(node, 1).shape[2:]
+        found = functional.unfold(image, (rows, columns), padding=(rows // 2, columns // 2))
+    else:
+        groups = node.groups
+        found = functional.unfold(image, node.kernel, node.dilation, node.margins, node.stride)
+    return found.transpose(0, 1).reshape(groups, found.shape[1] // groups, -1)
+
+
+def _filters(layer: WeightedLayer) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Weights that read the same inputs.
+
+    Yields:
+        The group; the places of these weights in the flattened weight, (rows, m); which of the
+        group's n inputs they read, (m,).
+    """
+    weight, node = layer.weight, layer.node
+    if isinstance(node, ConvTranspose):
+        phases = torch.from_numpy(taps(node, weight.shape[0])).flatten(1)
+        for phase in range(node.stride**2):
+            rows = phases[phase :: node.stride**2]
+            (read,) = torch.nonzero(rows[0] >= 0, as_tuple=True)
+            yield 0, rows[:, read], read
+        return
+    places = torch.arange(weight.numel()).view(node.groups, -1, weight[0].numel())
+    for group, rows in enumerate(places):
+        yield group, rows, torch.arange(rows.shape[1])
+
+
+def _round_layer(
+    layer: WeightedLayer, covariance: Tensor, top: int, axis: int
+) -> NDArray[np.float32]:
+    weight = layer.weight.detach().double()
+    shape = [-1 if a == axis else 1 for a in range(weight.ndim)]
+    peaks = weight.abs().amax([a for a in range(weight.ndim) if a != axis]).clamp(min=_SMALLEST)
+    first, last, count = _SHARES
+    tried = torch.linspace(first, last, count, dtype=weight.dtype)[:, None] * peaks / top
+    filter_of = torch.arange(len(peaks)).view(shape).expand_as(weight).flatten()
+    errors = torch.zeros_like(tried)
+    rounded = weight.flatten().repeat(count, 1)
+    for group, places, read in _filters(layer):
+        steps = tried[:, filter_of[places[:, 0]]]
+        inputs = covariance[group][read][:, read]
+        found, error = _round_filters(weight.flatten()[places], inputs, steps, top)
+        errors.index_add_(1, filter_of[places[:, 0]], error)
+        rounded[:, places.flatten()] = found.flatten(1)
+    best = errors.argmin(0)
+    with torch.no_grad():
+        chosen = rounded.gather(0, best[filter_of][None])[0]
+        layer.weight.copy_(chosen.view_as(weight))
+    steps_of: NDArray[np.float32] = tried.gather(0, best[None])[0].float().numpy()
+    return steps_of
+
+
+def _round_filters(
+    weight: Tensor, covariance: Tensor, steps: Tensor, top: int
+) -> tuple[Tensor, Tensor]:
+    """Round with each of several steps.
+
+    Args:
+        weight: (rows, n).
+        covariance: of the inputs, (n, n).
+        steps: (tried, rows).
+        top: the largest integer.
+
+    Returns:
+        The rounded weights (tried, rows, n), and the errors of their sums (tried, rows).
+    """
+    size = len(covariance)
+    damping = (_DAMPING * covariance.diagonal().mean()).clamp(min=_SMALLEST)
+    order = covariance.diagonal().argsort(descending=True)
+    damped = covariance[order][:, order] + damping * torch.eye(size, dtype=covariance.dtype)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    passes_on = torch.linalg.cholesky(inverse, upper=True)
+    rest = weight[:, order].repeat(len(steps), 1, 1)
+    made = torch.empty_like(rest)
+    for i in range(size):
+        made[..., i] = (rest[..., i] / steps).round().clamp(-top, top) * steps
+        error = (rest[..., i] - made[..., i]) / passes_on[i, i]
+        rest[..., i + 1 :] -= error[..., None] * passes_on[i, i + 1 :]
+    made = made[..., order.argsort()]
+    off = weight - made
+    return made, ((off @ covariance) * off).sum(-1)
