@@ -32,7 +32,6 @@ from nas.candidate import Candidate
 from nas.ledger import Ledger, load_arrays, unpack_scales
 from nas.networks import rules_for
 from search_spaces.onnx_writer import write
-from search_spaces.quantize import place
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
 
@@ -48,8 +47,8 @@ def trained_file(
     graph = lower(candidate.architecture)
     if precision != "int8":
         return write(graph, load_arrays(home / "fp32.npz"), height=size[0], width=size[1])
-    placement = place(graph, rules_for(engine))
-    weights, scales = unpack_scales(load_arrays(home / "int8.npz"), placement)
+    arrays = load_arrays(home / "int8.npz")
+    weights, placement, scales = unpack_scales(arrays, graph, rules_for(engine))
     return write(
         graph, weights, height=size[0], width=size[1], quantized=(placement, scales)
     )

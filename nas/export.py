@@ -23,8 +23,6 @@ from nas.stages import (
     shipped_file,
     trained_network,
 )
-from search_spaces.quantize import place
-from search_spaces.skeletons import lower
 from trainers.base import Run
 from trainers.tasks.super_resolution import as_input
 
@@ -113,9 +111,8 @@ def _module(candidate: Candidate, experiment: Experiment, precision: Precision) 
         return module_run(network)
     from search_spaces.fake_quantize import restore
 
-    placement = place(lower(candidate.architecture), experiment.rules)
-    home = experiment.ledger.home(candidate.name)
-    weights, scales = unpack_scales(load_arrays(home / INT8_WEIGHTS), placement)
+    arrays = load_arrays(experiment.ledger.home(candidate.name) / INT8_WEIGHTS)
+    weights, placement, scales = unpack_scales(arrays, network.graph, experiment.rules)
     return module_run(restore(network, placement, weights, scales))
 
 

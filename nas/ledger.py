@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate
-from search_spaces.quantize import Placement, Scales
+from search_spaces.graph import Graph
+from search_spaces.quantize import Placement, QuantRules, Scales, place
 
 SETTINGS, REPORT = "settings.json", "report.html"
 """What else lies in a study's folder: what was asked for, and what came of it."""
@@ -105,10 +106,12 @@ def pack_scales(scales: Scales) -> dict[str, NDArray[Any]]:
 
 
 def unpack_scales(
-    arrays: Mapping[str, NDArray[Any]], placement: Placement
-) -> tuple[dict[str, NDArray[Any]], Scales]:
-    """Weights and scales from one file of both."""
+    arrays: Mapping[str, NDArray[Any]], graph: Graph, rules: QuantRules
+) -> tuple[dict[str, NDArray[Any]], Placement, Scales]:
+    """Weights, placement and scales from one file; a layer without a scale was left in float."""
+    in_float = {i for i in place(graph, rules).layers if f"weight_scale.{i}" not in arrays}
+    placement = place(graph, rules, keep_float=frozenset(in_float))
     tensors = {i: float(arrays[f"tensor_scale.{i}"]) for i in placement.tensors}
     weights = {i: arrays[f"weight_scale.{i}"] for i in placement.layers}
     rest = {k: v for k, v in arrays.items() if "_scale." not in k}
-    return rest, Scales(tensors, weights)
+    return rest, placement, Scales(tensors, weights)

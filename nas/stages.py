@@ -158,14 +158,19 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Bring the network to the precision that ships and judge it by the engine's own output."""
     assert candidate.trained is not None
     home = experiment.ledger.home(candidate.name)
-    steps, train_s = 0, 0.0
+    steps, train_s, in_float = 0, 0.0, frozenset[int]()
     if experiment.target.precision == "int8":
         from search_spaces.fake_quantize import convert, prepare
         from trainers.qat import fine_tune
 
+        network = trained_network(candidate, experiment)
+        in_float = _in_float(network, experiment)
+        if in_float == place(network.graph, experiment.rules).layers:
+            return replace(candidate, rejected=_hurt(experiment))
         prepared = prepare(
-            trained_network(candidate, experiment),
+            network,
             experiment.rules,
+            keep_float=in_float,
             inputs=experiment.task.calibration(experiment.budget.quant_calibration),
         )
         try:
@@ -189,9 +194,38 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     drop = candidate.trained.metric - metric
     if experiment.task.metric.mode == "min":
         drop = -drop
-    report = QuantReport(metric, drop, experiment.target.precision, steps, train_s)
+    precision = experiment.target.precision
+    report = QuantReport(metric, drop, precision, steps, train_s, len(in_float))
     (home / _FINE_TUNING).unlink(missing_ok=True)
     return replace(candidate, quantized=report)
+
+
+def _in_float(network: Network, experiment: Experiment) -> frozenset[int]:
+    """The layers that int8 would hurt more than the budget allows."""
+    from nas.precision import choose_float_layers
+
+    budget = experiment.budget
+    if budget.quant_max_drop is None:
+        return frozenset()
+    experiment.view.note("int8: looking for layers that have to stay in float")
+    choice = choose_float_layers(
+        network,
+        experiment.task,
+        experiment.rules,
+        most_drop=budget.quant_max_drop,
+        calibration=budget.quant_calibration,
+    )
+    return choice.layers
+
+
+def _hurt(experiment: Experiment) -> Rejection:
+    most = experiment.budget.quant_max_drop
+    metric = experiment.task.metric
+    reason = (
+        f"int8 takes more than {most:g} {metric.unit} off in every layer: allow more "
+        "(budget.quant_max_drop), or ship it in float (target.precision=fp32)"
+    )
+    return Rejection("quantizes", reason)
 
 
 def trained_network(candidate: Candidate, experiment: Experiment) -> Network:
@@ -215,8 +249,8 @@ def shipped_file(
     if precision != "int8":
         weights = load_arrays(home / FLOAT_WEIGHTS)
         return _file(graph, weights, experiment, precision, height, width, None)
-    placement = place(graph, experiment.rules)
-    weights, scales = unpack_scales(load_arrays(home / INT8_WEIGHTS), placement)
+    arrays = load_arrays(home / INT8_WEIGHTS)
+    weights, placement, scales = unpack_scales(arrays, graph, experiment.rules)
     return _file(graph, weights, experiment, precision, height, width, (placement, scales))
 
 

@@ -81,6 +81,8 @@ class Budget:
         quant_learning_rate: its peak for the weights.
         quant_scale_rate: its peak for the quantizers' scales, relative to their size.
         quant_calibration: inputs that are shown to the quantizers before fine-tuning.
+        quant_max_drop: what int8 may take off the metric by calibration alone, in its unit;
+            until then layers are left in float, the most sensitive first. None: all are int8.
         accelerator: where to train; `auto` is a GPU where there is one.
         precision: of the arithmetic; the weights are always kept in fp32.
         memory_format: how activations lie in memory.
@@ -104,6 +106,7 @@ class Budget:
     quant_learning_rate: float = 5e-4
     quant_scale_rate: float = 2e-3
     quant_calibration: int = 64
+    quant_max_drop: float | None = None
     optimizer: Optimizer = "adamw"
     schedule: Schedule = "cosine"
     judge_every: int = 0
@@ -191,6 +194,7 @@ class QuantReport:
         metric: of the quantized network, as the engine that ships computes it.
         metric_drop: how much worse that is than before quantization; negative when it is better.
         steps: optimizer steps of fine-tuning.
+        float_layers: how many layers were left in float because int8 hurt them too much.
     """
 
     metric: float
@@ -198,6 +202,7 @@ class QuantReport:
     precision: str
     steps: int
     train_s: float
+    float_layers: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""

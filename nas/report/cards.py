@@ -85,6 +85,8 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         drop = quantized.metric_drop
         side = "lost" if drop >= 0 else "gained"
         quality += f" in {quantized.precision}, by the engine; {figure(metric, abs(drop))} {side}"
+        if count := quantized.float_layers:
+            quality += f"; {count} {'layers' if count > 1 else 'layer'} left in float"
     pairs = [
         ("quality", quality),
         ("latency", _spread(shipped)),

@@ -23,7 +23,7 @@ from nas.ledger import (
 )
 from search_spaces.graph import Conv, Graph, Input
 from search_spaces.onnx_writer import random_weights
-from search_spaces.quantize import nominal_scales, place
+from search_spaces.quantize import CPU_RULES, nominal_scales, place
 
 
 def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
@@ -116,12 +116,15 @@ def test_arrays_come_back_with_their_types(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["fp32.npz"]
 
 
-def test_weights_and_scales_share_one_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_float", [frozenset[int](), frozenset({2})])
+def test_weights_and_scales_share_one_file(tmp_path: Path, in_float: frozenset[int]) -> None:
     graph = Graph((Input((), 4), Conv((0,), 8, activation="prelu"), Conv((1,), 3)))
-    weights, placement = random_weights(graph), place(graph)
+    weights, placement = random_weights(graph), place(graph, keep_float=in_float)
     scales = nominal_scales(graph, placement, weights)
     save_arrays(tmp_path / "int8.npz", weights | pack_scales(scales))
-    back_weights, back = unpack_scales(load_arrays(tmp_path / "int8.npz"), placement)
+    arrays = load_arrays(tmp_path / "int8.npz")
+    back_weights, back_placement, back = unpack_scales(arrays, graph, CPU_RULES)
+    assert back_placement == placement
     assert set(back_weights) == set(weights)
     assert all(np.array_equal(back_weights[k], weights[k]) for k in weights)
     assert back.tensors == pytest.approx(dict(scales.tensors))

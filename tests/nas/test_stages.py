@@ -13,12 +13,15 @@ import pytest
 from finished_studies import receipt
 from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
 
+import nas.precision
 import trainers.fit
 import trainers.qat
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate
 from nas.experiment import Experiment
-from nas.ledger import load_arrays
+from nas.export import export
+from nas.ledger import Ledger, load_arrays, save_arrays
+from nas.precision import FloatChoice
 from nas.stages import (
     FLOAT_WEIGHTS,
     INT8_WEIGHTS,
@@ -31,7 +34,9 @@ from nas.stages import (
     train,
     trained_network,
 )
+from search_spaces.quantize import place
 from search_spaces.references import reference
+from search_spaces.skeletons import lower
 from trainers.base import Diverged, Metric
 from trainers.tasks.super_resolution import as_input
 
@@ -201,6 +206,52 @@ def test_quantizing_judges_the_engines_own_output(finished: Any) -> None:
     assert candidate.quantized.metric_drop == pytest.approx(candidate.trained.metric - metric)
     assert (candidate.quantized.precision, candidate.quantized.steps) == ("int8", 4)
     assert files_of(here, candidate) == {FLOAT_WEIGHTS, INT8_WEIGHTS}
+
+
+def most_drop(here: Experiment, most: float) -> Experiment:
+    return replace(here, budget=replace(here.budget, quant_max_drop=most))
+
+
+def test_layers_that_int8_hurts_stay_in_float_where_the_budget_says_so(
+    finished: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    candidate, here = finished
+    graph = lower(candidate.architecture)
+    first = min(place(graph, here.rules).layers)
+    choice = FloatChoice(frozenset({first}), 0.05, 0.3, enough=True)
+    monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
+    elsewhere = replace(most_drop(here, 0.1), folder=tmp_path, ledger=Ledger(tmp_path))
+    save_arrays(
+        elsewhere.ledger.home(candidate.name) / FLOAT_WEIGHTS,
+        load_arrays(here.ledger.home(candidate.name) / FLOAT_WEIGHTS),
+    )
+    judged = quantize(replace(candidate, quantized=None), elsewhere)
+    assert judged.quantized is not None and judged.quantized.float_layers == 1
+    file = onnx.load_model_from_string(shipped_file(judged, elsewhere, "int8", 24, 32))
+    stored = {t.name: t.data_type for t in file.graph.initializer}
+    assert stored[f"n{first}.weight"] == onnx.TensorProto.FLOAT
+    assert f"n{first}.weight.int8" not in stored
+    assert sum(name.endswith(".int8") for name in stored) == len(place(graph).layers) - 1
+    shipped = export(judged, elsewhere)
+    assert shipped.exported is not None and shipped.exported.mean_abs_error["int8"] < 1e-3
+
+
+def test_a_drop_that_nothing_exceeds_leaves_every_layer_in_int8(finished: Any) -> None:
+    candidate, here = finished
+    judged = quantize(replace(candidate, quantized=None), most_drop(here, 99.0))
+    assert judged.quantized is not None and judged.quantized.float_layers == 0
+
+
+def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
+    finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate, here = finished
+    every = place(lower(candidate.architecture), here.rules).layers
+    choice = FloatChoice(every, 0.0, 3.0, enough=False)
+    monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
+    refused = quantize(replace(candidate, quantized=None), most_drop(here, 0.1)).rejected
+    assert refused is not None and refused.constraint == "quantizes"
+    assert "more than 0.1 dB" in refused.reason and "quant_max_drop" in refused.reason
 
 
 def test_where_less_is_better_a_rise_is_a_drop(
