@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph, channels_of
@@ -45,6 +46,11 @@ _PASSING = ("none", "relu", "prelu")
 _NEARLY_LINEAR = 0.25
 """Tanh of a picture in [0, 1] times this differs from it by 2 % at most."""
 _MIDDLE = 0.5
+_COPY_EVERY = 6
+"""Outputs of a layer for one copy of each of the picture's channels. FSRCNN on luma (9 copies in
+56 channels, 2 in 12) after 700 steps: fp32 35.69 instead of 35.82 dB, int8 35.67 instead of 35.60;
+the longer the training, the more int8 takes off a picture that is carried once."""
+_QUIETEST = 0.75
 
 
 def added_layers(graph: Graph) -> dict[int, float]:
@@ -80,6 +86,10 @@ def last_layers(graph: Graph) -> set[int]:
 class PicturePath:
     """A plain stack from the picture to the output.
 
+    A wide layer carries the picture several times over, each copy a little quieter than the one
+    before: what int8 rounds off one of them differs from what it rounds off the next, and the
+    layers that read them take the mean.
+
     Attributes:
         layers: its convolutions, first to last.
         channels: of the picture.
@@ -99,25 +109,38 @@ class PicturePath:
     def start(self, network_layers: Mapping[int, WeightedLayer]) -> None:
         """Let the first channels of these layers carry the picture, and the last enlarge it."""
         *body, head = (network_layers[index] for index in self.layers)
-        every = range(self.channels)
+        identity = torch.eye(self.channels)
+        before = torch.ones(1)
         with torch.no_grad():
-            for number, layer in enumerate(body):
+            for layer in body:
+                gains = self._gains(layer.node.out_channels)
                 rows, columns = layer.weight.shape[2:]
-                layer.weight[: self.channels] = 0.0
-                scale = 1.0 if number else self.amplitude
-                layer.weight[every, every, rows // 2, columns // 2] = scale
+                passed = torch.kron(gains[:, None] * _mean_of(before), identity)
+                layer.weight[: len(passed)] = 0.0
+                layer.weight[: len(passed), : passed.shape[1], rows // 2, columns // 2] = passed
                 if self.centred and layer.slope is not None:
-                    layer.slope[: self.channels] = 1.0
+                    layer.slope[: len(passed)] = 1.0
+                before = gains
             enlarger = torch.from_numpy(_enlarger(head.node, self.channels, self.factor))
             head.weight.mul_(PASSED_GAIN)
-            if isinstance(head.node, ConvTranspose):
-                head.weight[: self.channels] = enlarger / self.amplitude
-            else:
-                head.weight[:, : self.channels] = enlarger / self.amplitude
+            axis = 0 if isinstance(head.node, ConvTranspose) else 1
+            copies = torch.cat([enlarger * share for share in _mean_of(before)], axis)
+            head.weight.narrow(axis, 0, copies.shape[axis]).copy_(copies)
             first = body[0].bias if body else None
             if self.centred and first is not None and head.bias is not None:
-                first[: self.channels] = -_MIDDLE * self.amplitude
+                gains = self._gains(len(first)).repeat_interleave(self.channels)
+                first[: len(gains)] = -_MIDDLE * gains
                 head.bias += _MIDDLE
+
+    def _gains(self, width: int) -> Tensor:
+        """Of the copies in a layer with so many outputs."""
+        count = max(1, width // (self.channels * _COPY_EVERY))
+        return self.amplitude * torch.linspace(1.0, _QUIETEST, count)
+
+
+def _mean_of(gains: Tensor) -> Tensor:
+    """Weights (copies,) that make the picture of its copies."""
+    return 1.0 / (gains * len(gains))
 
 
 def picture_path(graph: Graph) -> PicturePath | None:
