@@ -1,10 +1,12 @@
-"""What int8 by calibration alone loses on published weights, with and without equalized channels.
+"""What int8 by calibration alone loses on published weights, and what preparing them wins.
 
     python benchmarks/calibration.py --weights <folder> --train <folder> --set5 <folder>
         [--only fsrcnn ecbsr] [--scale 2]
 
 dB lost on Set5 by the papers' protocol, fake-quantized (no engine), 64 crops of the training
-pictures; with weights in +-64, as x86 processors without VNNI need them, and in +-127.
+pictures; with weights in +-64, as x86 processors without VNNI need them, and in +-127. Prepared
+means that channels are equalized and weights rounded for their sums; else each weight is rounded
+by itself.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ CROPS = 64
 
 
 def lost_db(
-    network: Network, task: SuperResolution, photos: Sequence[Photo], top: int, equalized: bool
+    network: Network, task: SuperResolution, photos: Sequence[Photo], top: int, ready: bool
 ) -> float:
     """What one way to calibrate loses."""
     rules = replace(CPU_RULES, weight_max=top)
-    inputs: list[NDArray[np.float32]] = task.calibration(CROPS) if equalized else []
+    inputs: list[NDArray[np.float32]] = task.calibration(CROPS) if ready else []
     prepared = prepare(network, rules, inputs=inputs)
     calibrate(prepared, task, CROPS)
     before = psnr_db(module_run(network), photos, task.scale)
@@ -57,7 +59,7 @@ def main() -> None:
     photos = pictures(options.set5)
     data = Sources(str(options.train), str(options.set5))
     task = SuperResolution(scale=options.scale, data=data)
-    print("| network | fp32 | +-64 | and equalized | +-127 | and equalized |")
+    print("| network | fp32 | +-64 | prepared | +-127 | prepared |")
     print("|---|---|---|---|---|---|")
     for checkpoint in CHECKPOINTS:
         chosen = checkpoint.network.startswith(tuple(options.only))
@@ -68,8 +70,8 @@ def main() -> None:
         network.eval()
         cells = [f"{psnr_db(module_run(network), photos, options.scale):.2f}"]
         for top in (CPU_RULES.weight_max // 2 + 1, INT8_MAX):
-            for equalized in (False, True):
-                cells.append(f"{lost_db(network, task, photos, top, equalized):+.2f}")
+            for ready in (False, True):
+                cells.append(f"{lost_db(network, task, photos, top, ready):+.2f}")
         print("| " + " | ".join([checkpoint.network, *cells]) + " |", flush=True)
 
 

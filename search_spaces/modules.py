@@ -84,7 +84,9 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
 
     Args:
         branches: a name in `branches.FORMS`: what is trained beside each convolution. With
-            branches a network begins as the plain one of the same seed does.
+            branches a network begins as the plain one of the same seed does. A stack that
+            carries the picture through tanh has none: it stands on sums that cancel, and
+            branches move them further at each step (ESPCN after 850: 30.1 instead of 31.1 dB).
         norm: `batch` for batch normalization after each convolution that has a bias and is not
             the last; only a training needs it, `fold` takes it into the weights.
 
@@ -114,6 +116,7 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
         deviations[index] = layer.reset(generator, gain=gain, identity=square)
     if (path := picture_path(graph)) is not None:
         path.start(learned)
+        branches = "none" if path.curved else branches
     for index, layer in learned.items():
         if isinstance(layer.node, Conv):
             found = branches_for(

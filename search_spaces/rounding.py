@@ -13,6 +13,7 @@ filter's scale is chosen by the same measure: of several the one that leaves lea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from search_spaces.quantize import Placement, weight_axis
 from search_spaces.transposed import taps
 
 _DAMPING = 1e-4
-"""Of the mean variance, added to every input's: what rounding the inputs itself adds, about."""
+"""Share of each input's variance that is added to it: about what rounding the inputs adds."""
 _SHARES = (0.8, 1.2, 33)
 """Scales that are tried, as shares of the one that just holds the largest weight."""
 _SMALLEST = 1e-8
@@ -36,7 +37,7 @@ _SMALLEST = 1e-8
 def round_weights(
     network: Network, placement: Placement, inputs: Sequence[NDArray[np.float32]]
 ) -> dict[int, NDArray[np.float32]]:
-    """Put the weights of int8 layers on a grid, in place.
+    """Put the weights of int8 layers on a grid, in place; biases take up the mean of the rest.
 
     Args:
         network: without branches and normalization.
@@ -48,7 +49,7 @@ def round_weights(
     """
     if not inputs:
         return {}
-    seen = {index: _covariance(network, index, inputs) for index in sorted(placement.layers)}
+    seen = {index: _Inputs.of(network, index, inputs) for index in sorted(placement.layers)}
     return {
         index: _round_layer(
             network.weighted(index), found, placement.weight_max, weight_axis(network.graph, index)
@@ -57,23 +58,41 @@ def round_weights(
     }
 
 
-def _covariance(
-    network: Network, index: int, inputs: Sequence[NDArray[np.float32]]
-) -> Tensor:
-    """Of a layer's inputs over all places of its kernel, (groups, n, n).
+@dataclass(frozen=True)
+class _Inputs:
+    """What a layer reads over all places of its kernel, n values in each group.
 
-    A layer without a bias can make up for no mean: there the second moment counts.
+    Attributes:
+        means: (groups, n).
+        covariance: (groups, n, n); the second moment where no bias can make up for a mean.
     """
-    layer, source = network.weighted(index), network.graph.nodes[index].inputs[0]
-    products, sums, count = torch.zeros(()), torch.zeros(()), 0
-    with torch.no_grad():
-        for image in inputs:
-            patches = _patches(layer, network.values(torch.from_numpy(image))[source])
-            products = products + (patches @ patches.transpose(1, 2)).double()
-            sums = sums + patches.sum(2).double()
-            count += patches.shape[2]
-    means = sums / count if layer.bias is not None else torch.zeros_like(sums)
-    return products / count - means[:, :, None] * means[:, None, :]
+
+    means: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def of(
+        cls, network: Network, index: int, pictures: Sequence[NDArray[np.float32]]
+    ) -> _Inputs:
+        """Look at a layer's inputs while the network runs."""
+        layer, source = network.weighted(index), network.graph.nodes[index].inputs[0]
+
+        def patches() -> Iterator[Tensor]:
+            for picture in pictures:
+                yield _patches(layer, network.values(torch.from_numpy(picture))[source])
+
+        with torch.no_grad():
+            sums = [(seen.sum(2).double(), seen.shape[2]) for seen in patches()]
+            count = sum(places for _, places in sums)
+            means = torch.stack([total for total, _ in sums]).sum(0)[:, :, None] / count
+            found = torch.zeros(())
+            for seen in patches():
+                # Centred before it is multiplied: texture is lost beside a bright mean.
+                centred = seen - means.float()
+                found = found + (centred @ centred.transpose(1, 2)).double() / count
+        if layer.bias is None:
+            found = found + means @ means.transpose(1, 2)
+        return cls(means[:, :, 0], found)
 
 
 def _patches(layer: WeightedLayer, image: Tensor) -> Tensor:
@@ -109,7 +128,7 @@ def _filters(layer: WeightedLayer) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 
 def _round_layer(
-    layer: WeightedLayer, covariance: Tensor, top: int, axis: int
+    layer: WeightedLayer, inputs: _Inputs, top: int, axis: int
 ) -> NDArray[np.float32]:
     weight = layer.weight.detach().double()
     shape = [-1 if a == axis else 1 for a in range(weight.ndim)]
@@ -121,14 +140,20 @@ def _round_layer(
     rounded = weight.flatten().repeat(count, 1)
     for group, places, read in _filters(layer):
         steps = tried[:, filter_of[places[:, 0]]]
-        inputs = covariance[group][read][:, read]
-        found, error = _round_filters(weight.flatten()[places], inputs, steps, top)
+        covariance = inputs.covariance[group][read][:, read]
+        found, error = _round_filters(weight.flatten()[places], covariance, steps, top)
         errors.index_add_(1, filter_of[places[:, 0]], error)
         rounded[:, places.flatten()] = found.flatten(1)
     best = errors.argmin(0)
+    chosen = rounded.gather(0, best[filter_of][None])[0]
+    off, moved, times = weight.flatten() - chosen, torch.zeros_like(peaks), 0
+    for group, places, read in _filters(layer):
+        moved.index_add_(0, filter_of[places[:, 0]], off[places] @ inputs.means[group][read])
+        times += len(places)
     with torch.no_grad():
-        chosen = rounded.gather(0, best[filter_of][None])[0]
         layer.weight.copy_(chosen.view_as(weight))
+        if layer.bias is not None:
+            layer.bias.add_(moved * len(peaks) / times)
     steps_of: NDArray[np.float32] = tried.gather(0, best[None])[0].float().numpy()
     return steps_of
 
@@ -148,9 +173,10 @@ def _round_filters(
         The rounded weights (tried, rows, n), and the errors of their sums (tried, rows).
     """
     size = len(covariance)
-    damping = (_DAMPING * covariance.diagonal().mean()).clamp(min=_SMALLEST)
-    order = covariance.diagonal().argsort(descending=True)
-    damped = covariance[order][:, order] + damping * torch.eye(size, dtype=covariance.dtype)
+    variances = covariance.diagonal()
+    order = variances.argsort(descending=True)
+    damping = (_DAMPING * variances).clamp(min=_SMALLEST * max(1.0, float(variances.max())))
+    damped = (covariance + torch.diag(damping))[order][:, order]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
     passes_on = torch.linalg.cholesky(inverse, upper=True)
     rest = weight[:, order].repeat(len(steps), 1, 1)

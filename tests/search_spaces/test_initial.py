@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces import initial
 from search_spaces.base import Architecture, BlockSpec
+from search_spaces.branches import is_branched
 from search_spaces.fake_quantize import prepare
 from search_spaces.fixed_kernels import kernel_size, phases
 from search_spaces.graph import Graph
@@ -106,6 +107,11 @@ def test_branches_change_nothing_of_the_start(branches: str) -> None:
         plain = build(graph, seed=0)(PICTURE)
         branched = fold(build(graph, seed=0, branches=branches))(PICTURE)
     torch.testing.assert_close(branched, plain, atol=1e-4, rtol=1e-4)
+
+
+def test_a_stack_with_tanh_has_no_branches() -> None:
+    network = build(lower(reference("espcn_y", 2)), seed=0, branches="edge")
+    assert not any(is_branched(layer) for layer in network.layers.values())
 
 
 def test_a_kernel_that_is_too_small_for_a_smooth_upsampler_repeats_pixels(
