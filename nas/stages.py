@@ -105,6 +105,7 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
         seed=experiment.plan.seed,
         branches=budget.branches,
         norm=budget.norm,
+        int8=experiment.target.precision == "int8",
     )
     if experiment.weights is not None:
         load_weights(network, experiment.weights)

@@ -109,14 +109,20 @@ class PicturePath:
     curved: bool
     centred: bool
 
-    def start(self, network_layers: Mapping[int, WeightedLayer]) -> None:
-        """Let the first channels of these layers carry the picture, and the last enlarge it."""
+    def start(self, network_layers: Mapping[int, WeightedLayer], *, int8: bool) -> None:
+        """Let the first channels of these layers carry the picture, and the last enlarge it.
+
+        Args:
+            network_layers: by node.
+            int8: whether what they carry will be rounded. Else copies that are all alike only
+                take the place of other features (FSRCNN: 0.1 dB after 14,000 steps).
+        """
         *body, head = (network_layers[index] for index in self.layers)
         identity = torch.eye(self.channels)
         before, middle = _Copies.of_picture(), _MIDDLE if self.centred else 0.0
         with torch.no_grad():
             for layer in body:
-                copies = self._copies(layer.node.out_channels)
+                copies = self._copies(layer.node.out_channels, int8)
                 rows, columns = layer.weight.shape[2:]
                 passed = torch.kron(copies.gains[:, None] * before.weights, identity)
                 layer.weight[: len(passed)] = 0.0
@@ -135,9 +141,12 @@ class PicturePath:
             if self.centred and head.bias is not None:
                 head.bias += _MIDDLE - middle + before.rest
 
-    def _copies(self, width: int) -> _Copies:
+    def _copies(self, width: int, int8: bool) -> _Copies:
         """The copies in a layer with so many outputs."""
-        return (_loud if self.curved else _quieter)(max(1, width // (self.channels * _COPY_EVERY)))
+        count = max(1, width // (self.channels * _COPY_EVERY))
+        if self.curved:
+            return _loud(count)
+        return _quieter(count if int8 else 1)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,9 @@ class Network(nn.Module):
         return run_plain(node, sources)
 
 
-def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none") -> Network:
+def build(
+    graph: Graph, *, seed: int, branches: str = "none", norm: str = "none", int8: bool = True
+) -> Network:
     """Return the network with freshly drawn weights.
 
     A layer with as many outputs as inputs begins as the identity plus a little noise, like a
@@ -89,6 +91,7 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
             branches move them further at each step (ESPCN after 850: 30.1 instead of 31.1 dB).
         norm: `batch` for batch normalization after each convolution that has a bias and is not
             the last; only a training needs it, `fold` takes it into the weights.
+        int8: whether it will be quantized; a stack then begins so that it loses less by that.
 
     Raises:
         UnknownName: no such form of branches, or normalization.
@@ -115,7 +118,7 @@ def build(graph: Graph, *, seed: int, branches: str = "none", norm: str = "none"
         gain = added.get(index, IDENTITY_NOISE if square else 1.0)
         deviations[index] = layer.reset(generator, gain=gain, identity=square)
     if (path := picture_path(graph)) is not None:
-        path.start(learned)
+        path.start(learned, int8=int8)
         branches = "none" if path.curved else branches
     for index, layer in learned.items():
         if isinstance(layer.node, Conv):

@@ -83,6 +83,14 @@ def test_a_picture_that_is_carried_several_times_loses_less_to_int8(
     assert several < 0.5 * error()
 
 
+@pytest.mark.parametrize("int8", [True, False])
+def test_what_stays_in_float_carries_the_picture_once(int8: bool) -> None:
+    network = build(lower(reference("fsrcnn_y", 2)), seed=0, int8=int8)
+    first = network.weighted(1)
+    assert first.slope is not None
+    assert int((first.slope == 1.0).sum()) == (9 if int8 else 1)
+
+
 def test_a_stack_on_an_enlarged_picture_begins_as_that_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
