@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from search_spaces.base import UnknownName
 from search_spaces.branches import branch, branches_for, is_branched
 from search_spaces.graph import Graph, channels_of
-from search_spaces.initial import IDENTITY_NOISE, added_layers, last_layers, picture_path
+from search_spaces.initial import IDENTITY_NOISE, added_layers, last_layers
 from search_spaces.layers import SlopeLayer, WeightedLayer
+from search_spaces.picture_path import picture_path
 from search_spaces.plain_ops import run_plain
 from search_spaces.primitives import (
     Activation,
@@ -82,7 +83,7 @@ def build(
     A layer with as many outputs as inputs begins as the identity plus a little noise, like a
     residual connection that costs nothing at inference; a layer that is added to something begins
     small, the one over the fixed base smallest: the network begins as its base. A plain stack
-    without one begins as an upsampler all the same (`initial.py`).
+    without one begins as an upsampler all the same (`picture_path.py`).
 
     Args:
         branches: a name in `branches.FORMS`: what is trained beside each convolution. With

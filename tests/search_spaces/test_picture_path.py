@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from search_spaces import initial
+from search_spaces import picture_path as module
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.branches import is_branched
 from search_spaces.fake_quantize import prepare
 from search_spaces.fixed_kernels import kernel_size, phases
 from search_spaces.graph import Graph
-from search_spaces.initial import picture_path
 from search_spaces.modules import build, fold
+from search_spaces.picture_path import picture_path
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 
@@ -32,7 +32,7 @@ def enlarged(image: Tensor, name: str, factor: int) -> Tensor:
 
 def start_of(graph: Graph, monkeypatch: pytest.MonkeyPatch, **options: Any) -> nn.Module:
     """The network without the noise beside the picture."""
-    monkeypatch.setattr(initial, "PASSED_GAIN", 0.0)
+    monkeypatch.setattr(module, "PASSED_GAIN", 0.0)
     return build(graph, seed=0, **options)
 
 
@@ -79,7 +79,7 @@ def test_a_picture_that_is_carried_several_times_loses_less_to_int8(
             return float((made - network(PICTURE)).square().mean())
 
     several = error()
-    monkeypatch.setattr(initial, "_COPY_EVERY", 1000)
+    monkeypatch.setattr(module, "_COPY_EVERY", 1000)
     assert several < 0.5 * error()
 
 
