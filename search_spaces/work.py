@@ -28,7 +28,8 @@ def work_of(graph: Graph, height: int, width: int) -> list[Work]:
     """Work of every node for an input of this size. MACs count convolutions only.
 
     A transposed convolution counts kernel area per *input* pixel (each input pixel is
-    spread once), which is half to a quarter of what some published tables print.
+    spread once), which is half to a quarter of what some published tables print. Taps that are
+    zero where it runs as a convolution (`transposed.py`) are not work that was asked for.
     """
     shapes = shapes_of(graph, height, width)
     result: list[Work] = []

@@ -189,8 +189,11 @@ def free(servers: Servers, one: Seen) -> None:
 
 
 def until_finished(study: Watched, one: Seen) -> None:
-    """A worker that comes back when all is done still joins, and leaves at once."""
-    deadline = time.monotonic() + 60
+    """A worker that comes back when all is done still joins, and leaves at once.
+
+    On a busy machine that may be after the two minutes for which Slurm holds its job.
+    """
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         status = study.now()
         assert status is not None
