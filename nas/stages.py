@@ -95,6 +95,7 @@ def train(candidate: Candidate, experiment: Experiment) -> Candidate:
 
 
 def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Budget) -> Candidate:
+    from search_spaces.branches import is_branched
     from search_spaces.modules import build, load_weights, weights_of
     from trainers.fit import fit
 
@@ -107,6 +108,9 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
         norm=budget.norm,
         int8=experiment.target.precision == "int8",
     )
+    if budget.branches != "none" and not any(map(is_branched, network.layers.values())):
+        note = f"branches={budget.branches}: nothing in this network takes them, it trains without"
+        experiment.view.note(note)
     if experiment.weights is not None:
         load_weights(network, experiment.weights)
     try:

@@ -176,7 +176,8 @@ class _Writer:
         if isinstance(node, ConvTranspose) and runs_as_convolution(node):
             self._write_phases(index, node, source, inner)
         else:
-            weight = self._weight(index, self._weights[f"n{index}.weight"])
+            axis = weight_axis(self._graph, index)
+            weight = self._weight(index, self._weights[f"n{index}.weight"], axis)
             inputs = [source, weight, *self._bias(index)]
             (kh, kw), stride = node.kernel, node.stride
             attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
@@ -198,7 +199,7 @@ class _Writer:
         places = taps(node, len(weight))
         spread = np.append(weight.ravel(), np.float32(0))[places]
         kernel = list(places.shape[2:])
-        inputs = [source, self._weight(index, spread, repeat=node.stride**2)]
+        inputs = [source, self._weight(index, spread, 0, repeat=node.stride**2)]
         inputs += self._bias(index, repeat=node.stride**2)
         attributes = {"kernel_shape": kernel, "pads": [side // 2 for side in kernel] * 2}
         phases = self._file.op("Conv", inputs, f"{self._name(index)}.phases", **attributes)
@@ -210,13 +211,14 @@ class _Writer:
             return []
         return [self._file.real(name, self._weights[name].repeat(repeat))]
 
-    def _weight(self, index: int, values: NDArray[np.float32], *, repeat: int = 1) -> str:
-        """A layer's weight as it is stored, with the scale of each output `repeat` times."""
+    def _weight(
+        self, index: int, values: NDArray[np.float32], axis: int, *, repeat: int = 1
+    ) -> str:
+        """A layer's weight as it is stored, outputs on `axis`, each scale `repeat` times."""
         name = f"n{index}.weight"
         if self._placement is None or index not in self._placement.layers:
             return self._file.real(name, values)
         assert self._scales is not None
-        axis = 0 if repeat > 1 else weight_axis(self._graph, index)
         scale = self._step(np.repeat(self._scales.weights[index], repeat))
         shape = [1] * values.ndim
         shape[axis] = -1

@@ -49,7 +49,7 @@ def round_weights(
     """
     if not inputs:
         return {}
-    seen = {index: _Inputs.of(network, index, inputs) for index in sorted(placement.layers)}
+    seen = _look(network, sorted(placement.layers), inputs)
     return {
         index: _round_layer(
             network.weighted(index), found, placement.weight_max, weight_axis(network.graph, index)
@@ -70,29 +70,35 @@ class _Inputs:
     means: Tensor
     covariance: Tensor
 
-    @classmethod
-    def of(
-        cls, network: Network, index: int, pictures: Sequence[NDArray[np.float32]]
-    ) -> _Inputs:
-        """Look at a layer's inputs while the network runs."""
-        layer, source = network.weighted(index), network.graph.nodes[index].inputs[0]
 
-        def patches() -> Iterator[Tensor]:
-            for picture in pictures:
-                yield _patches(layer, network.values(torch.from_numpy(picture))[source])
+def _look(
+    network: Network, layers: Sequence[int], pictures: Sequence[NDArray[np.float32]]
+) -> dict[int, _Inputs]:
+    """What these layers read while the network runs over the pictures, twice."""
 
-        with torch.no_grad():
-            sums = [(seen.sum(2).double(), seen.shape[2]) for seen in patches()]
-            count = sum(places for _, places in sums)
-            means = torch.stack([total for total, _ in sums]).sum(0)[:, :, None] / count
-            found = torch.zeros(())
-            for seen in patches():
-                # Centred before it is multiplied: texture is lost beside a bright mean.
-                centred = seen - means.float()
-                found = found + (centred @ centred.transpose(1, 2)).double() / count
-        if layer.bias is None:
-            found = found + means @ means.transpose(1, 2)
-        return cls(means[:, :, 0], found)
+    def patches() -> Iterator[tuple[int, Tensor]]:
+        for picture in pictures:
+            values = network.values(torch.from_numpy(picture))
+            for index in layers:
+                source = network.graph.nodes[index].inputs[0]
+                yield index, _patches(network.weighted(index), values[source])
+
+    sums, counts = dict.fromkeys(layers, torch.zeros(())), dict.fromkeys(layers, 0)
+    products = dict.fromkeys(layers, torch.zeros(()))
+    with torch.no_grad():
+        for index, seen in patches():
+            sums[index] = sums[index] + seen.sum(2).double()
+            counts[index] += seen.shape[2]
+        means = {index: sums[index][:, :, None] / counts[index] for index in layers}
+        for index, seen in patches():
+            # Centred before it is multiplied: texture is lost beside a bright mean.
+            centred = seen - means[index].float()
+            product = (centred @ centred.transpose(1, 2)).double()
+            products[index] = products[index] + product / counts[index]
+    for index, mean in means.items():
+        if network.weighted(index).bias is None:
+            products[index] = products[index] + mean @ mean.transpose(1, 2)
+    return {index: _Inputs(means[index][:, :, 0], products[index]) for index in layers}
 
 
 def _patches(layer: WeightedLayer, image: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ An output pixel reads only the taps of its own phase, so a transposed convolutio
 one that gives all stride^2 phases as channels, and a pixel shuffle (Shi et al., "Is the
 deconvolution layer the same as a convolutional layer?", 2016). Where it has fewer outputs than a
 vector register has lanes, that is how it is trained and shipped: the head of FSRCNN (56 to 1, 9x9)
-so takes 0.27 of its time in fp32 and 0.16 in int8 (OpenVINO 2026.4, AVX2, one thread), and
-engines without an int8 kernel for transposed convolutions have one for this.
+so takes 0.29 of its time in fp32 and 0.16 in int8 (OpenVINO 2026.4, AVX2, one thread;
+`benchmarks/transposed_heads.py`), and engines without an int8 kernel for transposed convolutions
+have one for this.
 """
 
 from __future__ import annotations

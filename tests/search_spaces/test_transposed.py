@@ -13,7 +13,7 @@ from search_spaces.layers import WeightedLayer
 from search_spaces.onnx_writer import random_weights, write
 from search_spaces.primitives import ConvTranspose
 from search_spaces.quantize import nominal_scales, place
-from search_spaces.transposed import transposed_padding
+from search_spaces.transposed import taps, transposed_padding
 
 KERNELS = [((9, 9), 2), ((9, 9), 3), ((9, 9), 4), ((4, 4), 2), ((2, 2), 2), ((3, 3), 2),
            ((6, 6), 3), ((4, 6), 2), ((5, 5), 1)]  # fmt: skip
@@ -70,6 +70,25 @@ def test_gradients_are_those_of_the_transposed_convolution() -> None:
 
 def test_saved_weights_do_not_know_of_it() -> None:
     assert set(drawn(node((9, 9), 2, 1), 6).state_dict()) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_each_output_keeps_its_own_int8_scale(stride: int) -> None:
+    builder = GraphBuilder(4)
+    fields = {"out_channels": 3, "kernel": (5, 5), "stride": stride}
+    graph = builder.finish(builder.add(ConvTranspose, 0, **fields))
+    weights, placement = random_weights(graph), place(graph)
+    scales = nominal_scales(graph, placement, weights)
+    file = onnx.load_model_from_string(
+        write(graph, weights, height=8, width=8, quantized=(placement, scales))
+    )
+    onnx.checker.check_model(file, full_check=True)
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in file.graph.initializer}
+    made = stored["n1.weight.int8"] * stored["n1.weight.scale"].reshape(-1, 1, 1, 1)
+    exact = np.append(weights["n1.weight"], np.float32(0))[taps(graph.nodes[1], 4)]  # type: ignore[arg-type]
+    assert np.abs(made - exact).max() <= 0.51 * float(scales.weights[1].max())
+    dequantize = next(n for n in file.graph.node if n.input[0] == "n1.weight.int8")
+    assert [a.i for a in dequantize.attribute if a.name == "axis"] == [0]
 
 
 @pytest.mark.parametrize(("outputs", "kind"), [(1, "Conv"), (7, "Conv"), (8, "ConvTranspose")])
