@@ -31,7 +31,8 @@ from torch import Tensor
 from search_spaces.modules import build
 from search_spaces.references.registry import fitting_reference
 from search_spaces.skeletons import lower
-from trainers.base import Budget, DataError, Diverged
+from trainers.base import DataError, Diverged
+from trainers.budget import Budget
 from trainers.data.sources import BUNDLED, Sources
 from trainers.features.distance import lpips, uncalibrated
 from trainers.features.network import FeatureNetwork, own, published

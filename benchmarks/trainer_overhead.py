@@ -20,7 +20,8 @@ from torch import nn
 from search_spaces.modules import build
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
-from trainers.base import Budget, Run
+from trainers.base import Run
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
 from trainers.optimizers import optimizer_for, parameter_groups, schedule_for

@@ -32,7 +32,8 @@ from search_spaces.onnx_writer import write
 from search_spaces.references import reference
 from search_spaces.shrink import choose, shrink
 from search_spaces.skeletons import lower
-from trainers.base import Budget, Task
+from trainers.base import Task
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.distill import Distillation
 from trainers.fit import fit

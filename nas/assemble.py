@@ -39,7 +39,8 @@ from search_spaces.base import UnknownName
 from search_spaces.branches import FORMS
 from search_spaces.modules import NORMS
 from search_spaces.references import fitting_reference, reference_named
-from trainers.base import Budget, DataError, Task
+from trainers.base import DataError, Task
+from trainers.budget import Budget
 from trainers.devices import settle
 
 _NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {

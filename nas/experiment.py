@@ -16,7 +16,8 @@ from nas.ledger import Ledger
 from nas.live.view import View
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
-from trainers.base import Budget, Companion, Task
+from trainers.base import Companion, Task
+from trainers.budget import Budget
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from nas.stages import train
 from nas.tracking.runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
-from trainers.base import Budget, Interrupted, Task
+from trainers.base import Interrupted, Task
+from trainers.budget import Budget
 
 _LOOK_S = 0.2
 _END_WITHIN_S = 10.0

@@ -21,7 +21,8 @@ from search_spaces.onnx_writer import Weights, write
 from search_spaces.quantize import Placement, Scales, float_rest, place
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
-from trainers.base import Budget, Diverged, Progress, QuantReport, Run, TrainReport
+from trainers.base import Diverged, Progress, QuantReport, Run, TrainReport
+from trainers.budget import Budget
 
 if TYPE_CHECKING:
     from search_spaces.modules import Network

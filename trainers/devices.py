@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from trainers.base import Budget
+from trainers.budget import Budget
 
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",

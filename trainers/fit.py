@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainers.base import Budget, Companion, Diverged, Judged, Progress, Task, TrainReport
+from trainers.base import Companion, Diverged, Judged, Progress, Task, TrainReport
+from trainers.budget import Budget
 
 if TYPE_CHECKING:
     import pytorch_lightning as lightning

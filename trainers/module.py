@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from trainers.base import (
-    Budget,
     Companion,
     Diverged,
     Interrupted,
@@ -26,6 +25,7 @@ from trainers.base import (
     Task,
     TaskWhoseLossLearns,
 )
+from trainers.budget import Budget
 from trainers.optimizers import optimizer_for, parameter_groups, schedule_for
 
 _SMOOTHING = 0.98

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from trainers.base import Budget, Quantizer
+from trainers.base import Quantizer
+from trainers.budget import Budget
 
 _BETA1 = 0.9
 _CYCLED_BETA1 = (0.85, 0.95)

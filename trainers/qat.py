@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.base import Budget, Companion, Judged, Progress, Quantizer, Task, TrainReport
+from trainers.base import Companion, Judged, Progress, Quantizer, Task, TrainReport
+from trainers.budget import Budget
 from trainers.fit import fit, judge
 
 _BATCH = 16

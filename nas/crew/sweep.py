@@ -50,7 +50,8 @@ from nas.tracking.trackers import (
     open_tracker,
     track_study,
 )
-from trainers.base import Budget, Interrupted, Task
+from trainers.base import Interrupted, Task
+from trainers.budget import Budget
 
 if TYPE_CHECKING:
     from nas.crew.claims import Claims

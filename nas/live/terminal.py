@@ -17,7 +17,8 @@ from nas.live.panel import draw
 from nas.live.watch import Clock, Watch
 from nas.report.describe import STAGE_WORDS, duration, figure, milliseconds
 from nas.winners import front
-from trainers.base import Budget, Metric
+from trainers.base import Metric
+from trainers.budget import Budget
 
 _REFRESH_S = 0.25
 _SUMMARY_S = 10.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nas.candidate import Candidate
 from nas.experiment import Plan
 from nas.report.summary import Funnel, funnel, was_too_slow
-from trainers.base import Budget
+from trainers.budget import Budget
 
 Clock = Callable[[], float]
 _QUANTIZING_STEP = 2.0

@@ -18,7 +18,8 @@ from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.work import gmacs
-from trainers.base import Budget, Metric, QuantReport
+from trainers.base import Metric, QuantReport
+from trainers.budget import Budget
 
 ORDER = ["screened", "probed", "trained", "quantized", "exported"]
 LIMIT_MS = 40.0

@@ -21,7 +21,7 @@ from nas.tracking.trackers import TrackingSettings
 from search_spaces.draws import draw
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
-from trainers.base import Budget
+from trainers.budget import Budget
 
 CHOICES = sorted(
     f"{path.parent.name}={path.stem}"

@@ -19,7 +19,7 @@ from search_spaces.onnx_writer import write
 from search_spaces.primitives import Conv
 from search_spaces.quantize import place
 from search_spaces.skeletons import lower
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
 from trainers.qat import calibrate

@@ -23,7 +23,7 @@ from rich.console import Console
 from nas.candidate import Candidate
 from nas.live.terminal import PlainView, RichView, view_for
 from nas.live.watch import Watch
-from trainers.base import Budget
+from trainers.budget import Budget
 
 STAGES = ("screened", "probed", "trained", "quantized", "exported")
 

@@ -20,7 +20,7 @@ from nas.ledger import Ledger
 from nas.networks import rules_for
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.super_resolution import SuperResolutionSpace
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 

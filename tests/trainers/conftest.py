@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from trainers.base import Budget, Metric, QuantReport, TrainReport
+from trainers.base import Metric, QuantReport, TrainReport
+from trainers.budget import Budget
 
 
 def test_opening_base_imports_neither_torch_nor_lightning() -> None:

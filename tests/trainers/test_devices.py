@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainers import devices
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.devices import settle
 
 

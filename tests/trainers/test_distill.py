@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.distill import Distillation, Weights, relations
 from trainers.fit import fit
 from trainers.fixed_batches import FixedBatches

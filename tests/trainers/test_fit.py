@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget, Diverged
+from trainers.base import Diverged
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit, judge
 from trainers.losses.adversarial import Adversarial
@@ -199,7 +200,7 @@ def test_progress_is_told_at_the_last_step(task: SuperResolution, budget: Budget
 _SIGNALS = """
 import os, signal, sys
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
 from trainers.tasks.super_resolution import SuperResolution

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.base import Budget, Interrupted
+from trainers.base import Interrupted
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
 from trainers.tasks.super_resolution import SuperResolution

@@ -1,7 +1,7 @@
 import torch
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.module import Learner
 from trainers.optimizers import parameter_groups
 from trainers.tasks.super_resolution import SuperResolution

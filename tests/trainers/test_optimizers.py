@@ -6,7 +6,7 @@ from torch import nn
 
 from tests.trainers.conftest import TinyNet
 from tests.trainers.test_qat import QuantizedNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.optimizers import (
     Lion,
     learning_rate_share,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.fit import fit, judge
 from trainers.prune import CRITERIA, channel_scores, hold_zeros, let_go, sensitivity
 from trainers.tasks.super_resolution import SuperResolution

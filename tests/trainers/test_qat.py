@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget, Quantizer
+from trainers.base import Quantizer
+from trainers.budget import Budget
 from trainers.fit import fit
 from trainers.qat import calibrate, fine_tune
 from trainers.tasks.super_resolution import SuperResolution

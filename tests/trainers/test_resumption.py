@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
 from trainers.tasks.super_resolution import SuperResolution
@@ -73,7 +73,7 @@ _RUNG = """
 import sys
 from pathlib import Path
 from tests.trainers.conftest import TinyNet
-from trainers.base import Budget
+from trainers.budget import Budget
 from trainers.fit import fit
 from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
