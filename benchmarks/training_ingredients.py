@@ -48,7 +48,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
     "without averaged weights": {"ema_decay": 0.0},
     "one cycle": {"schedule": "one_cycle", "warmup_share": 0.3},
-    "lion, a fifth of the rate": {"optimizer": "lion", "learning_rate": 0.2},
+    "AdamW": {"optimizer": "adamw", "learning_rate": 0.5},
+    "AdamW, branches: edge (ECBSR)": {
+        "optimizer": "adamw", "learning_rate": 0.5, "branches": "edge",
+    },
+    "Lion": {"optimizer": "lion", "learning_rate": 0.1},
     "batch normalization, folded": {"norm": "batch"},
     "branches: parallel": {"branches": "parallel"},
     "branches: edge (ECBSR)": {"branches": "edge"},
@@ -74,7 +78,7 @@ class Bench:
             loss=L1(),
         )
         self.budget = Budget(
-            max_steps=arguments.steps, batch_size=16, learning_rate=3e-3, ema_decay=0.999,
+            max_steps=arguments.steps, batch_size=16, learning_rate=6e-3, ema_decay=0.999,
             quant_steps=arguments.quant_steps, accelerator="auto",
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-Optimizer = Literal["adamw", "lion"]
+Optimizer = Literal["adamw", "lion", "soap"]
 Schedule = Literal["cosine", "one_cycle"]
 Accelerator = Literal["auto", "cpu", "gpu"]
 Arithmetic = Literal["fp32", "bf16", "fp16"]
@@ -23,9 +23,10 @@ class Budget:
     Attributes:
         max_steps: optimizer steps of the whole training.
         batch_size: crops per step.
-        learning_rate: its peak. Lion wants a third to a tenth of AdamW's.
+        learning_rate: its peak. Lion wants a third to a tenth of the others'.
+        optimizer: `soap`, `adamw` or `lion` (`trainers.optimizers`).
         schedule: `cosine`, a linear rise and a cosine fall; or `one_cycle`.
-        beta2: the optimizer's decay of the squared gradient (AdamW) or the momentum (Lion).
+        beta2: the optimizer's decay of the squared gradient (SOAP, AdamW) or the momentum (Lion).
         clip_norm: largest gradient norm over all parameters.
         ema_decay: decay per step of the averaged weights, which are what is judged and kept;
             0 keeps the last weights.
@@ -61,7 +62,7 @@ class Budget:
     quant_scale_rate: float = 2e-3
     quant_calibration: int = 64
     quant_max_drop: float | None = None
-    optimizer: Optimizer = "adamw"
+    optimizer: Optimizer = "soap"
     schedule: Schedule = "cosine"
     judge_every: int = 0
     accelerator: Accelerator = "cpu"

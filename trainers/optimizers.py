@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from trainers.base import Quantizer
 from trainers.budget import Budget
+from trainers.soap import Soap
 
 _BETA1 = 0.9
 _CYCLED_BETA1 = (0.85, 0.95)
@@ -71,6 +72,8 @@ def optimizer_for(groups: list[dict[str, Any]], budget: Budget) -> torch.optim.O
     betas = (_BETA1, budget.beta2)
     if budget.optimizer == "lion":
         return Lion(groups, lr=budget.learning_rate, betas=betas)
+    if budget.optimizer == "soap":
+        return Soap(groups, lr=budget.learning_rate, betas=betas)
     # One call for a small network's many small tensors: 0.18 ms a step instead of 0.66. With
     # fp16 Lightning cannot clip what a fused optimizer scales back by itself.
     fused = budget.precision != "fp16"

@@ -63,7 +63,7 @@ def test_lion_goes_on_from_its_saved_state() -> None:
     assert torch.equal(whole, again)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+@pytest.mark.parametrize("optimizer", ["adamw", "lion", "soap"])
 def test_every_optimizer_finds_the_least_of_a_bowl(optimizer: str) -> None:
     budget = Budget(optimizer=optimizer, max_steps=200, learning_rate=0.1)  # type: ignore[arg-type]
     parameter = nn.Parameter(torch.zeros(5))

@@ -41,6 +41,7 @@ def test_a_training_in_rungs_equals_an_uninterrupted_one(
 @pytest.mark.parametrize(
     "recipe",
     [
+        {"optimizer": "adamw"},
         {"optimizer": "lion", "learning_rate": 1e-3},
         {"schedule": "one_cycle", "warmup_share": 0.3},
         {"memory_format": "channels_last"},

@@ -1,0 +1,137 @@
+"""SOAP: Adam along the directions in which a kernel's gradients vary on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_EPS = 1e-8
+_MEMORY = 0.95
+_REFRESH_EVERY = 10
+_WIDEST = 1024
+_SIDES = (("rows", "row_basis", 0), ("columns", "column_basis", 1))
+
+
+class Soap(torch.optim.Optimizer):
+    """Adam in the eigenbasis of Shampoo's two gradient covariances.
+
+    Source: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", ICLR 2025,
+    Algorithm 3. A kernel is read as a matrix W, its first axis against all others, axes of length
+    1 left out. With L and R the running means of G G' and G' G, and Q_L and Q_R their
+    eigenvectors, Adam's second moment is that of Q_L' G Q_R, and its step is turned back. The
+    eigenvectors follow by one power iteration and a QR decomposition every ten steps. The first
+    gradient only founds the bases. A side longer than 1024 is not turned; vectors are stepped by
+    Adam.
+
+    What a filter sees is correlated from tap to tap and from channel to channel, which Adam,
+    scaling each weight by itself, cannot undo; small networks pay for it in steps.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        *,
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Take the parameters over; groups may have a rate and a decay of their own."""
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient; returns what the closure gave."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                gradient = _as_matrix(parameter.grad)
+                state = self.state[parameter]
+                if not state:
+                    _found(state, gradient)
+                    if "rows" in state or "columns" in state:
+                        continue
+                direction = _direction(state, gradient, *group["betas"])
+                if group["weight_decay"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_(direction.reshape(parameter.shape), alpha=-group["lr"])
+                _remember(state, gradient)
+        return loss
+
+
+def _as_matrix(kernel: Tensor) -> Tensor:
+    kernel = kernel.squeeze()
+    return kernel.reshape(1, -1) if kernel.ndim < 2 else kernel.reshape(len(kernel), -1)
+
+
+def _found(state: dict[str, Any], gradient: Tensor) -> None:
+    state["step"] = 0
+    state["momentum"] = torch.zeros_like(gradient)
+    state["squares"] = torch.zeros_like(gradient)
+    if 1 in gradient.shape:
+        return
+    for side, basis, axis in _SIDES:
+        if gradient.shape[axis] <= _WIDEST:
+            state[side] = (1 - _MEMORY) * _covariance(gradient, axis)
+            state[basis] = _eigenvectors(state[side])
+
+
+def _covariance(gradient: Tensor, axis: int) -> Tensor:
+    return gradient @ gradient.mT if axis == 0 else gradient.mT @ gradient
+
+
+def _eigenvectors(covariance: Tensor) -> Tensor:
+    if not covariance.isfinite().all():
+        # The next loss tells; LAPACK would raise here.
+        return torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    vectors: Tensor = torch.linalg.eigh(covariance)[1]
+    return vectors.flip(1).contiguous()
+
+
+def _direction(state: dict[str, Any], gradient: Tensor, beta1: float, beta2: float) -> Tensor:
+    """What is subtracted, times the learning rate: Adam's step in the bases, turned back."""
+    state["step"] += 1
+    momentum, squares = state["momentum"], state["squares"]
+    momentum.lerp_(gradient, 1 - beta1)
+    squares.lerp_(_turned(gradient, state).square_(), 1 - beta2)
+    deviation = (squares / (1 - beta2 ** state["step"])).sqrt_().add_(_EPS)
+    direction = _turned(momentum, state).div_(deviation)
+    return _turned_back(direction, state).div_(1 - beta1 ** state["step"])
+
+
+def _turned(matrix: Tensor, state: dict[str, Any]) -> Tensor:
+    if "rows" in state:
+        matrix = state["row_basis"].mT @ matrix
+    if "columns" in state:
+        matrix = matrix @ state["column_basis"]
+    return matrix.clone() if "rows" not in state and "columns" not in state else matrix
+
+
+def _turned_back(matrix: Tensor, state: dict[str, Any]) -> Tensor:
+    if "rows" in state:
+        matrix = state["row_basis"] @ matrix
+    if "columns" in state:
+        matrix = matrix @ state["column_basis"].mT
+    return matrix
+
+
+def _remember(state: dict[str, Any], gradient: Tensor) -> None:
+    """Add the gradient to the covariances; now and then bring the bases after them."""
+    for side, basis, axis in _SIDES:
+        if side not in state:
+            continue
+        covariance: Tensor = state[side]
+        covariance.lerp_(_covariance(gradient, axis), 1 - _MEMORY)
+        if state["step"] % _REFRESH_EVERY == 0:
+            images = covariance @ state[basis]
+            # Largest first, and the second moments in the same order.
+            order = (state[basis] * images).sum(0).argsort(descending=True)
+            state["squares"] = state["squares"].index_select(axis, order)
+            state[basis] = torch.linalg.qr(images[:, order])[0]
