@@ -11,12 +11,9 @@ have one for this.
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.graph import Graph, shapes_of
 from search_spaces.primitives import ConvTranspose
 
 _LANES = 8
@@ -58,17 +55,6 @@ def taps(node: ConvTranspose, in_channels: int) -> NDArray[np.int64]:
     places = filters[:, None, None, :, None, None] * area + inside[None, :, :, None]
     places = np.where(inside[None, :, :, None] >= 0, places, -1)
     return places.reshape(out * stride**2, in_channels, rows.shape[1], columns.shape[1])
-
-
-def idle_macs(graph: Graph, height: int, width: int) -> int:
-    """Multiply-adds with the zeros of these forms, which a file has beyond its Graph's own."""
-    shapes = shapes_of(graph, height, width)
-    found = 0
-    for node in graph.nodes:
-        if isinstance(node, ConvTranspose) and runs_as_convolution(node):
-            channels, *pixels = shapes[node.inputs[0]]
-            found += prod(pixels) * int((taps(node, channels) < 0).sum())
-    return found
 
 
 def _taps_along(kernel: int, begin: int, stride: int) -> NDArray[np.int64]:

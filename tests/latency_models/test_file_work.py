@@ -9,9 +9,9 @@ import pytest
 from latency_models.file_work import work_of_file
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower
-from search_spaces.transposed import idle_macs
 from search_spaces.untrained import untrained
 from search_spaces.work import work_of
+from tests.idle_macs import idle_macs
 from tests.latency_models.small_nets import finished
 
 

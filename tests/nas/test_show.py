@@ -25,9 +25,9 @@ from nas.ledger import Ledger
 from nas.networks import rules_for
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower
-from search_spaces.transposed import idle_macs
 from search_spaces.untrained import untrained
 from search_spaces.work import gmacs, params_of
+from tests.idle_macs import idle_macs
 
 Shown = Callable[..., dict[str, Any]]
 PEAKS = Peaks("int8", 100.0, 20.0)
