@@ -39,6 +39,11 @@ class Picks:
         """The same places in pictures that are `times` as large."""
         return replace(self, top=self.top * times, left=self.left * times)
 
+    def only(self, k: int) -> Picks:
+        """One of these places."""
+        places = (self.picture, self.top, self.left, self.turn)
+        return Picks(*(place[k : k + 1] for place in places))
+
     def repeated(self, times: int) -> Picks:
         """Every place so many times in a row."""
         places = (self.picture, self.top, self.left, self.turn)
@@ -121,22 +126,41 @@ class Pictures:
             (N, 3, side + 2 * margin, side + 2 * margin), float32 in [0, 1].
         """
         device = torch.device(device)
-        down, across = self._index(picks, side, margin)
         length = side + 2 * margin
         pixels = self._on(device)
         if pixels is not None:
+            down, across = self._index(picks, side, margin)
             rows = _to(device, down)[:, :, None] + _to(device, across)[:, None, :]
             found = pixels.index_select(0, rows.view(-1)).view(-1, length, length, 3)
             return _to_unit(found)
         # On a processor in numpy: torch would share this small work among threads and wait for
         # all of them, which takes many times as long when other processes keep them busy.
-        indices = down[:, :, None] + across[:, None, :]
-        levels = self._levels.take(indices.ravel(), axis=0).reshape(-1, length, length, 3)
+        crops = [self._crop(picks, k, side, margin) for k in range(len(picks.picture))]
         if device.type != "cpu":
-            return _to_unit(_to(device, _signed(levels)))
-        most = np.float32(np.iinfo(levels.dtype).max)
-        planes = np.ascontiguousarray(levels.transpose(0, 3, 1, 2))
-        return torch.from_numpy(np.divide(planes, most, dtype=np.float32))
+            stacked = np.stack(crops)
+            return _to_unit(_to(device, _signed(stacked)))
+        most = np.float32(np.iinfo(self._levels.dtype).max)
+        planes = np.empty((len(crops), 3, length, length), np.float32)
+        for plane, crop in zip(planes, crops, strict=True):
+            np.divide(crop.transpose(2, 0, 1), most, out=plane, dtype=np.float32)
+        return torch.from_numpy(planes)
+
+    def _crop(self, picks: Picks, k: int, side: int, margin: int) -> Levels:
+        """One crop (L, L, 3), turned: a view of its picture, a copy where that ends too soon."""
+        picture, turn = picks.picture[k], picks.turn[k]
+        height, width = self.heights[picture], self.widths[picture]
+        top, left = picks.top[k] - margin, picks.left[k] - margin
+        length = side + 2 * margin
+        if min(top, left) < 0 or top + length > height or left + length > width:
+            down, across = self._index(picks.only(k), side, margin)
+            found: Levels = self._levels[down[0][:, None] + across[0][None, :]]
+            return found
+        start = self._starts[picture]
+        pixels = self._levels[start : start + height * width].reshape(height, width, 3)
+        crop: Levels = pixels[top : top + length, left : left + length]
+        crop = crop[::-1] if turn & MIRROR_ROWS else crop
+        crop = crop[:, ::-1] if turn & MIRROR_COLUMNS else crop
+        return crop.swapaxes(0, 1) if turn & TRANSPOSE else crop
 
     def _index(self, picks: Picks, side: int, margin: int) -> tuple[Counts, Counts]:
         """(N, L) down and (N, L) across each crop; their sum is a row of the shelf."""
@@ -169,7 +193,7 @@ def mirrored(index: Counts, length: Counts | int) -> Counts:
     return np.minimum(folded, 2 * length - 1 - folded)
 
 
-def _signed(levels: Levels) -> NDArray[Any]:
+def _signed(levels: NDArray[Any]) -> NDArray[Any]:
     """The same bits: torch can move 16-bit numbers without sign, but hardly compute with them."""
     return levels.view(np.int16) if levels.dtype == np.uint16 else levels
 

@@ -41,4 +41,4 @@ class Rounded:
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
         most = float(2**self.bits - 1)
-        return (images * most + 0.5).floor_().clamp_(0.0, most) / most
+        return (images * most).add_(0.5).floor_().clamp_(0.0, most).div_(most)
