@@ -135,6 +135,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/published/rows.jsonl"))
     parser.add_argument("overrides", nargs="*", help="settings of nas train")
     arguments = parser.parse_intermixed_args()
+    # Settings that stand right behind the networks are taken for networks.
+    arguments.overrides += [name for name in arguments.networks if "=" in name]
+    arguments.networks = [name for name in arguments.networks if "=" not in name]
     for network in arguments.networks:
         for scale in arguments.scales:
             made = train(network, scale, arguments)

@@ -33,6 +33,10 @@ _QUIETEST = 0.75
 _LOUDEST, _GAIN_PER_COPY, _REACH, _RIDGE = 2.0, 0.3, 0.8, 1e-5
 """Through tanh: the gain, which few copies cannot have without the sum becoming a staircase; the
 darkest and the brightest grey, from the middle; what keeps the weights small."""
+_CONTRAST, _DEEPER_CONTRAST = 4.0, 2.0
+"""Gains of the filters beside the picture before a tanh, in the first layer and after. Contrasts
+between neighbours are small: drawn as usual these filters are nearly linear, and learn slowly not
+to be (ESPCN on luma after 600 steps: 36.22 dB instead of 35.75)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class PicturePath:
                 copies = self._copies(layer.node.out_channels, int8)
                 rows, columns = layer.weight.shape[2:]
                 passed = torch.kron(copies.gains[:, None] * before.weights, identity)
+                if self.curved:
+                    _see_contrasts(layer.weight[len(passed) :], first=layer is body[0])
                 layer.weight[: len(passed)] = 0.0
                 layer.weight[: len(passed), : passed.shape[1], rows // 2, columns // 2] = passed
                 if self.centred and layer.bias is not None:
@@ -119,6 +125,13 @@ class _Copies:
     def of_picture(cls) -> _Copies:
         """The picture itself."""
         return cls(torch.ones(1), torch.zeros(1), torch.ones(1))
+
+
+def _see_contrasts(filters: Tensor, *, first: bool) -> None:
+    """Let them bend the tanh behind them; the first ones see no brightness."""
+    if first:
+        filters -= filters.mean((2, 3), keepdim=True)
+    filters *= _CONTRAST if first else _DEEPER_CONTRAST
 
 
 def _quieter(count: int) -> _Copies:

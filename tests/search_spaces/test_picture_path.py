@@ -108,6 +108,20 @@ def test_beside_the_picture_there_is_something_to_learn_from() -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
+def test_filters_before_a_tanh_see_contrasts_and_bend_it() -> None:
+    network = build(lower(reference("espcn_y", 2)), seed=0)
+    first, second, _ = (layer for layer in network.layers.values())
+    copies = 64 // module._COPY_EVERY
+    sums = first.weight.sum((1, 2, 3))
+    assert sums[copies:].abs().max() < 1e-5
+    assert sums[:copies].abs().min() > 0.1
+    detail = PICTURE - nn.functional.avg_pool2d(PICTURE, 5, 1, padding=2)
+    with torch.inference_mode():
+        seen = first.linear(detail, first.weight)[:, copies:]
+        assert (seen - seen.tanh()).abs().mean() > 0.05 * seen.abs().mean()
+        assert second.weight[8:].std() > 1.5 * (64 * 9) ** -0.5
+
+
 @pytest.mark.parametrize("branches", ["parallel", "edge", "expand"])
 def test_branches_change_nothing_of_the_start(branches: str) -> None:
     graph = lower(reference("fsrcnn_y", 2))
