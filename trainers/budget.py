@@ -33,6 +33,8 @@ class Budget:
         max_minutes: wall-clock limit of the whole training, over all its rungs; None for no limit.
         judge_every: steps between two looks at the metric while training; 0 for none.
         quant_steps: optimizer steps of the quantization-aware fine-tuning.
+        quant_optimizer: of the fine-tuning. SOAP steps where gradients are least alike, and there
+            rounding's are mostly noise: FSRCNN lost 0.9 dB with it instead of 0.3.
         quant_learning_rate: its peak for the weights.
         quant_scale_rate: its peak for the quantizers' scales, relative to their size.
         quant_calibration: inputs that are shown to the quantizers before fine-tuning.
@@ -58,6 +60,7 @@ class Budget:
     ema_decay: float = 0.99
     max_minutes: float | None = None
     quant_steps: int = 200
+    quant_optimizer: Optimizer = "adamw"
     quant_learning_rate: float = 5e-4
     quant_scale_rate: float = 2e-3
     quant_calibration: int = 64
@@ -105,6 +108,7 @@ class Budget:
 
 _CHOICES = {
     "optimizer": get_args(Optimizer),
+    "quant_optimizer": get_args(Optimizer),
     "schedule": get_args(Schedule),
     "accelerator": get_args(Accelerator),
     "precision": get_args(Arithmetic),

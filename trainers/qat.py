@@ -74,7 +74,10 @@ def fine_tune(
     if budget.quant_steps == 0:
         return TrainReport(judge(prepared, task), task.metric.name, 0, 0.0)
     course = replace(
-        budget, max_steps=budget.quant_steps, learning_rate=budget.quant_learning_rate
+        budget,
+        max_steps=budget.quant_steps,
+        optimizer=budget.quant_optimizer,
+        learning_rate=budget.quant_learning_rate,
     )
     return fit(
         prepared,

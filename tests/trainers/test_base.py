@@ -36,7 +36,8 @@ def test_a_metric_knows_which_way_is_better() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("max_steps", 0), ("batch_size", -1), ("ema_decay", 1.0), ("max_minutes", 0.0),
-     ("quant_steps", -1), ("judge_every", -1), ("optimizer", "sgd"), ("schedule", "step"),
+     ("quant_steps", -1), ("judge_every", -1), ("optimizer", "sgd"),
+     ("quant_optimizer", "sgd"), ("schedule", "step"),
      ("precision", "int8"), ("accelerator", "tpu"), ("memory_format", "nhwc"),
      ("compile", "all")],
 )  # fmt: skip
