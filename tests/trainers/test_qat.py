@@ -124,7 +124,12 @@ def test_a_killed_fine_tuning_goes_on_from_its_checkpoint(
     path = tmp_path / "q.ckpt"
     first = QuantizedNet(trained)
     calibrate(first, task, budget.quant_calibration)
-    course = replace(budget, max_steps=10, learning_rate=budget.quant_learning_rate)
+    course = replace(
+        budget,
+        max_steps=10,
+        optimizer=budget.quant_optimizer,
+        learning_rate=budget.quant_learning_rate,
+    )
     fit(first, task, course, seed=0, until_step=4, checkpoint=path)
     report = fine_tune(again, task, budget, seed=0, checkpoint=path)
     assert report.metric == expected.metric
