@@ -1,6 +1,7 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -111,6 +112,18 @@ def test_fine_tuning_wins_back_quality_and_learns_every_scale(
     assert prepared.quantizer.scale.item() != pytest.approx(
         torch.tensor(prepared.quantizer.peak / 7).log().item(), abs=1e-6
     )
+
+
+def test_fine_tuning_has_an_optimizer_of_its_own(
+    task: SuperResolution, trained: TinyNet, budget: Budget
+) -> None:
+    def tuned(**changes: Any) -> Tensor:
+        prepared = QuantizedNet(trained)
+        fine_tune(prepared, task, replace(budget, quant_steps=5, **changes), seed=0)
+        return prepared.net.last.weight
+
+    assert torch.equal(tuned(optimizer="soap"), tuned(optimizer="lion"))
+    assert not torch.equal(tuned(), tuned(quant_optimizer="lion"))
 
 
 def test_a_killed_fine_tuning_goes_on_from_its_checkpoint(
