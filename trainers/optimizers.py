@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -13,12 +12,13 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from trainers.base import Quantizer
 from trainers.budget import Budget
 from trainers.soap import Soap
+from trainers.stepper import Stepper
 
 _BETA1 = 0.9
 _CYCLED_BETA1 = (0.85, 0.95)
 
 
-class Lion(torch.optim.Optimizer):
+class Lion(Stepper):
     """Steps of equal size along the sign of an interpolated momentum.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023,
@@ -26,40 +26,19 @@ class Lion(torch.optim.Optimizer):
     Its steps are larger than AdamW's at one rate: the paper takes a third to a tenth of it.
     """
 
-    def __init__(
-        self,
-        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
-        *,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-    ) -> None:
-        """Take the parameters over; groups may have a rate and a decay of their own."""
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+    def move(self, group: dict[str, Any], moved: list[Tensor]) -> None:
+        """All at once: a small network has many small tensors."""
+        gradients: list[Tensor] = [p.grad for p in moved if p.grad is not None]
+        momenta = [self._momentum(p) for p in moved]
+        beta1, beta2 = group["betas"]
+        directions = torch._foreach_lerp(momenta, gradients, 1 - beta1)
+        torch._foreach_sign_(directions)
+        if group["weight_decay"]:
+            torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(moved, directions, alpha=-group["lr"])
+        torch._foreach_lerp_(momenta, gradients, 1 - beta2)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient; returns what the closure gave."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            moved = [p for p in group["params"] if p.grad is not None]
-            if not moved:
-                continue
-            gradients: list[Tensor] = [p.grad for p in moved]
-            momenta = [self._momentum(p) for p in moved]
-            beta1, beta2 = group["betas"]
-            directions = torch._foreach_lerp(momenta, gradients, 1 - beta1)
-            torch._foreach_sign_(directions)
-            if group["weight_decay"]:
-                torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(moved, directions, alpha=-group["lr"])
-            torch._foreach_lerp_(momenta, gradients, 1 - beta2)
-        return loss
-
-    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+    def _momentum(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]
         if "momentum" not in state:
             state["momentum"] = torch.zeros_like(parameter)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from trainers.stepper import Stepper
 
 _EPS = 1e-8
 _MEMORY = 0.95
@@ -15,7 +16,7 @@ _WIDEST = 1024
 _SIDES = (("rows", "row_basis", 0), ("columns", "column_basis", 1))
 
 
-class Soap(torch.optim.Optimizer):
+class Soap(Stepper):
     """Adam in the eigenbasis of Shampoo's two gradient covariances.
 
     Source: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", ICLR 2025,
@@ -30,40 +31,21 @@ class Soap(torch.optim.Optimizer):
     scaling each weight by itself, cannot undo; small networks pay for it in steps.
     """
 
-    def __init__(
-        self,
-        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
-        *,
-        lr: float = 3e-3,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-    ) -> None:
-        """Take the parameters over; groups may have a rate and a decay of their own."""
-        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient; returns what the closure gave."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
+    def move(self, group: dict[str, Any], moved: list[Tensor]) -> None:
+        """One by one, each in bases of its own."""
+        for parameter in moved:
+            assert parameter.grad is not None
+            gradient = _as_matrix(parameter.grad)
+            state = self.state[parameter]
+            if not state:
+                _found(state, gradient)
+                if "rows" in state or "columns" in state:
                     continue
-                gradient = _as_matrix(parameter.grad)
-                state = self.state[parameter]
-                if not state:
-                    _found(state, gradient)
-                    if "rows" in state or "columns" in state:
-                        continue
-                direction = _direction(state, gradient, *group["betas"])
-                if group["weight_decay"]:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(direction.reshape(parameter.shape), alpha=-group["lr"])
-                _remember(state, gradient)
-        return loss
+            direction = _direction(state, gradient, *group["betas"])
+            if group["weight_decay"]:
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+            parameter.add_(direction.reshape(parameter.shape), alpha=-group["lr"])
+            _remember(state, gradient)
 
 
 def _as_matrix(kernel: Tensor) -> Tensor:
