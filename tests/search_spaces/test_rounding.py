@@ -134,3 +134,18 @@ def test_fine_tuning_begins_on_that_grid() -> None:
     assert float((integers - integers.round()).abs().max()) < 1e-3
 
 
+
+def test_what_rounding_drowns_is_not_used_to_make_up_for_a_loud_channel() -> None:
+    builder = GraphBuilder(1)
+    three = builder.add(Conv, 0, out_channels=3, kernel=(1, 1), bias=False)
+    graph = builder.finish(builder.add(Conv, three, out_channels=16, kernel=(5, 5)))
+    network = build(graph, seed=0)
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        network.weighted(1).weight.copy_(torch.tensor([1.0, 0.002, 0.001]).view(3, 1, 1, 1))
+        network.weighted(2).weight.normal_(0.0, 0.1, generator=random)
+    network, inputs = fold(network), pictures(1)
+    before = network.weighted(2).weight.detach().clone()
+    round_weights(network, place(graph, RULES), inputs)
+    moved = network.weighted(2).weight.detach() - before
+    assert float(moved.square().mean()) < 0.1 * float(before.square().mean())
