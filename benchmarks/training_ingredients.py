@@ -60,7 +60,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 """Changes of the budget; a learning rate is relative to the plain one."""
 OTHERS = ("distilled from a wider network", "pruned from a wider network", "int8, calibrated only",
-          "int8, fine-tuned")  # fmt: skip
+          "int8, fine-tuned", "int8, fine-tuned with rounded weights")  # fmt: skip
 
 
 class Bench:
@@ -91,7 +91,7 @@ class Bench:
         if name.startswith("pruned"):
             return self._pruned()
         steps = 0 if "calibrated" in name else self.budget.quant_steps
-        return self._quantized(steps)
+        return self._quantized(steps, share=0.0 if "rounded weights" in name else 1.0)
 
     def _trained(
         self, name: str, changes: dict[str, Any], architecture: Architecture | None = None
@@ -140,12 +140,14 @@ class Bench:
             network, self.task, shorter, seed=self.seed, checkpoint=self._file("pruned")
         ).metric
 
-    def _quantized(self, steps: int) -> float:
+    def _quantized(self, steps: int, share: float) -> float:
         network, _ = self._trained("plain", {})
-        prepared = prepare(network, rules_for("openvino"), inputs=self.task.calibration(64))
+        inputs = self.task.calibration(64)
+        prepared = prepare(network, rules_for("openvino"), inputs=inputs, tensors_first=True)
+        course = replace(self.budget, quant_steps=steps, quant_tensor_share=share)
         fine_tune(
-            prepared, self.task, replace(self.budget, quant_steps=steps), seed=self.seed,
-            checkpoint=self._file(f"int8-{steps}"),
+            prepared, self.task, course, seed=self.seed,
+            checkpoint=self._file(f"int8-{steps}-{share}"),
         )  # fmt: skip
         return engine_metric(prepared, self.task)
 

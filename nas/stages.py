@@ -178,6 +178,7 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
             experiment.rules,
             keep_float=in_float,
             inputs=experiment.task.calibration(experiment.budget.quant_calibration),
+            tensors_first=True,
         )
         try:
             with _giving_way(experiment) as progress:
@@ -202,7 +203,8 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         drop = -drop
     precision = experiment.target.precision
     report = QuantReport(metric, drop, precision, steps, train_s, len(in_float))
-    (home / _FINE_TUNING).unlink(missing_ok=True)
+    for file in home.glob(f"*{_FINE_TUNING}"):
+        file.unlink(missing_ok=True)
     return replace(candidate, quantized=report)
 
 

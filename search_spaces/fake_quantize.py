@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -135,35 +135,43 @@ def _least_error(values: Tensor, low: int, high: int) -> Tensor:
 
 
 class QuantizedNetwork(Network):
-    """A network that computes as its int8 file will, with gradients to weights and scales."""
+    """A network that computes as its int8 file will, with gradients to weights and scales.
 
-    def __init__(
-        self,
-        network: Network,
-        placement: Placement,
-        steps: Mapping[int, NDArray[np.float32]] | None = None,
-    ) -> None:
-        """Copy a folded network.
+    Attributes:
+        weights_rounded: whether its weights are rounded as its tensors are.
+    """
+
+    def __init__(self, network: Network, placement: Placement) -> None:
+        """Copy a folded network; each filter's scale just holds its largest weight.
 
         Args:
             network: what is quantized.
             placement: where.
-            steps: the first scales of weights by layer, (C_out,); by default those that just
-                hold the largest weight.
         """
         super().__init__(network.graph)
         self.layers = copy.deepcopy(network.layers)
         self.placement = placement
+        self.weights_rounded = True
         self.tensors = nn.ModuleDict(
             {f"t{owner}": self._quantizer(owner) for owner in set(placement.tensors.values())}
         )
         self.weight_scales = nn.ParameterDict(
-            {
-                f"n{index}": self._initial_scale(index, steps or {})
-                for index in sorted(placement.layers)
-            }
+            {f"n{index}": self._initial_scale(index) for index in sorted(placement.layers)}
         )
         self._shifts: dict[int, list[Tensor]] | None = None
+
+    def round_weights(self, inputs: Sequence[NDArray[np.float32]]) -> None:
+        """From now on round weights too; they begin where their sums come out right.
+
+        Args:
+            inputs: pictures (1, C, h, w) in [0, 1]; without any, weights stay where they are.
+        """
+        self.weights_rounded = True
+        plain = Network(self.graph)
+        plain.layers = self.layers
+        for index, steps in round_weights(plain, self.placement, inputs).items():
+            with torch.no_grad():
+                self.weight_scales[f"n{index}"].copy_(torch.from_numpy(steps).log())
 
     def start_calibration(self) -> None:
         """From now on watch by how much rounded weights move each layer's mean output."""
@@ -185,14 +193,9 @@ class QuantizedNetwork(Network):
             quantizer.fix(step)
         return quantizer
 
-    def _initial_scale(
-        self, index: int, steps: Mapping[int, NDArray[np.float32]]
-    ) -> nn.Parameter:
-        if (scale := steps.get(index)) is None:
-            weight = self.weighted(index).weight.detach().numpy()
-            scale = weight_scale(
-                weight, weight_axis(self.graph, index), self.placement.weight_max
-            )
+    def _initial_scale(self, index: int) -> nn.Parameter:
+        weight, axis = self.weighted(index).weight.detach().numpy(), weight_axis(self.graph, index)
+        scale = weight_scale(weight, axis, self.placement.weight_max)
         return nn.Parameter(torch.from_numpy(scale).log())
 
     def values(self, image: Tensor) -> list[Tensor]:
@@ -213,7 +216,7 @@ class QuantizedNetwork(Network):
         return values
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
-        if index not in self.placement.layers:
+        if index not in self.placement.layers or not self.weights_rounded:
             return super().step(index, node, sources)
         layer = self.weighted(index)
         shape = [1] * layer.weight.ndim
@@ -235,6 +238,7 @@ def prepare(
     *,
     keep_float: frozenset[int] = frozenset(),
     inputs: Sequence[NDArray[np.float32]] = (),
+    tensors_first: bool = False,
 ) -> QuantizedNetwork:
     """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it.
 
@@ -246,11 +250,16 @@ def prepare(
         keep_float: layers that int8 hurts too much, as nodes of the Graph.
         inputs: pictures (1, C, h, w) in [0, 1]; with some of them channels are equalized first
             (`equalize.py`), and weights begin where their sums come out right (`rounding.py`).
+        tensors_first: leave weights in float until its `round_weights` is called.
     """
     placement, folded = place(network.graph, rules, keep_float=keep_float), fold(network)
     equalize(folded, placement, inputs)
-    steps = round_weights(folded, placement, inputs)
-    return QuantizedNetwork(folded, placement, steps)
+    prepared = QuantizedNetwork(folded, placement)
+    if tensors_first:
+        prepared.weights_rounded = False
+    else:
+        prepared.round_weights(inputs)
+    return prepared
 
 
 def restore(

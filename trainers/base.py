@@ -248,3 +248,17 @@ class Quantizer(Protocol):
 
     def finish_calibration(self) -> None:
         """Set what was to be set from what was seen, and round from now on."""
+
+
+@runtime_checkable
+class TensorsFirst(Protocol):
+    """A network with quantizers that can round its tensors while its weights are still float.
+
+    Attributes:
+        weights_rounded: whether its weights are rounded too.
+    """
+
+    weights_rounded: bool
+
+    def round_weights(self, inputs: Sequence[NDArray[np.float32]]) -> None:
+        """From now on round weights too, so that sums over these inputs (1, C, h, w) fit."""

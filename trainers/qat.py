@@ -9,11 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.base import Companion, Judged, Progress, Quantizer, Task, TrainReport
+from trainers.base import (
+    Companion,
+    Judged,
+    Progress,
+    Quantizer,
+    Task,
+    TensorsFirst,
+    TrainReport,
+)
 from trainers.budget import Budget
 from trainers.fit import fit, judge
 
 _BATCH = 16
+_TENSORS_RATE = 0.5
+"""Of the learning rate in float, while only tensors are rounded."""
 
 
 def calibrate(prepared: nn.Module, task: Task, count: int) -> None:
@@ -53,39 +63,69 @@ def fine_tune(
 ) -> TrainReport:
     """Calibrate a prepared network, then train its weights and scales for `budget.quant_steps`.
 
-    With no steps it is calibrated and judged only (post-training quantization). The metric is
-    that of the fake-quantized network; the engine's own may differ in the last digits.
+    A network that can (`base.TensorsFirst`) has only its tensors rounded for the first
+    `budget.quant_tensor_share` of the steps, and learns as fast as it did in float what rounding
+    asks of it; then its weights are rounded too. With no steps a network is calibrated and judged
+    only (post-training quantization). The metric is that of the fake-quantized network; the
+    engine's own may differ in the last digits.
 
     Args:
         prepared: a network whose quantizers follow `base.Quantizer`; trained in place.
         task: what the network was trained for.
         budget: its `quant_*` fields, and the rest of the recipe.
         seed: of the batches.
-        checkpoint: file to resume from if it exists, and to write.
+        checkpoint: file to resume from if it exists, and to write; beside it the steps with
+            weights in float have one with `tensors-` before its name.
         progress: called every 50 steps.
-        judged: called with the metric every `budget.judge_every` steps and at the end.
+        judged: called with the metric every `budget.judge_every` steps and at the end of each
+            part.
         companion: adds to the loss at every step, as a teacher does.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
         ValueError: the network holds no quantizer, or the checkpoint is of another training.
     """
-    calibrate(prepared, task, budget.quant_calibration)
-    if budget.quant_steps == 0:
-        return TrainReport(judge(prepared, task), task.metric.name, 0, 0.0)
+
+    def train(course: Budget, before: int, file: Path | None) -> TrainReport:
+        return fit(
+            prepared,
+            task,
+            course,
+            seed=seed,
+            checkpoint=file,
+            progress=_after(before, budget.quant_steps, progress),
+            judged=None if judged is None else lambda step, value: judged(before + step, value),
+            companion=companion,
+        )
+
+    in_float = isinstance(prepared, TensorsFirst) and not prepared.weights_rounded
+    first = int(budget.quant_steps * budget.quant_tensor_share) if in_float else 0
+    before = TrainReport(float("nan"), task.metric.name, 0, 0.0)
+    if first:
+        calibrate(prepared, task, budget.quant_calibration)
+        rate = budget.learning_rate * _TENSORS_RATE
+        file = checkpoint and checkpoint.with_name(f"tensors-{checkpoint.name}")
+        before = train(replace(budget, max_steps=first, learning_rate=rate), 0, file)
+    if isinstance(prepared, TensorsFirst) and not prepared.weights_rounded:
+        prepared.cpu().round_weights(task.calibration(budget.quant_calibration))
+    if not first:
+        calibrate(prepared, task, budget.quant_calibration)
+    if budget.quant_steps == first:
+        return replace(before, metric=judge(prepared, task))
     course = replace(
         budget,
-        max_steps=budget.quant_steps,
+        max_steps=budget.quant_steps - first,
         optimizer=budget.quant_optimizer,
         learning_rate=budget.quant_learning_rate,
     )
-    return fit(
-        prepared,
-        task,
-        course,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
-        judged=judged,
-        companion=companion,
+    after = train(course, first, checkpoint)
+    return replace(
+        after, steps=before.steps + after.steps, train_s=before.train_s + after.train_s
     )
+
+
+def _after(before: int, steps: int, progress: Progress | None) -> Progress | None:
+    """Progress of a part that other steps came before."""
+    if progress is None:
+        return None
+    return lambda step, _, loss: progress(before + step, steps, loss)

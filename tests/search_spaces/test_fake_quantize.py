@@ -22,7 +22,7 @@ from search_spaces.fake_quantize import (
     restore,
 )
 from search_spaces.graph import Graph
-from search_spaces.modules import build
+from search_spaces.modules import build, fold
 from search_spaces.onnx_writer import write
 from search_spaces.primitives import Conv, ConvTranspose, Input
 from search_spaces.quantize import CPU_RULES
@@ -265,3 +265,28 @@ def test_the_file_holds_the_very_weights_that_were_trained(graph: Graph, top: in
             trained = np.append(trained, np.float32(0))[taps(node, len(trained))]
         assert np.abs(integers).max() <= top
         assert np.array_equal(integers, trained)
+
+
+def test_tensors_can_be_rounded_before_weights_are(graph: Graph) -> None:
+    network = build(graph, seed=0)
+    first = prepare(network, tensors_first=True)
+    for part in (first, *quantizers(first)):
+        part.start_calibration()
+    first(picture())
+    for part in (first, *quantizers(first)):
+        part.finish_calibration()
+    inputs = [picture(seed=k).numpy()[:1] for k in range(4)]
+    with torch.no_grad():
+        tensors_only = first(picture())
+        for quantizer in quantizers(first):
+            quantizer.start_calibration()
+        assert torch.allclose(first(picture()), fold(network)(picture()), atol=1e-5)
+        for quantizer in quantizers(first):
+            quantizer.finish_calibration()
+        first.round_weights(inputs)
+        rounded = first(picture())
+    assert not torch.equal(tensors_only, rounded)
+    at_once = prepare(network, inputs=inputs)
+    for index in first.placement.layers:
+        steps = [part.weight_scales[f"n{index}"] for part in (first, at_once)]
+        assert steps[0].isfinite().all() and steps[0].shape == steps[1].shape
