@@ -66,11 +66,10 @@ def test_a_picture_that_is_carried_several_times_loses_less_to_int8(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = lower(reference(name, 2))
-    inputs = [PICTURE.numpy()]
 
     def error() -> float:
         network = start_of(graph, monkeypatch).eval()
-        quantized = prepare(network, inputs=inputs).eval()
+        quantized = prepare(network, tensors_first=True).eval()
         with torch.no_grad():
             for step in ("start_calibration", "finish_calibration"):
                 for part in (quantized, *quantized.tensors.values()):
