@@ -128,18 +128,18 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="training pictures")
     parser.add_argument("--set5", type=Path, required=True, help="the five test pictures")
     parser.add_argument("--networks", nargs="+", default=["ecbsr_m4c16", "fsrcnn_y", "espcn_y"])
-    parser.add_argument("--scales", nargs="+", type=int, default=[2])
+    parser.add_argument("--scales", nargs="+", default=["2"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--loss", default="l1", help="a file of conf/task/loss")
     parser.add_argument("--runs", type=Path, default=Path("runs/published"))
     parser.add_argument("--out", type=Path, default=Path("runs/published/rows.jsonl"))
     parser.add_argument("overrides", nargs="*", help="settings of nas train")
     arguments = parser.parse_intermixed_args()
-    # Settings that stand right behind the networks are taken for networks.
-    arguments.overrides += [name for name in arguments.networks if "=" in name]
-    arguments.networks = [name for name in arguments.networks if "=" not in name]
-    for network in arguments.networks:
-        for scale in arguments.scales:
+    # Settings that stand right behind the networks or the scales are taken for one of these.
+    behind = [*arguments.networks, *arguments.scales]
+    arguments.overrides += [setting for setting in behind if "=" in setting]
+    for network in (name for name in arguments.networks if "=" not in name):
+        for scale in (int(name) for name in arguments.scales if "=" not in name):
             made = train(network, scale, arguments)
             same = ("network", "scale", "seed", "loss", "budget", "settings")
             if not any(all(r.get(k) == made[k] for k in same) for r in read(arguments.out)):
