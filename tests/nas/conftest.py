@@ -1,10 +1,11 @@
-"""What several tests of a search put into it."""
+"""What several tests put in the place of a search's stages and of what it times with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from fake_benches import FakeIsolated
 from fake_search import FakeStages
 
 from nas import pipeline
@@ -19,3 +20,12 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
         return stages
 
     return put
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeIsolated]:
+    """Time nothing: answer at once, and keep what was asked."""
+    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
+    monkeypatch.setattr("latency_models.roofline.numpy_copy_rate", lambda: 1e10)
+    FakeIsolated.asked.clear()
+    return FakeIsolated

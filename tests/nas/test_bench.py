@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_benches import REFUSED, FakeIsolated
 
 from latency_models.engines.trt import TensorRTEngine
 from nas.commands.bench import main
 from tests.latency_models.small_nets import conv_net
-from tests.nas.fake_benches import REFUSED, FakeIsolated
 
 SMALL = ["--shape", "16x16"]
 
@@ -22,14 +22,6 @@ SMALL = ["--shape", "16x16"]
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "freeway" / "receipts.sqlite"
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeIsolated]:
-    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
-    monkeypatch.setattr("latency_models.roofline.numpy_copy_rate", lambda: 1e10)
-    FakeIsolated.asked.clear()
-    return FakeIsolated
 
 
 @pytest.fixture

@@ -41,14 +41,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeIsolated]:
-    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
-    monkeypatch.setattr("latency_models.roofline.numpy_copy_rate", lambda: 1e10)
-    FakeIsolated.asked.clear()
-    return FakeIsolated
-
-
-@pytest.fixture
 def shown(fake: type[FakeIsolated], capsys: pytest.CaptureFixture[str]) -> Shown:
     """Show as JSON and read it back."""
 

@@ -25,7 +25,6 @@ from nas.bench.width_sweep import (
 )
 from nas.commands.widths import main
 from search_spaces.super_resolution import SuperResolutionSpace
-from tests.nas.fake_benches import FakeIsolated
 from tests.nas.finished_studies import receipt
 
 SHAPE = LayerShape(height=8, width=8)
@@ -36,11 +35,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
 
 
 def points(times_ms: dict[int, float]) -> list[WidthPoint]:
@@ -160,7 +154,7 @@ def test_a_refusal_is_told_and_the_sweep_goes_on() -> None:
 
 
 def test_the_figures_the_picture_and_the_setting_are_written(
-    fake: None, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+    fake: object, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--engine", "openvino", "--widths", "64:128:32", "--shape", "64x64"]
     assert main([*asked, "--out", "widths.json"]) == 0
@@ -187,7 +181,7 @@ def test_a_real_engine_can_be_swept(
     assert not (elsewhere / "widths.svg").exists()
 
 
-def test_the_picture_needs_nothing_from_elsewhere(fake: None, elsewhere: Path) -> None:
+def test_the_picture_needs_nothing_from_elsewhere(fake: object, elsewhere: Path) -> None:
     asked = ["--engine", "openvino", "--widths", "64,128", "--shape", "64x64"]
     assert main([*asked, "--plot", "widths.html"]) == 0
     page = (elsewhere / "widths.html").read_text()
