@@ -45,7 +45,7 @@ def search(
     folder: Path, *arguments: str, variables: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     process = start(folder, *arguments, variables=variables or {})
-    output, errors = process.communicate(timeout=170)
+    output, errors = process.communicate(timeout=400)
     return process.returncode, output, errors
 
 
@@ -152,7 +152,7 @@ def ended(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
         servers.postgres("stop")
         time.sleep(1.5)
         servers.postgres("start")
-        _, errors = process.communicate(timeout=150)
+        _, errors = process.communicate(timeout=400)
         for thread in (freeing, freeing_too):
             thread.join()
         until_finished(study, preempted)
