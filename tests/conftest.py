@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,16 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_configure() -> None:
+    """Answer Ctrl-C also where the tests were started in the background of a script.
+
+    What ignores SIGINT passes that on to all it starts, and searches could not be interrupted.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _keep_streams()
+
+
+def _keep_streams() -> None:
     """Keep absl (which TensorBoard imports) from closing the stream that pytest captures.
 
     Its handler closes its stream when Hydra sets logging up anew, unless that is the real one.

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 INTERRUPTED = 130
-_AGAIN_S = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -120,32 +118,14 @@ def _search_alone(config: DictConfig) -> int:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does: cleanly, between two lines.
+    """Let SIGTERM end the work as Ctrl-C does: cleanly, between two lines."""
 
-    Foreign code that runs at that moment may catch whatever is raised, as some modules do while
-    they are imported. So the interrupt comes again until the work has ended, but not while the
-    one before is being handled: cleaning up takes its time.
-    """
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
-        if number != signal.SIGALRM or not _interrupted(sys.exception()):
-            raise KeyboardInterrupt
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    if before[signal.SIGINT] == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)
 
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether what is being handled is an interrupt, or came of one."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -80,9 +82,14 @@ def _until_complete(folder: Path) -> Iterator[None]:
             if status.report is not None and not busy:
                 if not over.wait(_LAST_WORDS_S):
                     complete.set()
-                    _thread.interrupt_main()
+                    _thread.interrupt_main(signal.SIGALRM)
                 return
 
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    # Not SIGINT: what runs in the background of a script ignores that.
+    before = signal.signal(signal.SIGALRM, leave)
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     try:
@@ -94,6 +101,7 @@ def _until_complete(folder: Path) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        signal.signal(signal.SIGALRM, before)
 
 
 def be_worker(config: DictConfig) -> int:
