@@ -29,10 +29,10 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    _keep_streams()
+    _keep_stream_of_absl()
 
 
-def _keep_streams() -> None:
+def _keep_stream_of_absl() -> None:
     """Keep absl (which TensorBoard imports) from closing the stream that pytest captures.
 
     Its handler closes its stream when Hydra sets logging up anew, unless that is the real one.

@@ -38,6 +38,8 @@ def start(
         [*_COMMAND, *arguments], cwd=folder, text=True,
         env={**toy_sweep.environment(step_s=step_s), **variables},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # As in the background of a script: what is to end by itself may not need Ctrl-C for it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
 
 
@@ -45,7 +47,7 @@ def search(
     folder: Path, *arguments: str, variables: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     process = start(folder, *arguments, variables=variables or {})
-    output, errors = process.communicate(timeout=400)
+    output, errors = process.communicate(timeout=170)
     return process.returncode, output, errors
 
 
@@ -152,7 +154,7 @@ def ended(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
         servers.postgres("stop")
         time.sleep(1.5)
         servers.postgres("start")
-        _, errors = process.communicate(timeout=400)
+        _, errors = process.communicate(timeout=150)
         for thread in (freeing, freeing_too):
             thread.join()
         until_finished(study, preempted)
