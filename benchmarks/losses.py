@@ -40,6 +40,7 @@ from trainers.fit import fit
 from trainers.losses.adversarial import Adversarial
 from trainers.losses.base import Term
 from trainers.losses.frequency import HFEN, FocalFrequency, Gradient, Laplacian, Sobel
+from trainers.losses.luma import Luma
 from trainers.losses.perceptual import Content, Perceptual, Style
 from trainers.losses.pixel import L1, Charbonnier, SquaredError, TotalVariation
 from trainers.losses.structure import SSIM, MultiScaleSSIM
@@ -106,6 +107,9 @@ def recipes(files: Files) -> Mapping[str, Callable[[], Mapping[str, Term]]]:
         "charbonnier + 0.5 gradient": lambda: {
             "charbonnier": Charbonnier(), "gradient": Gradient(weight=0.5),
         },
+        "0.1 l1 + luma's l1": lambda: {"l1": L1(weight=0.1), "luma": Luma(of=L1())},
+        "l1 + luma's l1": beside_l1(lambda: Luma(of=L1())),
+        "luma's l1": lambda: {"luma": Luma(of=L1())},
         "l1 + 0.5 sobel": beside_l1(lambda: Sobel(weight=0.5)),
         "l1 + 0.1 laplacian": beside_l1(lambda: Laplacian(weight=0.1)),
         "l1 + 0.5 hfen": beside_l1(lambda: HFEN(weight=0.5)),

@@ -17,6 +17,7 @@ from trainers.features.distance import uncalibrated
 from trainers.losses.adversarial import Adversarial
 from trainers.losses.base import Term
 from trainers.losses.frequency import HFEN, FocalFrequency, Gradient, Laplacian, Sobel
+from trainers.losses.luma import Luma
 from trainers.losses.perceptual import Content, Perceptual, Style
 from trainers.losses.pixel import L1, Charbonnier, SquaredError, TotalVariation
 from trainers.losses.structure import SSIM, MultiScaleSSIM
@@ -41,6 +42,7 @@ EXAMPLES: dict[type[Term], Make] = {
     Sobel: Sobel,
     Laplacian: Laplacian,
     HFEN: HFEN,
+    Luma: lambda: Luma(of=L1()),
     FocalFrequency: FocalFrequency,
     SSIM: SSIM,
     MultiScaleSSIM: lambda: MultiScaleSSIM(scales=2),
