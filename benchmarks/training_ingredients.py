@@ -37,7 +37,10 @@ from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.distill import Distillation
 from trainers.fit import fit
-from trainers.losses.pixel import L1
+from trainers.losses.base import Term
+from trainers.losses.luma import Luma
+from trainers.losses.pixel import L1, SquaredError
+from trainers.losses.terms import Terms
 from trainers.prune import channel_scores
 from trainers.qat import fine_tune
 from trainers.tasks.super_resolution import SuperResolution
@@ -57,8 +60,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "branches: parallel": {"branches": "parallel"},
     "branches: edge (ECBSR)": {"branches": "edge"},
     "branches: expand (SESR)": {"branches": "expand"},
+    "loss: squared error": {"loss": SquaredError()},
+    "loss: L1 of the luma, a tenth of that of RGB": {
+        "loss": Terms({"rgb": L1(weight=0.1), "luma": Luma(of=L1())}),
+    },
 }
-"""Changes of the budget; a learning rate is relative to the plain one."""
+"""The loss, and changes of the budget; a learning rate is relative to the plain one."""
 OTHERS = ("distilled from a wider network", "pruned from a wider network", "int8, calibrated only",
           "int8, fine-tuned", "int8, fine-tuned with rounded weights")  # fmt: skip
 
@@ -71,16 +78,15 @@ class Bench:
         self.seed, self.home = seed, arguments.runs / f"seed{seed}"
         self.home.mkdir(parents=True, exist_ok=True)
         self.architecture = reference(arguments.network, 2)
-        self.task = SuperResolution(
-            data=Sources(str(arguments.train), str(arguments.set5)),
-            crop=32,
-            multiple=1,
-            loss=L1(),
-        )
+        self.sources = Sources(str(arguments.train), str(arguments.set5))
+        self.task = self._task(L1())
         self.budget = Budget(
             max_steps=arguments.steps, batch_size=16, learning_rate=6e-3, ema_decay=0.999,
             quant_steps=arguments.quant_steps, accelerator="auto",
         )  # fmt: skip
+
+    def _task(self, loss: Term | Terms) -> SuperResolution:
+        return SuperResolution(data=self.sources, crop=32, multiple=1, loss=loss)
 
     def row(self, name: str) -> float:
         """PSNR of one row, dB."""
@@ -99,9 +105,11 @@ class Bench:
         """The folded network of a recipe; one that was trained before is read back."""
         graph = lower(architecture or self.architecture)
         rate = changes.get("learning_rate", 1.0) * self.budget.learning_rate
-        budget = replace(self.budget, **{**changes, "learning_rate": rate})
+        others = {field: value for field, value in changes.items() if field != "loss"}
+        budget = replace(self.budget, **{**others, "learning_rate": rate})
+        task = self._task(changes["loss"]) if "loss" in changes else self.task
         network = build(graph, seed=self.seed, branches=budget.branches, norm=budget.norm)
-        report = fit(network, self.task, budget, seed=self.seed, checkpoint=self._file(name))
+        report = fit(network, task, budget, seed=self.seed, checkpoint=self._file(name))
         return fold(network), report.metric
 
     def _file(self, name: str) -> Path:
