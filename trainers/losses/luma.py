@@ -53,8 +53,9 @@ def _luma(images: Tensor) -> Tensor:
         case 1:
             return images
         case 3:
-            weights = images.new_tensor(LUMA) / sum(LUMA)
-            return (images * weights[:, None, None]).sum(1, keepdim=True)
+            # With plain numbers: a tensor of them would be sent to the device at every step.
+            red, green, blue = (images[:, i : i + 1] * (w / sum(LUMA)) for i, w in enumerate(LUMA))
+            return red + green + blue
         case channels if channels == PHASES + 2:
             return pixel_shuffle(images[:, :PHASES], 2)
         case channels:

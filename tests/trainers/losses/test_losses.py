@@ -177,7 +177,7 @@ def test_a_clip_is_taken_apart_unless_its_frames_belong_together(name: str) -> N
 
 @pytest.mark.slow
 def test_a_compiler_takes_them_whole() -> None:
-    kinds = (L1, HFEN, FocalFrequency, SSIM, Adversarial)
+    kinds = (L1, Luma, HFEN, FocalFrequency, SSIM, Adversarial)
     terms = Terms({kind.__name__: EXAMPLES[kind]() for kind in kinds})
     prediction, target = two_images()
     torch.compiler.reset()

@@ -5,6 +5,7 @@ import torch
 from tests.trainers.feature_networks import two_images
 from trainers.data.planes import Planes
 from trainers.losses.adversarial import Adversarial
+from trainers.losses.base import Term
 from trainers.losses.frequency import Gradient
 from trainers.losses.luma import Luma
 from trainers.losses.pixel import L1
@@ -42,7 +43,7 @@ def test_the_weight_of_the_term_inside_counts() -> None:
 
 
 @pytest.mark.parametrize("term", [Adversarial(width=8), WarpingError()], ids=["learns", "clips"])
-def test_terms_that_need_more_than_two_pictures_are_refused(term: Adversarial) -> None:
+def test_terms_that_need_more_than_two_pictures_are_refused(term: Term) -> None:
     with pytest.raises(ValueError, match="cannot be taken of the luma"):
         Luma(of=term)
 
