@@ -197,12 +197,13 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         weights, _, scales = convert(prepared)
         save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
         steps, train_s = tuned.steps, tuned.train_s
-    metric = experiment.task.evaluate(engine_run(candidate, experiment))
+    scores = experiment.task.scores(engine_run(candidate, experiment))
+    metric = float(np.mean(scores))
     drop = candidate.trained.metric - metric
     if experiment.task.metric.mode == "min":
         drop = -drop
     precision = experiment.target.precision
-    report = QuantReport(metric, drop, precision, steps, train_s, len(in_float))
+    report = QuantReport(metric, drop, precision, steps, train_s, len(in_float), scores)
     for file in home.glob(f"*{_FINE_TUNING}"):
         file.unlink(missing_ok=True)
     return replace(candidate, quantized=report)

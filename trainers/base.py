@@ -62,6 +62,8 @@ class TrainReport:
         train_s: wall time of these steps, evaluation left out.
         stopped: why training ended before the step it was asked for (`out of time`), else None.
         device: what it was trained on, and in which arithmetic, as `cpu fp32`.
+        scores: the metric on each validation picture, in the task's order; the metric is their
+            mean. Empty in reports that were written before they were kept.
     """
 
     metric: float
@@ -70,6 +72,7 @@ class TrainReport:
     train_s: float
     stopped: str | None = None
     device: str = ""
+    scores: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -78,7 +81,7 @@ class TrainReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**data)
+        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class QuantReport:
         metric_drop: how much worse that is than before quantization; negative when it is better.
         steps: optimizer steps of fine-tuning.
         float_layers: how many layers were left in float because int8 hurt them too much.
+        scores: as in `TrainReport`, of the quantized network.
     """
 
     metric: float
@@ -98,6 +102,7 @@ class QuantReport:
     steps: int
     train_s: float
     float_layers: int = 0
+    scores: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -106,7 +111,7 @@ class QuantReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**data)
+        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +169,7 @@ class Task(Protocol):
 
     @property
     def metric(self) -> Metric:
-        """What `evaluate` returns."""
+        """What `scores` are of."""
 
     @property
     def scale(self) -> int:
@@ -195,8 +200,14 @@ class Task(Protocol):
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(N, C, H, W) twice -> the scalar that is minimised."""
 
-    def evaluate(self, run: Run) -> float:
-        """The metric of `run` over the validation images."""
+    def scores(self, run: Run) -> tuple[float, ...]:
+        """The metric of `run` on each validation image, in the order of `examples`.
+
+        Their mean is what a network is judged by.
+
+        Raises:
+            FloatingPointError: an output is not finite.
+        """
 
     def calibration(self, count: int) -> list[NDArray[np.float32]]:
         """Training inputs, each (1, C, crop, crop), the same ones at every call."""

@@ -95,16 +95,26 @@ def fit(
             watch.save(trainer, checkpoint)
     module.load_state_dict(learner.averaged_network().state_dict())
     lay_out(module, replace(budget, memory_format="contiguous"))
-    metric = judge(module, task)
+    scores = scores_of(module, task)
+    metric = float(np.mean(scores))
     if judged is not None:
         judged(trainer.global_step, metric)
     return TrainReport(
-        metric, task.metric.name, trainer.global_step, train_s, watch.stopped, device.name
+        metric, task.metric.name, trainer.global_step, train_s, watch.stopped, device.name, scores
     )
 
 
 def judge(module: nn.Module, task: Task) -> float:
-    """The task's metric of a network as it is, in eval mode, where its parameters are.
+    """The task's metric of a network as it is: the mean of `scores_of`.
+
+    Raises:
+        Diverged: the outputs are not finite.
+    """
+    return float(np.mean(scores_of(module, task)))
+
+
+def scores_of(module: nn.Module, task: Task) -> tuple[float, ...]:
+    """The metric on each validation picture, in eval mode, where the parameters are.
 
     Raises:
         Diverged: the outputs are not finite.
@@ -119,7 +129,7 @@ def judge(module: nn.Module, task: Task) -> float:
         return array
 
     try:
-        return task.evaluate(run)
+        return task.scores(run)
     except FloatingPointError as error:
         raise Diverged(f"the network is broken: {error}") from error
 

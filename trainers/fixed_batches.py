@@ -65,9 +65,9 @@ class FixedBatches:
         """The task's."""
         return self._task.loss(prediction, target)
 
-    def evaluate(self, run: Run) -> float:
+    def scores(self, run: Run) -> tuple[float, ...]:
         """The task's."""
-        return self._task.evaluate(run)
+        return self._task.scores(run)
 
     def calibration(self, count: int) -> list[NDArray[np.float32]]:
         """The task's."""

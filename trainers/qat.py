@@ -19,7 +19,7 @@ from trainers.base import (
     TrainReport,
 )
 from trainers.budget import Budget
-from trainers.fit import fit, judge
+from trainers.fit import fit, scores_of
 
 _BATCH = 16
 _TENSORS_RATE = 0.5
@@ -111,7 +111,8 @@ def fine_tune(
     if not first:
         calibrate(prepared, task, budget.quant_calibration)
     if budget.quant_steps == first:
-        return replace(before, metric=judge(prepared, task))
+        scores = scores_of(prepared, task)
+        return replace(before, metric=float(np.mean(scores)), scores=scores)
     course = replace(
         budget,
         max_steps=budget.quant_steps - first,

@@ -201,7 +201,7 @@ def test_a_training_that_breaks_down_is_a_rejection(
 
 def test_quantizing_judges_the_engines_own_output(finished: Any) -> None:
     candidate, here = finished
-    metric = here.task.evaluate(engine_run(candidate, here))
+    metric = np.mean(here.task.scores(engine_run(candidate, here)))
     assert candidate.quantized.metric == metric
     assert candidate.quantized.metric_drop == pytest.approx(candidate.trained.metric - metric)
     assert (candidate.quantized.precision, candidate.quantized.steps) == ("int8", 4)

@@ -21,10 +21,12 @@ def test_importing_fit_leaves_lightning_alone() -> None:
 
 
 def test_reports_survive_json() -> None:
-    trained = TrainReport(30.5, "psnr_y", 100, 2.5, "out of time")
-    quantized = QuantReport(30.2, 0.3, "int8", 20, 1.5)
+    trained = TrainReport(30.5, "psnr_y", 100, 2.5, "out of time", "cpu fp32", (30.0, 31.0))
+    quantized = QuantReport(30.2, 0.3, "int8", 20, 1.5, 0, (30.0, 30.4))
     assert TrainReport.from_json(trained.to_json()) == trained
     assert QuantReport.from_json(quantized.to_json()) == quantized
+    before = {key: value for key, value in trained.to_json().items() if key != "scores"}
+    assert TrainReport.from_json(before).scores == ()
 
 
 def test_a_metric_knows_which_way_is_better() -> None:

@@ -150,13 +150,13 @@ class SuperResolution:
         loss = self._loss
         return loss.for_training(seed) if isinstance(loss, LearningLoss) and loss.learns else None
 
-    def evaluate(self, run: Run) -> float:
-        """Mean metric over the validation pictures.
+    def scores(self, run: Run) -> tuple[float, ...]:
+        """The metric on each validation picture.
 
         Raises:
             FloatingPointError: an output is not finite.
         """
-        return float(np.mean([self.evaluate_one(run, example) for example in self._examples]))
+        return tuple(self.evaluate_one(run, example) for example in self._examples)
 
     def evaluate_one(self, run: Run, example: Example) -> float:
         """The metric of one picture."""

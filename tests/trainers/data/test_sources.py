@@ -28,7 +28,7 @@ def write_pairs(root: Path, *, names: tuple[str, ...] = ("a", "b"), ending: str 
 def test_the_bundled_photographs_come_split() -> None:
     photos = read(Sources())
     assert len(photos.train) == len(bundled.TRAIN)
-    assert len(photos.val) == len(bundled.VALIDATION)
+    assert len(photos.val) == len(bundled.VALIDATION) + bundled.DRAWN
 
 
 def test_bundled_photographs_can_judge_a_training_on_a_folder(tmp_path: Path) -> None:
