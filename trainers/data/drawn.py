@@ -34,7 +34,8 @@ def dead_leaves(seed: int, *, size: int = 256) -> Pixels:
     for _ in range(_SHAPES):
         _paint(canvas, free, random)
     samples = canvas.reshape(size, _FINER, size, _FINER, 3).mean((1, 3))
-    return np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+    pixels: Pixels = np.rint(np.clip(samples, 0, 1) * 255).astype(np.uint8)
+    return pixels
 
 
 def _paint(canvas: NDArray[np.float32], free: NDArray[Any], random: np.random.Generator) -> None:
