@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
 from trainers.base import Companion, Task
 from trainers.budget import Budget
+
+Aim = Literal["front", "best"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ class Plan:
     Attributes:
         name: the study's name; its folder under `runs`.
         candidates: how many different networks are timed.
-        probe_steps: training steps after which the fast ones are ranked.
+        probe_steps: steps of the full training after which the fast ones are ranked.
         finalists: how many of them are trained in full and quantized.
+        aim: what finalists are chosen for: the whole `front` of quality and latency, or the
+            `best` network under the limit.
         max_minutes: no new candidate is proposed after this many minutes, all runs of the study
             together; what was begun is ended. None for no limit.
         patience: give up when so many candidates were timed and none was fast enough.
@@ -76,6 +80,7 @@ class Plan:
     candidates: int = 64
     probe_steps: int = 120
     finalists: int = 8
+    aim: Aim = "front"
     max_minutes: float | None = None
     patience: int = 24
     references: Sequence[str] = ()
@@ -93,6 +98,8 @@ class Plan:
         for name in ("candidates", "probe_steps", "finalists", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"study.{name} is {getattr(self, name)}: it must be at least 1")
+        if self.aim not in get_args(Aim):
+            raise ValueError(f"study.aim is '{self.aim}': use front or best")
         if self.training_processes < 0:
             raise ValueError(
                 f"study.training_processes is {self.training_processes}: use 0 for every core"

@@ -26,7 +26,7 @@ from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.live.view import Unwatched, View
-from nas.stages import train
+from nas.stages import drop_checkpoints, train
 from nas.tracking.runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
@@ -176,6 +176,7 @@ def _collect(
             trained = _outcome(experiment, job, candidate)
             if trained is not None:
                 experiment.ledger.save(trained)
+                drop_checkpoints(trained, experiment)
                 experiment.view.finished(trained, "trained")
                 shown = None
 

@@ -17,10 +17,12 @@ from nas.candidate import Candidate, Rejection
 from nas.crew.base import LostClaim
 from nas.experiment import Experiment
 from nas.export import export
+from nas.finalists import choose_finalists
+from nas.forecast import forecasts
 from nas.parallel import train_at_once
-from nas.stages import probe, quantize, screen, train
+from nas.stages import drop_checkpoints, probe, quantize, screen, train
 from nas.study import Study, StudyExhausted
-from nas.winners import finalists, front
+from nas.winners import front
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
@@ -56,6 +58,7 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
             candidate = _retried(stage, candidate, experiment)
             experiment.crew.check(candidate.name)
             experiment.ledger.save(candidate)
+            drop_checkpoints(candidate, experiment)
             experiment.view.finished(candidate, evidence)
         if evidence == upto:
             break
@@ -96,18 +99,34 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     if experiment.crew.alone:
         study.start_from(experiment.space)
     explore(experiment, study)
-    chosen = choose_finalists(experiment, experiment.ledger.all())
     published = [
         Candidate(name, reference(name, experiment.task.scale))
         for name in experiment.plan.references
     ]
     if experiment.crew.alone:
         together(experiment, published, upto="screened")
-        train_at_once(experiment, _now(experiment, [*published, *chosen]))
+    chosen = train_finalists(experiment, published)
     together(experiment, [*published, *chosen], upto="quantized")
     while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
         together(experiment, best, upto="exported")
+    for candidate in experiment.ledger.all():
+        drop_checkpoints(candidate, experiment, over=True)
     return experiment.ledger.all()
+
+
+def train_finalists(
+    experiment: Experiment, published: Sequence[Candidate]
+) -> list[Candidate]:
+    """Train in full: published networks and the first finalists, then those chosen after them."""
+    beside, chosen = list(published), choose_finalists(experiment, experiment.ledger.all())
+    while True:
+        if experiment.crew.alone:
+            train_at_once(experiment, _now(experiment, [*beside, *chosen]))
+        together(experiment, [*beside, *chosen], upto="trained")
+        more = choose_finalists(experiment, experiment.ledger.all())
+        if [c.name for c in more] == [c.name for c in chosen]:
+            return more
+        beside, chosen = [], more
 
 
 def together(experiment: Experiment, candidates: Sequence[Candidate], *, upto: str) -> None:
@@ -180,7 +199,9 @@ def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None
     """Screen and probe a proposal, tell the sampler, and let its claim go."""
     (known,) = _now(experiment, [candidate])
     try:
-        study.tell(advance(known, experiment, upto="probed"))
+        candidate = advance(known, experiment, upto="probed")
+        expected = forecasts(experiment.ledger.all(), experiment).get(candidate.name)
+        study.tell(candidate, quality=expected.mean if expected else None)
         experiment.crew.release(candidate.name)
     except LostClaim as lost:
         experiment.view.note(str(lost))
@@ -210,19 +231,6 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
 def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that the search proposed, published networks left out."""
     return [c for c in candidates if not c.is_reference]
-
-
-def choose_finalists(
-    experiment: Experiment, candidates: Sequence[Candidate]
-) -> list[Candidate]:
-    """The candidates that are trained in full, ranked by what was known before any of them was.
-
-    So an interrupted search chooses the same ones when it carries on.
-    """
-    probed = {c.name: c for c in proposals(candidates) if c.probed}
-    as_probed = [replace(c, trained=None, quantized=None, exported=None) for c in probed.values()]
-    chosen = finalists(as_probed, experiment.plan.finalists, experiment.task.metric)
-    return [probed[c.name] for c in chosen]
 
 
 def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:

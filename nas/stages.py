@@ -33,6 +33,7 @@ SCREENING = MeasuringProtocol(half_width=0.02, widest_ok=0.03, budget_s=1.2)
 _FEWEST_ATTEMPTS, _MOST_ATTEMPTS = 2, 4
 FLOAT_WEIGHTS = "fp32.npz"
 INT8_WEIGHTS = "int8.npz"
+_TRAINING = "training.ckpt"
 _FINE_TUNING = "quantized.ckpt"
 
 
@@ -85,23 +86,44 @@ def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
 
 
 def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Train briefly, with a schedule of its own: enough to rank, cheap enough for everyone."""
-    budget = replace(experiment.budget, max_steps=experiment.plan.probe_steps, judge_every=0)
-    return _fit(candidate, experiment, "probed", budget)
+    """Take the first steps of the full training, from which `train` goes on.
+
+    They rank far better than as many steps with a schedule of their own: that one reaches its
+    full learning rate after a few steps, which large and deep networks take badly.
+    """
+    steps = experiment.plan.probe_steps
+    budget = replace(experiment.budget, judge_every=0)
+    return _fit(candidate, experiment, "probed", budget, until_step=steps)
 
 
 def train(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Train with the whole budget."""
+    """Train with the whole budget, from where the probe ended."""
     return _fit(candidate, experiment, "trained", experiment.budget)
 
 
-def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Budget) -> Candidate:
+def drop_checkpoints(candidate: Candidate, experiment: Experiment, *, over: bool = False) -> None:
+    """Remove the checkpoints of stages whose evidence is saved; all of them when it is `over`."""
+    home = experiment.ledger.home(candidate.name)
+    ended = over or candidate.rejected is not None
+    if ended or candidate.trained:
+        (home / _TRAINING).unlink(missing_ok=True)
+    if ended or candidate.quantized:
+        for file in home.glob(f"*{_FINE_TUNING}"):
+            file.unlink(missing_ok=True)
+
+
+def _fit(
+    candidate: Candidate,
+    experiment: Experiment,
+    evidence: str,
+    budget: Budget,
+    until_step: int | None = None,
+) -> Candidate:
     from search_spaces.branches import is_branched
     from search_spaces.modules import build, load_weights, weights_of
     from trainers.fit import fit
 
     home = experiment.ledger.home(candidate.name)
-    checkpoint = home / f"{evidence}.ckpt"
     network = build(
         lower(candidate.architecture),
         seed=experiment.plan.seed,
@@ -121,7 +143,8 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
                 experiment.task,
                 budget,
                 seed=experiment.plan.seed,
-                checkpoint=checkpoint,
+                until_step=until_step,
+                checkpoint=home / _TRAINING,
                 progress=progress,
                 judged=experiment.view.judged if budget.judge_every else None,
                 companion=experiment.teacher() if experiment.teacher else None,
@@ -130,7 +153,6 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
         return replace(candidate, rejected=Rejection("trains", str(error)))
     if evidence == "trained":
         save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
-    checkpoint.unlink(missing_ok=True)
     return _with_report(candidate, evidence, report)
 
 
@@ -204,8 +226,6 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         drop = -drop
     precision = experiment.target.precision
     report = QuantReport(metric, drop, precision, steps, train_s, len(in_float), scores)
-    for file in home.glob(f"*{_FINE_TUNING}"):
-        file.unlink(missing_ok=True)
     return replace(candidate, quantized=report)
 
 

@@ -246,8 +246,10 @@ class Study:
         return Candidate(_name(trial), architecture, dict(trial.params))
 
     @_patient
-    def tell(self, candidate: Candidate) -> None:
+    def tell(self, candidate: Candidate, *, quality: float | None = None) -> None:
         """Record the outcome: quality and latency, or by how much a constraint was violated.
+
+        The quality is what is expected of the full training; the candidate's own when None.
 
         A rejected candidate is told PRUNED with its violation, never FAIL: the sampler ignores
         failures and would propose the same network for ever.
@@ -256,15 +258,16 @@ class Study:
             if frozen.user_attrs.get(_NAME) == candidate.name:
                 # Two may tell at once after a claim was lost; they tell the same.
                 with suppress(UpdateFinishedTrialError):
-                    self._tell(Trial(self._study, frozen._trial_id), candidate)
+                    trial = Trial(self._study, frozen._trial_id)
+                    self._tell(trial, candidate, candidate.quality if quality is None else quality)
 
-    def _tell(self, trial: Trial, candidate: Candidate) -> None:
+    def _tell(self, trial: Trial, candidate: Candidate, quality: float | None) -> None:
         if candidate.rejected is not None:
             _constrain(trial, candidate.rejected.constraint, candidate.rejected.violation)
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-        elif candidate.quality is not None:
+        elif quality is not None:
             _constrain(trial, "latency_ms", -1.0)
-            values = [candidate.quality, candidate.latency_ms]
+            values = [quality, candidate.latency_ms]
             self._study.tell(trial, values, skip_if_finished=True)
 
     @_patient

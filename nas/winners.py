@@ -27,27 +27,6 @@ def front(candidates: Sequence[Candidate], metric: Metric) -> list[Candidate]:
     return sorted(best, key=lambda c: c.latency_ms)
 
 
-def finalists(candidates: Sequence[Candidate], count: int, metric: Metric) -> list[Candidate]:
-    """The `count` candidates that deserve a full training, after a short one.
-
-    Half are the best of equal bands of latency, whatever dominates them there: a short training
-    underrates slower networks, and a front needs its fast end too. The others are simply the best.
-    """
-    best = sorted(
-        (c for c in candidates if c.quality is not None),
-        key=lambda c: (c.quality or 0.0) * (-1 if metric.mode == "max" else 1),
-    )
-    if not best:
-        return []
-    bands = max(1, count // 2)
-    fastest = min(c.latency_ms for c in best)
-    width = (max(c.latency_ms for c in best) - fastest) / bands or 1.0
-    chosen: dict[int, Candidate] = {}
-    for candidate in best:
-        chosen.setdefault(min(int((candidate.latency_ms - fastest) / width), bands - 1), candidate)
-    return (list(chosen.values()) + [c for c in best if c not in chosen.values()])[:count]
-
-
 def best_within(
     candidates: Sequence[Candidate], limit_ms: float, metric: Metric
 ) -> Candidate | None:

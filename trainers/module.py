@@ -244,7 +244,7 @@ class Watch(lightning.Callback):
         if outputs["loss"].device.type == "cpu" or step % _LOOK_EVERY == 0 or last:
             self._look(step)
         if self._progress is not None and (step % _TELL_EVERY == 0 or last):
-            self._progress(step, self._budget.max_steps, self._loss)
+            self._progress(step, trainer.max_steps, self._loss)
         every = self._budget.judge_every
         if self._judge is not None and every and step % every == 0 and not last:
             began_s = time.monotonic()

@@ -42,7 +42,7 @@ from trainers.budget import Budget
 from trainers.fit import fit
 
 HERE = Path(__file__).parent
-NETWORKS, LONG_EVERY = 300, 5
+LONG_EVERY = 5
 LOOK_EVERY, LONG_STEPS, LONG_LOOK_EVERY = 50, 6000, 150
 SLOWEST_MS = 60.0
 HEIGHT, WIDTH = 360, 640
@@ -80,8 +80,8 @@ def networks(spaces: list[Any]) -> Iterator[tuple[str, dict[str, Any], Architect
             yield name, dict(drawn.choices), drawn.architecture
 
 
-def work(folder: Path) -> None:
-    """Take networks that nobody has until there are enough."""
+def work(folder: Path, count: int) -> None:
+    """Take networks that nobody has until there are enough; then those that train for long."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     with initialize_config_module("conf", version_base="1.3"):
@@ -91,22 +91,27 @@ def work(folder: Path) -> None:
         budget: Budget = instantiate(configs[0].budget)
         spaces = [("", instantiate(c.search_space, _convert_="all")) for c in configs]
     with IsolatedLatency(partial(MeasuredLatency, OpenVINOEngine(), SCREENING)) as latency:
-        for number, (space, choices, architecture) in enumerate(networks(spaces)):
-            if len(list(folder.glob("*.trained"))) >= NETWORKS:
-                return
-            with (folder / f"{number:05d}.lock").open("w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+        for long in (False, True):
+            for number, (space, choices, architecture) in enumerate(networks(spaces)):
+                if number > 3 * count or not long and len(list(folder.glob("*.trained"))) >= count:
+                    break
+                if long and number % LONG_EVERY:
                     continue
-                entry = {"number": number, "space": space, "choices": choices,
-                         "architecture": architecture.to_json()}
-                _examine(folder / f"{number:05d}.json", entry, architecture, latency, task, budget)
+                with (folder / f"{number:05d}.lock").open("w") as lock:
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    path = folder / f"{number:05d}.json"
+                    entry = {"number": number, "space": space, "choices": choices,
+                             "architecture": architecture.to_json()}
+                    if not long or path.exists():
+                        _examine(path, entry, architecture, latency, task, budget, long=long)
 
 
 def _examine(
     path: Path, entry: dict[str, Any], architecture: Architecture, latency: IsolatedLatency,
-    task: Task, budget: Budget,
+    task: Task, budget: Budget, *, long: bool,
 ) -> None:
     """Bring one network as far as it goes; each step is written down when it is done."""
     if path.exists():
@@ -126,7 +131,7 @@ def _examine(
         entry["quick"] = _train(architecture, task, replace(budget, judge_every=LOOK_EVERY))
         _write(path, entry)
         path.with_suffix(".trained").touch()
-    if "long" not in entry and entry["number"] % LONG_EVERY == 0 and "metric" in entry["quick"]:
+    if long and "long" not in entry and "metric" in entry["quick"]:
         entry["long"] = _train(
             architecture, task,
             replace(budget, max_steps=LONG_STEPS, judge_every=LONG_LOOK_EVERY))
@@ -174,5 +179,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("verb", choices=["work", "pack"])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=300, help="networks to train")
     asked = parser.parse_args()
-    {"work": work, "pack": pack}[asked.verb](asked.folder)
+    work(asked.folder, asked.count) if asked.verb == "work" else pack(asked.folder)

@@ -27,6 +27,8 @@ from trainers.tasks.super_resolution import as_input
 
 CURVE = "curve.jsonl"
 _IMAGES = 4
+_TRAININGS = {"probed": "trained", "trained": "trained", "quantized": "quantized"}
+"""Stages that train, and the training they are part of: a probe is the first steps of the full."""
 Row = dict[str, float]
 
 
@@ -98,9 +100,9 @@ class Curve:
         self._inner.finished(candidate, stage, again=again)
 
     def _keep(self, **values: float) -> None:
-        if self._now is None or self._now[1] not in ("trained", "quantized"):
+        if self._now is None or self._now[1] not in _TRAININGS:
             return
-        name, stage = self._now
+        name, stage = self._now[0], _TRAININGS[self._now[1]]
         line = json.dumps({"stage": stage, **values}) + "\n"
         with (self._ledger.home(name) / CURVE).open("ab", buffering=0) as file:
             file.write(line.encode())

@@ -31,6 +31,9 @@ class FakeTask:
     metric: Metric = PSNR
     scale = 2
 
+    def baseline(self) -> float:
+        return 30.0
+
 
 @dataclass
 class Notes:

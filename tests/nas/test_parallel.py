@@ -83,7 +83,7 @@ def test_an_interrupt_leaves_checkpoints_and_no_process(
     while set(multiprocessing.active_children()) - before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not set(multiprocessing.active_children()) - before
-    checkpoints = [endless.ledger.home(c.name) / "trained.ckpt" for c in candidates]
+    checkpoints = [endless.ledger.home(c.name) / "training.ckpt" for c in candidates]
     assert any(path.is_file() for path in checkpoints)
     assert all(endless.ledger.load(c.name) is None for c in candidates)
 

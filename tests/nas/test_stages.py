@@ -25,6 +25,7 @@ from nas.precision import FloatChoice
 from nas.stages import (
     FLOAT_WEIGHTS,
     INT8_WEIGHTS,
+    drop_checkpoints,
     engine_run,
     module_run,
     probe,
@@ -131,19 +132,51 @@ def test_an_unsettled_receipt_is_asked_for_again(toy: Experiment) -> None:
     assert len(full.asked) == 2
 
 
-def test_probing_takes_its_own_steps_and_keeps_no_weights(toy: Experiment) -> None:
+def test_probing_takes_the_first_steps_and_keeps_where_training_goes_on(toy: Experiment) -> None:
     probed = probe(small_candidate(), toy)
     assert probed.probed is not None
     assert probed.probed.steps == toy.plan.probe_steps
     assert np.isfinite(probed.probed.metric)
-    assert files_of(toy, probed) == set()
+    assert probed.probed.metric == np.mean(probed.probed.scores)
+    assert files_of(toy, probed) == {"training.ckpt"}
+
+
+def test_a_training_begun_by_a_probe_is_that_without_one_and_repeats_no_step(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train(small_candidate(), toy_experiment(tmp_path / "one", photos)).trained
+    here = toy_experiment(tmp_path / "other", photos)
+    batch, steps = here.task.batch, []
+
+    def counted(step: int, **kwargs: Any) -> Any:
+        steps.append(step)
+        return batch(step, **kwargs)
+
+    monkeypatch.setattr(here.task, "batch", counted)
+    ended = train(probe(small_candidate(), here), here).trained
+    assert straight is not None and ended is not None
+    assert ended.metric == pytest.approx(straight.metric, abs=1e-4)
+    assert steps == list(range(here.budget.max_steps))
+
+
+def test_checkpoints_go_when_their_evidence_is_saved_or_the_search_is_over(
+    toy: Experiment,
+) -> None:
+    probed = probe(small_candidate(), toy)
+    drop_checkpoints(probed, toy)
+    assert files_of(toy, probed) == {"training.ckpt"}
+    drop_checkpoints(train(probed, toy), toy)
+    assert files_of(toy, probed) == {FLOAT_WEIGHTS}
+    again = probe(replace(small_candidate(), name="trial-00001"), toy)
+    drop_checkpoints(again, toy, over=True)
+    assert files_of(toy, again) == set()
 
 
 def test_training_takes_the_whole_budget_and_keeps_the_weights(toy: Experiment) -> None:
     trained = train(small_candidate(), toy)
     assert trained.trained is not None
     assert trained.trained.steps == toy.budget.max_steps
-    assert files_of(toy, trained) == {FLOAT_WEIGHTS}
+    assert files_of(toy, trained) == {FLOAT_WEIGHTS, "training.ckpt"}
 
 
 def test_the_same_seed_trains_to_the_same_metric(tmp_path: Path, photos: Path) -> None:
@@ -205,6 +238,7 @@ def test_quantizing_judges_the_engines_own_output(finished: Any) -> None:
     assert candidate.quantized.metric == metric
     assert candidate.quantized.metric_drop == pytest.approx(candidate.trained.metric - metric)
     assert (candidate.quantized.precision, candidate.quantized.steps) == ("int8", 4)
+    drop_checkpoints(candidate, here)
     assert files_of(here, candidate) == {FLOAT_WEIGHTS, INT8_WEIGHTS}
 
 
@@ -238,6 +272,7 @@ def test_layers_that_int8_hurts_stay_in_float_where_the_budget_says_so(
 
 def test_a_drop_that_nothing_exceeds_leaves_every_layer_in_int8(finished: Any) -> None:
     candidate, here = finished
+    drop_checkpoints(candidate, here)
     judged = quantize(replace(candidate, quantized=None), most_drop(here, 99.0))
     assert judged.quantized is not None and judged.quantized.float_layers == 0
 
@@ -258,6 +293,7 @@ def test_where_less_is_better_a_rise_is_a_drop(
     finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     candidate, here = finished
+    drop_checkpoints(candidate, here)
     monkeypatch.setattr(here.task, "metric", Metric("loss", "", "min"), raising=False)
     again = quantize(replace(candidate, quantized=None), here)
     assert again.quantized is not None

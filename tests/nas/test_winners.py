@@ -8,7 +8,7 @@ import pytest
 from finished_studies import PSNR, finished_study, probed, proposal, receipt, too_slow
 
 from nas.candidate import Candidate
-from nas.winners import best_within, dominates, finalists, front
+from nas.winners import best_within, dominates, front
 from trainers.base import Metric
 
 LOSS = Metric("loss", "", "min")
@@ -65,40 +65,6 @@ def test_the_front_is_sorted_by_latency_and_so_by_quality() -> None:
 
 def test_those_that_were_never_trained_are_not_on_the_front() -> None:
     assert front([too_slow(1, 60.0), proposal(2, screened=receipt(1.0))], PSNR) == []
-
-
-def test_finalists_are_as_many_as_asked_and_each_one_once() -> None:
-    for count in (1, 2, 3, 8, 20):
-        chosen = finalists(cloud(20), count, PSNR)
-        assert len(chosen) == len({c.name for c in chosen}) == count
-    assert len(finalists(cloud(3), 8, PSNR)) == 3
-
-
-@pytest.mark.parametrize("metric", [PSNR, LOSS])
-def test_the_best_is_always_a_finalist(metric: Metric) -> None:
-    candidates = cloud(30)
-    best = min(candidates, key=lambda c: (c.quality or 0) * (-1 if metric is PSNR else 1))
-    for count in (1, 4, 9):
-        assert best in finalists(candidates, count, metric)
-
-
-def test_finalists_are_spread_over_the_latencies() -> None:
-    candidates = cloud(60)
-    chosen = finalists(candidates, 8, PSNR)
-    low, high = (f(c.latency_ms for c in candidates) for f in (min, max))
-    quarter = (high - low) / 4
-    bands = {min(int((c.latency_ms - low) / quarter), 3) for c in chosen}
-    assert bands == {0, 1, 2, 3}
-
-
-def test_finalists_of_equal_latency_are_the_best() -> None:
-    candidates = [probed(k, 10.0, 30.0 + k) for k in range(6)]
-    assert finalists(candidates, 2, PSNR) == [candidates[5], candidates[4]]
-
-
-def test_nobody_is_a_finalist_of_nothing() -> None:
-    assert finalists([], 4, PSNR) == []
-    assert finalists([too_slow(1, 60.0)], 4, PSNR) == []
 
 
 def test_the_best_within_a_limit_is_not_slower_than_it() -> None:

@@ -1,0 +1,97 @@
+"""Fit the forecast on the table, say how good it is, and write what `nas` begins with.
+
+    python benchmarks/table/forecast.py            # figures, leave-one-out
+    python benchmarks/table/forecast.py --write    # and nas/forecast.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from nas.forecast import PRIOR, Array, Belief, fitted, sizes_of
+from search_spaces.base import Architecture
+
+HERE = Path(__file__).parent
+SHARES = (1 / 17, 2 / 17, 3 / 17, 4 / 17, 6 / 17, 8 / 17, 12 / 17, 1.0)
+"""Looks at the metric that a probe may end with, as shares of the training."""
+
+
+def rows(entries: list[dict[str, Any]], course: str, share: float, baseline: float) -> Array:
+    """(n, 2 + sizes): the full gain, the probe's gain, and the sizes of each network."""
+    found = []
+    for entry in entries:
+        if "metric" not in entry.get(course, {}):
+            continue
+        run = entry[course]
+        last = run["curve"][-1][0]
+        step, probe = min(run["curve"], key=lambda look: abs(look[0] - share * last))
+        sizes = sizes_of(Architecture.from_json(entry["architecture"]))
+        found.append([run["metric"] - baseline, probe - baseline, *sizes])
+    return np.array(found)
+
+
+def left_out(data: Array) -> Array:
+    """The full gain of each network, forecast from all the others."""
+    told = np.empty(len(data))
+    for k in range(len(data)):
+        others = np.delete(data, k, 0)
+        belief = fitted(others[:, 1:], others[:, 0] - others[:, 1])
+        told[k] = data[k, 1] + belief.tell(data[k : k + 1, 1:])[0][0]
+    return told
+
+
+def figures(data: Array) -> str:
+    """Rank correlations of probe and forecast with the full metric, and what errors follow."""
+    full, probe, told = data[:, 0], data[:, 1], left_out(data)
+    errors = told - full
+    return (
+        f"{len(data):4d}   {spearmanr(probe, full)[0]:6.3f}   {spearmanr(told, full)[0]:6.3f}   "
+        f"{spearmanr(errors, data[:, 2])[0]:+6.3f}   {spearmanr(errors, data[:, 3])[0]:+6.3f}   "
+        f"{errors.std():6.3f}"
+    )
+
+
+def main(*, write: bool, path: Path) -> None:
+    """Print the figures of every share, and write the beliefs."""
+    table = json.loads(gzip.decompress(path.read_bytes()))
+    baseline = table["about"]["baseline"]
+    print("course share |    n    probe  forecast  errors~macs  ~params   sd, dB")
+    shares = []
+    for course in ("quick", "long"):
+        for share in SHARES[:-1]:
+            data = rows(table["networks"], course, share, baseline)
+            if len(data) < 12:
+                continue
+            best = data[data[:, 0] >= np.median(data[:, 0])]
+            print(f"{course:6} {share:5.2f} | {figures(data)}   best half: {figures(best)}")
+            if course == "quick":
+                belief: Belief = fitted(data[:, 1:], data[:, 0] - data[:, 1])
+                shares.append({"share": share, "probe_spread": float(data[:, 1].std()),
+                               "networks": len(data), "belief": belief.to_json()})
+    if write:
+        out = Path(__file__).parents[2] / "nas" / PRIOR
+        out.write_text(json.dumps(_rounded({"shares": shares}), indent=1) + "\n")
+        print(f"wrote {out}")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--table", type=Path, default=HERE / "x2.json.gz")
+    asked = parser.parse_args()
+    main(write=asked.write, path=asked.table)
