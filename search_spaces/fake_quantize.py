@@ -26,9 +26,10 @@ from search_spaces.quantize import (
     Placement,
     QuantRules,
     Scales,
+    first_scale,
     place,
     weight_axis,
-    weight_scale,
+    whole_step,
 )
 from search_spaces.rounding import round_weights
 
@@ -144,6 +145,8 @@ class QuantizedNetwork(Network):
     def __init__(self, network: Network, placement: Placement) -> None:
         """Copy a folded network; each filter's scale just holds its largest weight.
 
+        The scales of fixed kernels that int8 holds exactly are so and stay so.
+
         Args:
             network: what is quantized.
             placement: where.
@@ -194,9 +197,12 @@ class QuantizedNetwork(Network):
         return quantizer
 
     def _initial_scale(self, index: int) -> nn.Parameter:
-        weight, axis = self.weighted(index).weight.detach().numpy(), weight_axis(self.graph, index)
-        scale = weight_scale(weight, axis, self.placement.weight_max)
-        return nn.Parameter(torch.from_numpy(scale).log())
+        weight, top = self.weighted(index).weight.detach().numpy(), self.placement.weight_max
+        scale = torch.from_numpy(first_scale(self.graph, index, weight, top))
+        # Nothing to learn on an exact kernel: weights that float arithmetic puts beyond the top
+        # by a hair count as clipped, and training would make the ones of a base 0.996 or 1.004.
+        exact = whole_step(self.graph.nodes[index], weight, top) is not None
+        return nn.Parameter(scale.log(), requires_grad=not exact)
 
     def values(self, image: Tensor) -> list[Tensor]:
         """What every node gives before its output is rounded."""

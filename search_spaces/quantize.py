@@ -28,6 +28,7 @@ from search_spaces.primitives import (
     DepthToSpace,
     Input,
     MaxPool,
+    Primitive,
     Shift,
     Slice,
     SpaceToDepth,
@@ -253,6 +254,32 @@ def weight_scale(weight: NDArray[np.float32], axis: int, top: int) -> NDArray[np
     return scale
 
 
+def whole_step(node: Primitive, weight: NDArray[np.float32], top: int) -> float | None:
+    """The largest scale of which a fixed kernel's weights are whole multiples.
+
+    Such a kernel is exact in int8: the nearest neighbour's are ones, the bilinear kernel's
+    sixteenths at x2. None for learned weights, and where no integers up to `top` hold it.
+    """
+    if not (isinstance(node, Conv) and node.fixed):
+        return None
+    peak = float(np.abs(weight).max())
+    for parts in range(1, top + 1):
+        steps = weight * parts
+        if peak * parts < top + _WHOLE and np.abs(steps - np.rint(steps)).max() < _WHOLE:
+            return 1.0 / parts
+    return None
+
+
+def first_scale(
+    graph: Graph, index: int, weight: NDArray[np.float32], top: int
+) -> NDArray[np.float32]:
+    """What a layer's scales begin as, (C_out,): exact where they can be."""
+    axis = weight_axis(graph, index)
+    if (exact := whole_step(graph.nodes[index], weight, top)) is not None:
+        return np.full(weight.shape[axis], exact, np.float32)
+    return weight_scale(weight, axis, top)
+
+
 def nominal_scales(
     graph: Graph, placement: Placement, weights: Mapping[str, NDArray[np.float32]]
 ) -> Scales:
@@ -260,9 +287,7 @@ def nominal_scales(
     return Scales(
         {index: NOMINAL_SCALE for index in placement.tensors},
         {
-            index: weight_scale(
-                weights[f"n{index}.weight"], weight_axis(graph, index), placement.weight_max
-            )
+            index: first_scale(graph, index, weights[f"n{index}.weight"], placement.weight_max)
             for index in placement.layers
         },
     )

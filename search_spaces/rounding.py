@@ -28,7 +28,7 @@ from search_spaces.graph import Graph
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network
 from search_spaces.primitives import ConvTranspose
-from search_spaces.quantize import Placement, weight_axis
+from search_spaces.quantize import Placement, weight_axis, whole_step
 from search_spaces.transposed import taps
 
 _DAMPING = 1e-4
@@ -45,7 +45,7 @@ def round_weights(
 
     Args:
         network: without branches and normalization.
-        placement: which layers are to be int8.
+        placement: which layers are to be int8. Fixed kernels that are exact there stay.
         inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
 
     Returns:
@@ -80,7 +80,7 @@ def _look(
     network: Network, placement: Placement, pictures: Sequence[NDArray[np.float32]]
 ) -> dict[int, _Inputs]:
     """What int8 layers read while the network runs over the pictures, twice."""
-    layers = sorted(placement.layers)
+    layers = [i for i in sorted(placement.layers) if not _is_exact(network, placement, i)]
     sources = {index: network.graph.nodes[index].inputs[0] for index in layers}
 
     def patches() -> Iterator[tuple[int, Tensor]]:
@@ -109,6 +109,11 @@ def _look(
         added = _rounding_noise(network.graph, placement, sources[index], peaks[index])
         product.diagonal(dim1=1, dim2=2).add_(added)
     return {index: _Inputs(means[index][:, :, 0], products[index]) for index in layers}
+
+
+def _is_exact(network: Network, placement: Placement, index: int) -> bool:
+    weight = network.weighted(index).weight.detach().numpy()
+    return whole_step(network.graph.nodes[index], weight, placement.weight_max) is not None
 
 
 def _rounding_noise(graph: Graph, placement: Placement, tensor: int, peak: float) -> float:

@@ -51,10 +51,12 @@ def _wired() -> dict[str, Graph]:
     found["encoder_decoder over its input"] = _multi_scale(base="input")
     found["encoder_decoder at half size"] = _multi_scale(base="input", entry="space_to_depth")
     found["encoder_decoder over bicubic, x2"] = _multi_scale(2, base="bicubic", join="concat")
-    for reduction in REDUCTIONS:
-        found[f"classifier {reduction}"] = _classifier(reduction=reduction)
     # Centred, a mean of four 8-bit values lies on a half of an int8 step each fourth time, which
     # engines round to either side.
+    for reduction in REDUCTIONS:
+        found[f"classifier {reduction}"] = _classifier(
+            reduction=reduction, centre=reduction != "average_pool"
+        )
     found["classifier, shrunk, with a head"] = _classifier(
         shrink=2, head_width=16, centre=False
     )

@@ -290,3 +290,33 @@ def test_tensors_can_be_rounded_before_weights_are(graph: Graph) -> None:
     for index in first.placement.layers:
         steps = [part.weight_scales[f"n{index}"] for part in (first, at_once)]
         assert steps[0].isfinite().all() and steps[0].shape == steps[1].shape
+
+
+@pytest.mark.parametrize("top", [64, 127])
+@pytest.mark.parametrize("base", ["nearest", "bilinear"])
+def test_neither_rounding_nor_training_moves_a_base_that_int8_holds_exactly(
+    base: str, top: int
+) -> None:
+    blocks = (BlockSpec.of("conv", 8), BlockSpec.of("conv", 8))
+    over = (("base", base), ("centre", True))
+    graph = lower(Architecture("upscaler", 3, 3, 2, blocks, over))
+    (at,) = (i for i, node in enumerate(graph.nodes) if getattr(node, "fixed", ""))
+    network = build(graph, seed=0)
+    kernel = network.weighted(at).weight.clone()
+    inputs = [picture(seed=k).numpy() for k in range(4)]
+    prepared = prepare(network, replace(CPU_RULES, weight_max=top), inputs=inputs)
+    for part in quantizers(prepared):
+        part.start_calibration()
+    prepared(picture())
+    for part in quantizers(prepared):
+        part.finish_calibration()
+    learned = [p for p in prepared.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learned, lr=1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        prepared(picture()).square().mean().backward()
+        optimizer.step()
+    weights, _, scales = convert(prepared)
+    step = scales.weights[at].reshape(-1, 1, 1, 1)
+    shipped = np.clip(np.rint(weights[f"n{at}.weight"] / step), -top, top) * step
+    assert shipped == pytest.approx(kernel.numpy(), rel=1e-6)

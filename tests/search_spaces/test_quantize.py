@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph
 from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import (
@@ -34,6 +35,7 @@ from search_spaces.quantize import (
     place,
     weight_axis,
     weight_scale,
+    whole_step,
 )
 
 IMAGE = Input((), 8)
@@ -228,6 +230,37 @@ def test_a_weight_has_a_scale_per_output_channel() -> None:
 
 def test_a_channel_of_zeros_has_a_positive_scale() -> None:
     assert weight_scale(np.zeros((2, 1, 1, 1), np.float32), 0, 127).min() > 0
+
+
+@pytest.mark.parametrize("top", [64, 127])
+@pytest.mark.parametrize(
+    ("name", "factor", "parts"),
+    [
+        ("nearest", 3, 1),
+        ("bilinear", 2, 16),
+        ("bilinear", 3, 9),
+        ("bilinear", 4, 64),
+        ("luma_nearest", 2, 1),
+        ("luma_bilinear", 2, 16),
+    ],
+)
+def test_a_simple_fixed_kernel_has_a_scale_that_holds_it_exactly(
+    name: str, factor: int, parts: int, top: int
+) -> None:
+    weight = phases(name, factor, 4)
+    step = whole_step(Conv((0,), len(weight), fixed=name, factor=factor), weight, top)
+    assert step == 1 / parts
+    assert np.abs(np.rint(weight * parts)).max() <= top
+    assert np.rint(weight * parts) / parts == pytest.approx(weight, abs=1e-7)
+
+
+@pytest.mark.parametrize("top", [64, 127])
+def test_other_kernels_have_no_such_scale(top: int) -> None:
+    bicubic, ones = phases("bicubic", 2, 3), phases("nearest", 2, 3)
+    assert whole_step(Conv((0,), 12, fixed="bicubic", factor=2), bicubic, top) is None
+    assert whole_step(Conv((0,), 12), ones, top) is None  # learned: they will not stay ones
+    bilinear = phases("bilinear", 4, 3)
+    assert whole_step(Conv((0,), 48, fixed="bilinear", factor=4), bilinear, 48) is None
 
 
 def test_a_transposed_layer_has_its_output_channels_second() -> None:
