@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas.table.base import SCREENING_S, About, Answer, Entry, Trained, first_look, read
+from nas.table.models import Fit, Process
 from nas.table.surrogate import PRECISIONS, Errors, Surrogate
 from search_spaces.base import Architecture
 from search_spaces.graph import Graph
@@ -19,8 +20,11 @@ _BUSY = 2.0
 class Table:
     """Answers for any network of any space; the same network is always answered the same."""
 
-    def __init__(self, about: About, entries: Sequence[Entry]) -> None:
+    def __init__(self, about: About, entries: Sequence[Entry], *, fit: Fit = Process) -> None:
         """Fit what answers for networks that are not there.
+
+        Args:
+            fit: makes the model of one number.
 
         Raises:
             TableError: too few networks.
@@ -29,17 +33,17 @@ class Table:
         self.about, self.entries = about, tuple(entries)
         self.first_look = first_look(entries)
         self._known = {g.canonical_hash(): e for g, e in zip(graphs, entries, strict=True)}
-        self._surrogate = Surrogate(entries, graphs, (about.height, about.width))
+        self._surrogate = Surrogate(entries, graphs, (about.height, about.width), fit=fit)
         self._answers: dict[str, Answer] = {}
 
     @classmethod
-    def at(cls, path: Path) -> Table:
+    def at(cls, path: Path, *, fit: Fit = Process) -> Table:
         """The table in a packed file.
 
         Raises:
             TableError: there is none, or it holds too little.
         """
-        return cls(*read(path))
+        return cls(*read(path), fit=fit)
 
     @property
     def errors(self) -> tuple[Errors, ...]:

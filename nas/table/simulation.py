@@ -58,7 +58,7 @@ def simulation_of(path: Path, settings: Mapping[str, Any]) -> Simulation:
     latency = errors[f"{settings['target']['precision']} latency"]
     final = errors["final metric"]
     words = (
-        f"simulation: {path.name} answers for {latency.networks} measured networks, of which "
+        f"simulation: {path.name} answers for {len(entries)} measured networks, of which "
         f"{final.networks} were trained; others are estimated (off by {latency.rmse:.2g} ms and "
         f"{final.rmse:.2g} {about.metric.unit}); published networks are left out"
     )

@@ -1,8 +1,8 @@
 """Answers for networks that nobody measured, fitted on those that somebody did.
 
 Zela et al., "Surrogate NAS Benchmarks", ICLR 2022, showed that such a benchmark can stand in for
-the search that it was made from. Here a Gaussian process on counts of the Graph is fitted to the
-logarithms of the latencies, to the final metric and to the main components of the learning curve.
+the search that it was made from. Here a Gaussian process on counts of the Graph, or another fit,
+is made for the logarithms of the latencies, the final metric and the main components of the curve.
 A fit is smoother than reality. So each network is lent the misses of one measured network like it,
 all of them together: by how much its latencies and its curve are off where the fit had not seen
 it. Which one follows from the network's canonical hash, so an answer never changes.
@@ -10,20 +10,17 @@ it. Which one follows from the network's canonical hash, so an answer never chan
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 from sklearn.linear_model import QuantileRegressor
 
 from nas.table.base import Entry, TableError, Trained, metric_at
 from nas.table.features import NAMES, features
+from nas.table.models import Fit, Process
 from search_spaces.graph import Graph
 
 Array = NDArray[np.float64]
@@ -55,39 +52,6 @@ class Errors:
     unit: str
 
 
-class Process:
-    """A Gaussian process for one number of a network."""
-
-    def __init__(self, rows: Array, values: Array) -> None:
-        """Fit; its scales are found by maximal likelihood on all rows."""
-        self._mean, self._spread = float(values.mean()), float(values.std()) or 1.0
-        self._targets = (values - self._mean) / self._spread
-        kernel = (
-            ConstantKernel(1.0, (1e-3, 1e3)) * Matern(5.0, (1e-1, 1e3), nu=2.5)
-            + ConstantKernel(0.1, (1e-4, 1e2)) * DotProduct(1.0, (1e-2, 1e2))
-            + WhiteKernel(0.05, (1e-3, 1.0))
-        )
-        self._process = GaussianProcessRegressor(kernel, alpha=1e-8)
-        with warnings.catch_warnings():
-            # A scale at its bound is an answer here: that part of the kernel is not needed.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(rows, self._targets)
-
-    def __call__(self, row: Array) -> float:
-        """The mean for one network."""
-        return float(self._process.predict(row[None])[0]) * self._spread + self._mean
-
-    def left_out(self) -> Array:
-        """What each fitted network would be answered had it been left out.
-
-        Rasmussen and Williams, "Gaussian Processes for Machine Learning", equation 5.12.
-        """
-        fitted = self._process
-        inverse = np.linalg.inv(fitted.L_ @ fitted.L_.T)
-        missed = (inverse @ self._targets) / np.diag(inverse)
-        return np.asarray((self._targets - missed) * self._spread + self._mean)
-
-
 @dataclass(frozen=True)
 class Estimate:
     """An answer of the fit.
@@ -106,16 +70,24 @@ class Estimate:
 class Surrogate:
     """The fits of one table."""
 
-    def __init__(self, entries: Sequence[Entry], graphs: Sequence[Graph], size: tuple[int, int]):
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        graphs: Sequence[Graph],
+        size: tuple[int, int],
+        *,
+        fit: Fit = Process,
+    ) -> None:
         """Fit everything.
 
         Args:
             size: rows and columns of the input that was timed.
+            fit: makes the model of one number.
 
         Raises:
             TableError: too few networks.
         """
-        self._size = size
+        self._size, self._fit = size, fit
         trained = [i for i, e in enumerate(entries) if e.quick and e.quick.metric is not None]
         if len(trained) < FEWEST:
             raise TableError(
@@ -127,14 +99,14 @@ class Surrogate:
         self._scale[self._scale == 0] = 1.0
         rows = (raw - self._centre) / self._scale
         logs = {p: np.log([e.latency_ms[p] for e in entries]) for p in PRECISIONS}
-        self._latency = {p: Process(rows, values) for p, values in logs.items()}
+        self._latency = {p: fit(rows, values) for p, values in logs.items()}
         self._lenders = rows[trained]
         trainings = [t for i in trained if (t := entries[i].quick)]
         self.steps, self._curves = _curves(trainings)
         self._fit_curves()
-        self._misses = {p: logs[p] - self._latency[p].left_out() for p in PRECISIONS}
-        self._fit_errors(logs)
-        self._lent_latency = {p: m[trained] for p, m in self._misses.items()}
+        misses = {p: logs[p] - self._latency[p].left_out() for p in PRECISIONS}
+        self._lent_latency = {p: m[trained] for p, m in misses.items()}
+        self._fit_errors({p: values[trained] for p, values in logs.items()})
         self._fit_seconds(trainings)
 
     def _fit_curves(self) -> None:
@@ -144,8 +116,8 @@ class Surrogate:
         count = min(_COMPONENTS, len(final) - 1, self._behind.shape[1] - 1)
         self._shapes = PCA(max(1, count)).fit(self._behind)
         parts = self._shapes.transform(self._behind)
-        self._final = Process(self._lenders, final)
-        self._parts = [Process(self._lenders, part) for part in parts.T]
+        self._final = self._fit(self._lenders, final)
+        self._parts = [self._fit(self._lenders, part) for part in parts.T]
         unseen = np.stack([p.left_out() for p in self._parts], axis=1)
         answered = self._shapes.inverse_transform(unseen) + self._final.left_out()[:, None]
         self._curve_misses = self._curves - answered
@@ -156,10 +128,11 @@ class Surrogate:
         self._seconds.fit(self._lenders[:, _COSTLY], seconds)
 
     def _fit_errors(self, logs: Mapping[str, Array]) -> None:
+        """How far answers are off for the trained networks; slower ones are only ever rejected."""
         answered = self._curves - self._curve_misses
         found = [
-            _errors(f"{p} latency", np.exp(logs[p]), np.exp(logs[p] - self._misses[p]), "ms")
-            for p in PRECISIONS
+            _errors(f"{p} latency", np.exp(log), np.exp(log - self._lent_latency[p]), "ms")
+            for p, log in logs.items()
         ]
         found.append(_errors("final metric", self._curves[:, -1], answered[:, -1], ""))
         for step in (100, 400):
