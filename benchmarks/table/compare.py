@@ -41,6 +41,7 @@ class Row:
 
     Attributes:
         own: whether the short training has a schedule of its own, or is the full one's beginning.
+        forecast: whether the policy is told a forecast from it, or its bare metric.
     """
 
     name: str
@@ -48,15 +49,17 @@ class Row:
     policy: Callable[[], Policy]
     rule: Rule
     own: bool = False
+    forecast: bool = True
 
 
 def rows() -> list[Row]:
     """Every way that is compared; a policy of the search is one line here."""
     found = [
         Row("random", "random, all trained in full", random, everyone),
-        Row("before", "TPE, own schedule, bands: as it was", tpe, bands, own=True),
-        Row("cut", "+ short training cut from the full one", tpe, bands),
-        Row("finalists", "+ finalists by hypervolume", tpe, by_hypervolume),
+        Row("before", "TPE, own schedule, bands: as it was", tpe, bands, own=True,
+            forecast=False),
+        Row("cut", "+ short training cut from the full one", tpe, bands, forecast=False),
+        Row("finalists", "+ forecast, finalists by hypervolume", tpe, by_hypervolume),
         Row("control", "random instead of TPE", random, by_hypervolume),
     ]
     for name, words, where in (
@@ -103,14 +106,14 @@ def compare(
     """Simulate every row for every seed."""
     probes = {own: Probe(table, own=own) for own in {row.own for row in chosen}}
     about = table.about
-    explored: dict[tuple[object, bool, int], list[Seen]] = {}
+    explored: dict[tuple[object, ...], list[Seen]] = {}
     for row in chosen:
         for seed in range(seeds):
-            key = (row.policy, row.own, seed)
+            key = (*_explores(row), seed)
             if key not in explored:
                 explored[key] = explore(
                     table, space, row.policy(), probes[row.own],
-                    seed=seed, limit_ms=limit_ms, within_s=WITHIN_S,
+                    seed=seed, limit_ms=limit_ms, within_s=WITHIN_S, forecast=row.forecast,
                 )
         print(f"{row.name}: {seeds} searches", file=sys.stderr, flush=True)
     exact = Frame(about.baseline, limit_ms, 0.0)
@@ -121,11 +124,16 @@ def compare(
     for row in chosen:
         frame = Frame(about.baseline, limit_ms, probes[row.own].doubt)
         found[row.name] = _result([
-            moments(explored[row.policy, row.own, seed], row.rule, frame, about.metric,
+            moments(explored[*_explores(row), seed], row.rule, frame, about.metric,
                     probes=row.rule is not everyone)
             for seed in range(seeds)
         ], best)
     return found
+
+
+def _explores(row: Row) -> tuple[object, ...]:
+    """What proposals depend on: rows that differ in the rule alone share them."""
+    return row.policy, row.own, row.forecast
 
 
 def _entries(table: Table, probe: Probe, limit_ms: float) -> list[Seen]:

@@ -44,8 +44,13 @@ def explore(
     seed: int,
     limit_ms: float,
     within_s: float,
+    forecast: bool = True,
 ) -> list[Seen]:
-    """Propose, look up and tell, until timing and short trainings have taken so long."""
+    """Propose, look up and tell, until timing and short trainings have taken so long.
+
+    Args:
+        forecast: whether the policy is told what the short training lets expect, or its metric.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     metric = table.about.metric
     study = optuna.create_study(directions=["maximize", "minimize"])
@@ -74,21 +79,23 @@ def explore(
         one = probe.seen(answer, graph, seed=seed, limit_ms=limit_ms)
         seen.append(one)
         spent += one.screen_s + one.probe_s
-        quality = None if one.probed is None else one.expected
+        quality = one.expected if forecast and one.probed is not None else one.probed
         known.append(Known(
             f"trial-{trial.number:05d}", dict(trial.params), quality, one.latency_ms, False, name,
         ))
-        _tell(study, trial, one, limit_ms)
+        _tell(study, trial, quality, one.latency_ms, limit_ms)
     return seen
 
 
-def _tell(study: optuna.Study, trial: Trial, one: Seen, limit_ms: float) -> None:
-    if one.probed is None:
-        trial.set_constraint("latency_ms", one.latency_ms / limit_ms - 1.0)
+def _tell(
+    study: optuna.Study, trial: Trial, quality: float | None, latency_ms: float, limit_ms: float
+) -> None:
+    if quality is None:
+        trial.set_constraint("latency_ms", latency_ms / limit_ms - 1.0)
         study.tell(trial, state=TrialState.PRUNED)
     else:
         trial.set_constraint("latency_ms", -1.0)
-        study.tell(trial, [one.expected, one.latency_ms])
+        study.tell(trial, [quality, latency_ms])
 
 
 def moments(
