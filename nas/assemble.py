@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from latency_models.base import DeviceError, Engine
+from latency_models.base import DeviceError, Engine, LatencyModel
 from latency_models.cached import CachedLatency
 from latency_models.device import each_wait_once
 from latency_models.engines import pick_engine
@@ -35,6 +35,7 @@ from nas.networks import rules_for
 from nas.redact import redacted
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
+from nas.table.simulation import simulation_for
 from search_spaces.base import UnknownName
 from search_spaces.branches import FORMS
 from search_spaces.modules import NORMS
@@ -57,6 +58,9 @@ _MAY_CHANGE = (
     "candidates", "finalists", "max_minutes", "patience", "references", "training_processes"
 )
 
+
+_NOT_HERE: Any = None
+"""What times and runs networks, in a search that a table answers."""
 
 Served = Callable[[Callable[[str], None]], tuple[ServedLatency, ServedLatency]]
 """Makes the latency models of a search that has no device of its own, given who is told."""
@@ -126,9 +130,14 @@ def _build(
     claim_folder(folder, stack, together=not crew.alone)
     settings = settings_of(folder, config)
     engine, why = None, "timed by measuring workers: nas measure-worker"
-    if served is None:
+    simulation = simulation_for(config, plan)
+    if simulation is not None:
+        # The table holds none of the published networks.
+        plan, why = replace(plan, references=()), simulation.words
+    elif served is None:
         engine, why = pick_engine(asked.engine, threads=asked.threads)
-    target = replace(asked, engine=engine.name if engine else asked.engine)
+    name = engine.name if engine else simulation.about.engine if simulation else asked.engine
+    target = replace(asked, engine=name)
     find_modules_here()
     space = instantiate(config.search_space, _convert_="all")
     budget = instantiate(config.budget)
@@ -153,7 +162,7 @@ def _build(
     view.note(why)
     for notice in task.notices:
         view.note(notice)
-    quick, full = _timers(engine, served, stack, view)
+    quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
     if crew.alone:
         settings["metric"] = asdict(task.metric)
         write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
@@ -166,15 +175,22 @@ def _build(
         budget=budget,
         space=space,
         task=task,
-        screening=CachedLatency(quick, folder / f"screening{here}.sqlite"),
-        latency=CachedLatency(full, folder / f"latency{here}.sqlite"),
-        runner=full,
+        screening=_cached(quick, folder / f"screening{here}.sqlite"),
+        latency=_cached(full, folder / f"latency{here}.sqlite"),
+        runner=full or _NOT_HERE,
         rules=rules_for(target.engine),
         ledger=Ledger(folder),
         view=view,
         device=engine.device() if engine else "",
         crew=crew,
+        stages=simulation.stages if simulation else None,
     )
+
+
+def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> LatencyModel:
+    if timer is None:
+        return cast(LatencyModel, _NOT_HERE)
+    return CachedLatency(timer, path)
 
 
 def _timers(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import LatencyModel, Precision
+from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
 from nas.ledger import Ledger
 from nas.live.view import View
@@ -74,6 +75,7 @@ class Plan:
         seed: of the sampler, the weights and the crops.
         training_processes: how many finalists are trained at once, each in a process of its own;
             0 for one on every core.
+        table: a packed table of measured networks that answers in place of this machine.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Plan:
     references: Sequence[str] = ()
     seed: int = 0
     training_processes: int = 1
+    table: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a plan that cannot be followed.
@@ -115,6 +118,10 @@ class Runner(Protocol):
         """Compile and run once, for parity and quality on the real engine."""
 
 
+StageBody = Callable[[Candidate, "Experiment"], Candidate]
+"""What a stage does: takes a candidate and returns one with more evidence."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Everything a stage may ask for.
@@ -127,6 +134,8 @@ class Experiment:
         crew: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
+        stages: what takes the place of the real stages, by the evidence they leave; one that is
+            missing is left out. None for the real ones.
     """
 
     folder: Path
@@ -145,3 +154,9 @@ class Experiment:
     crew: Crew = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Companion] | None = None
+    stages: Mapping[str, StageBody] | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether something else than this machine answers, so that nothing can be exported."""
+        return self.stages is not None

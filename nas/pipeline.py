@@ -9,13 +9,13 @@ written after each stage, so a search that died on any line goes on where it sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate, Rejection
 from nas.crew.base import LostClaim
-from nas.experiment import Experiment
+from nas.experiment import Experiment, StageBody
 from nas.export import export
 from nas.finalists import choose_finalists
 from nas.forecast import forecasts
@@ -26,7 +26,7 @@ from nas.winners import front
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
-Stage = Callable[[Candidate, Experiment], Candidate]
+Stage = StageBody
 STAGES: dict[str, Stage] = {
     "screened": screen,
     "probed": probe,
@@ -48,8 +48,9 @@ class BrokenMachine(Exception):
 
 def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candidate:
     """Take a candidate through every stage it has no evidence of, until `upto` or a rejection."""
-    for evidence, stage in STAGES.items():
-        if candidate.rejected is not None:
+    for evidence in STAGES:
+        stage = (experiment.stages or STAGES).get(evidence)
+        if candidate.rejected is not None or stage is None:
             break
         if evidence == "probed" and candidate.is_reference:
             continue
@@ -103,10 +104,12 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         Candidate(name, reference(name, experiment.task.scale))
         for name in experiment.plan.references
     ]
-    if experiment.crew.alone:
+    if experiment.crew.alone and not experiment.simulated:
         together(experiment, published, upto="screened")
     chosen = train_finalists(experiment, published)
     together(experiment, [*published, *chosen], upto="quantized")
+    if experiment.simulated:
+        return experiment.ledger.all()
     while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
         together(experiment, best, upto="exported")
     for candidate in experiment.ledger.all():

@@ -54,7 +54,7 @@ def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
             report = experiment.screening.measure(onnx, precision)
     except CompileError as error:
         return replace(candidate, rejected=Rejection("compiles", str(error)))
-    return replace(candidate, screened=report, rejected=_too_slow(report, limit_ms))
+    return replace(candidate, screened=report, rejected=too_slow(report, limit_ms))
 
 
 def settled(experiment: Experiment, onnx: bytes) -> LatencyReport:
@@ -78,7 +78,8 @@ def _half_width(report: LatencyReport) -> float:
     return (report.ci_high_ms - report.ci_low_ms) / 2 / report.median_ms
 
 
-def _too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
+def too_slow(report: LatencyReport, limit_ms: float) -> Rejection | None:
+    """Why a candidate with this receipt goes no further, or None."""
     if report.median_ms <= limit_ms:
         return None
     reason = f"{report.median_ms:.3g} ms is over the limit of {limit_ms:g} ms"

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.isolated import IsolatedLatency
@@ -161,11 +162,13 @@ def pack(folder: Path) -> None:
     """Write everything that was found into one compressed file."""
     entries = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     with initialize_config_module("conf", version_base="1.3"):
-        task = instantiate(compose("config").task)
-        budget = instantiate(compose("config").budget)
+        config = OmegaConf.to_container(compose("config"), resolve=True)
+        task = instantiate(config["task"])
+    settings = {group: config[group] for group in ("task", "budget")}
     about = {"height": HEIGHT, "width": WIDTH, "threads": 1, "engine": "openvino",
-             "baseline": task.baseline(), "pictures": [e.name for e in task.examples()],
-             "budget": asdict(budget), "metric": asdict(task.metric)}
+             "slowest_ms": SLOWEST_MS, "baseline": task.baseline(),
+             "pictures": [e.name for e in task.examples()], "metric": asdict(task.metric),
+             "settings": settings}
     text = json.dumps({"about": about, "networks": entries}, separators=(",", ":"))
     packed = HERE / "x2.json.gz"
     packed.write_bytes(gzip.compress(text.encode(), mtime=0))

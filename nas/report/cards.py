@@ -14,6 +14,7 @@ from nas.report.drawing import drawing
 from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
 from nas.report.summary import Row, Summary, receipt_of
+from nas.table.base import ENGINE
 from search_spaces.graph import Graph
 from search_spaces.skeletons import lower
 
@@ -22,6 +23,11 @@ _CLOCKS = {
     "cpu": "processor time spent in the call, all its threads together",
     "device": "time between two events on the accelerator",
 }
+
+_SIMULATED = (
+    "Nothing was measured: a table of networks that were measured before answered, and for "
+    "networks that are not in it a fit to those that are, with a miss as large as the fit's own."
+)
 
 
 def measurement(
@@ -32,7 +38,8 @@ def measurement(
     pairs = _circumstances(receipts) if receipts else [("engine", target.engine)]
     pairs += [("validation images", _listed(images))]
     told = bullets(list(notes)) if notes else ""
-    protocol = (
+    simulated = bool(receipts) and all(r.engine == ENGINE for r in receipts)
+    protocol = _SIMULATED if simulated else (
         "Each network was built with random weights, written as the file that would ship, "
         "compiled by the engine and run on one image until the 95 % interval of its median was "
         "narrow, or until it was certain to be over the limit. A small reference network ran in "
@@ -73,8 +80,9 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 
 def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> str:
     """Everything about one winner: what it is, what it costs, how it was checked."""
+    if candidate.exported is None:
+        return _simulated_card(candidate, row, summary)
     exported, quantized = candidate.exported, candidate.quantized
-    assert exported is not None
     shipped, metric = exported.shipped, summary.metric
     errors = ", ".join(
         f"{precision} {worst:.2g} at most, {exported.mean_abs_error.get(precision, 0.0):.2g} mean"
@@ -110,6 +118,27 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         f'<p class="soft small" style="margin:1em 0 0">To time it again:</p>'
         f"<pre><code>{escape(command)}</code></pre>"
         f"<details><summary>Layer by layer</summary>{_layers(graph, summary.target)}</details>"
+        "</section>"
+    )
+
+
+def _simulated_card(candidate: Candidate, row: Row, summary: Summary) -> str:
+    """What a table says of a network; there is no file to be checked."""
+    graph = lower(candidate.architecture)
+    target = summary.target
+    estimated = candidate.screened is not None and candidate.screened.estimated
+    told = "estimated" if estimated else "as measured for the table"
+    pairs = [
+        ("quality", "" if row.metric is None else figure(summary.metric, row.metric)),
+        ("latency", f"{milliseconds(candidate.latency_ms)}, {told}"),
+        ("proposed as", candidate.name),
+    ]
+    picture = drawing(graph, height=target.height, width=target.width, name=row.label)
+    return (
+        f'<section class="card"><h3><code class="win">{escape(row.label)}</code></h3>'
+        f"<p>{escape(row.description)}</p>"
+        f'<div class="scroll drawn">{picture}</div>{facts(pairs)}'
+        f"<details><summary>Layer by layer</summary>{_layers(graph, target)}</details>"
         "</section>"
     )
 

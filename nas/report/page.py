@@ -16,7 +16,7 @@ from nas.report.describe import figure, milliseconds
 from nas.report.markup import bullets, cell, page, table
 from nas.report.plots import front_plot, funnel_plot
 from nas.report.summary import Funnel, Row, Summary
-from nas.report.tables import cells_of, sentence
+from nas.report.tables import SIMULATED, cells_of, sentence
 
 _NARROW = 360
 
@@ -104,8 +104,9 @@ def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
         f"{target.width}x{target.height} image within {milliseconds(target.max_latency_ms)}, "
         f"on {target.threads} thread{'s' if target.threads > 1 else ''}. "
     )
+    timed = "looked up" if summary.simulated else "compiled untrained and timed"
     told = (
-        f"{funnel.proposed} networks were compiled untrained and timed; {funnel.too_slow} were "
+        f"{funnel.proposed} networks were {timed}; {funnel.too_slow} were "
         f"too slow and were never trained. {funnel.trained} were trained in full."
     )
     parts = [
@@ -113,6 +114,8 @@ def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
         f"<h1>{escape(found[0].upper() + found[1:])}</h1>",
         f'<p class="lead">{escape(asked + told)}</p>',
     ]
+    if summary.simulated:
+        parts.append(f'<p class="warn">{escape(SIMULATED)}</p>')
     if summary.advice:
         parts.append(f'<section class="card"><h3 class="warn">What to do</h3>'
                      f"<p>{escape(summary.advice)}</p></section>")

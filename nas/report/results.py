@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nas.report.describe import figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.stages import engine_run
+from nas.table.simulation import outcome_words
 from trainers.base import Example, Pixels
 from trainers.data.planes import shown
 from trainers.metrics import to_pixels
@@ -43,18 +44,23 @@ def conclude(
         baseline=task.baseline(),
         baseline_name=task.baseline_name,
     )
+    counted, notes = funnel(candidates), list(notes)
+    if experiment.simulated:
+        counted = replace(counted, winners=len(summary.winners))
+        notes.append(outcome_words(experiment, candidates))
+        experiment.view.note(notes[-1])
     path = experiment.folder / REPORT
     write_report(
         path,
         summary,
-        funnel(candidates),
+        counted,
         candidates,
-        _pictures(experiment, candidates),
+        [] if experiment.simulated else _pictures(experiment, candidates),
         plan=experiment.plan,
         circumstances=Circumstances(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
             images=[example.name for example in task.examples()],
-            notes=list(notes),
+            notes=notes,
         ),
     )
     return Outcome(summary, path)

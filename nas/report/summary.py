@@ -10,6 +10,7 @@ from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.experiment import Target
 from nas.report.describe import describe, gain, milliseconds
+from nas.table.base import ENGINE
 from nas.winners import best_within, front
 from search_spaces.skeletons import lower
 from search_spaces.work import gmacs, params_of
@@ -37,9 +38,14 @@ class Funnel:
 
 
 def is_winner(candidate: Candidate) -> bool:
-    """Whether it is a proposal that shipped and kept the limit."""
-    exported = candidate.exported is not None and candidate.rejected is None
-    return exported and not candidate.is_reference
+    """Whether it is a proposal that shipped and kept the limit; simulated ones need not ship."""
+    last = candidate.quantized if is_simulated(candidate) else candidate.exported
+    return last is not None and candidate.rejected is None and not candidate.is_reference
+
+
+def is_simulated(candidate: Candidate) -> bool:
+    """Whether a table answered for it, so that there are no weights and no files."""
+    return candidate.screened is not None and candidate.screened.engine == ENGINE
 
 
 def was_too_slow(candidate: Candidate) -> bool:
@@ -118,6 +124,7 @@ class Summary:
         winners: fastest first.
         comparisons: one for each reference with a latency and a metric.
         advice: what to do when there is no winner, else None.
+        simulated: whether a table answered in place of the machine.
     """
 
     target: Target
@@ -127,6 +134,7 @@ class Summary:
     references: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     advice: str | None
+    simulated: bool = False
 
     @property
     def best(self) -> Row | None:
@@ -173,6 +181,7 @@ def summarize(
         tuple(rows[c.name] for c in references),
         tuple(comparisons),
         None if winners else _advice(candidates, target),
+        simulated=any(is_simulated(c) for c in candidates),
     )
 
 

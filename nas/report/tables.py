@@ -19,10 +19,15 @@ _WIDE = 110
 _GAP = 3
 """Columns between two cells of the table's box."""
 _SHORTEST = 12
+SIMULATED = (
+    "Simulation: a table of measured networks answered; nothing was trained, nothing is exported."
+)
 
 
 def print_table(console: Console, summary: Summary, *, report: Path | None = None) -> None:
     """Print the final table, a line for each reference, and where the report lies."""
+    if summary.simulated:
+        console.print(Text(SIMULATED, style="yellow"))
     if summary.advice:
         console.print(Text.assemble(("No winner. ", "bold yellow"), summary.advice))
     console.print(_table(summary, console.width))

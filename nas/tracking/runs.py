@@ -166,7 +166,7 @@ def _summary(candidate: Candidate) -> dict[str, Any]:
 
 
 def _images(candidate: Candidate, experiment: Experiment) -> dict[str, Pixels]:
-    if candidate.quantized is None:
+    if candidate.quantized is None or experiment.simulated:
         return {}
     run = engine_run(candidate, experiment)
     examples = experiment.task.examples()[:_IMAGES]
