@@ -36,12 +36,14 @@ def conclude(
 ) -> Outcome:
     """Summarize, let the winners enlarge the validation pictures, and write the report."""
     task = experiment.task
+    unaided = [task.judge(task.unaided(example), example) for example in task.examples()]
     summary = summarize(
         candidates,
         target=experiment.target,
         metric=task.metric,
         baseline=task.baseline(),
         baseline_name=task.baseline_name,
+        baseline_scores=unaided,
     )
     path = experiment.folder / REPORT
     write_report(
