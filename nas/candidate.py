@@ -108,6 +108,11 @@ class Candidate:
         return self.quantized or self.trained or self.probed
 
     @property
+    def pictures(self) -> int:
+        """On how many pictures that is founded; 0 where it was not kept."""
+        return 0 if self.judged is None else len(self.judged.scores)
+
+    @property
     def quality(self) -> float | None:
         """The best-founded metric there is, or None before any training."""
         return None if self.judged is None else self.judged.metric

@@ -39,9 +39,9 @@ def measurement(
         "compiled by the engine and run on one image until the 95 % interval of its median was "
         "narrow, or until it was certain to be over the limit. A small reference network ran in "
         "between; when it slowed down, the machine did, and the figures were corrected by as "
-        "much. Winners were timed again on the trained file. Two networks are compared on the same "
-        "pictures, by a paired bootstrap; the interval says what other pictures of the same kind "
-        "would give, and nothing of another training of the same network."
+        "much. Winners were timed again on the trained file. Two networks are compared on the "
+        "same pictures, by a paired bootstrap: the interval says what other pictures of the same "
+        "kind would give, and nothing of another training of the same network."
     )
     return (
         f'<h2>How this was measured</h2><section class="card">{facts(pairs)}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 
 from nas.confidence import Gain
@@ -66,6 +67,14 @@ def figure(metric: Metric, value: float, *, sign: bool = False) -> str:
 def gain(metric: Metric, value: float, over: float) -> float:
     """How much better `value` is than `over`, whatever the metric's mode; negative if worse."""
     return value - over if metric.mode == "max" else over - value
+
+
+def pictures(counts: Iterable[int]) -> str:
+    """On how many pictures figures were judged; empty where none says so."""
+    known = sorted({count for count in counts if count})
+    if not known:
+        return ""
+    return f"{' or '.join(map(str, known))} {'picture' if known == [1] else 'pictures'}"
 
 
 NO_INTERVAL = "no interval"

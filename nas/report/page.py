@@ -12,12 +12,14 @@ from nas.confidence import Gain
 from nas.experiment import Plan
 from nas.ledger import write_aside
 from nas.report.cards import card, measurement
+from nas.report.course_plot import searched
 from nas.report.crops import CropRow, data_uri
 from nas.report.describe import compared, figure, milliseconds
 from nas.report.markup import bullets, cell, page, table
 from nas.report.plots import front_plot, funnel_plot
 from nas.report.summary import Funnel, Row, Summary
 from nas.report.tables import cells_of, gained, sentence, signed_ends
+from nas.report.worth import Worth
 from trainers.base import Metric
 
 _NARROW = 360
@@ -49,10 +51,11 @@ def write_report(
     *,
     plan: Plan,
     circumstances: Circumstances,
+    worth: Worth | None = None,
 ) -> None:
     """Write the report; a reader sees the old one or the new one, never half of it."""
     text = render(
-        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances
+        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances, worth=worth
     )
     write_aside(path, text.encode())
 
@@ -65,8 +68,13 @@ def render(
     *,
     plan: Plan,
     circumstances: Circumstances,
+    worth: Worth | None = None,
 ) -> str:
-    """The report as HTML."""
+    """The report as HTML.
+
+    Args:
+        worth: what the search was worth; the report says nothing of it without.
+    """
     by_name = {c.name: c for c in candidates}
     winners = [by_name[row.name] for row in summary.winners]
     parts = [
@@ -75,6 +83,7 @@ def render(
         "<h2>The numbers</h2>" + _numbers(summary),
         _comparisons(summary),
         _funnel(funnel, candidates),
+        "" if worth is None else searched(worth, summary.metric),
         _crops(crops),
         measurement(candidates, summary.target, circumstances.images, circumstances.notes),
     ]
@@ -162,8 +171,7 @@ def _over(summary: Summary) -> str:
 
 
 def _numbers(summary: Summary) -> str:
-    numbers = ["latency", "images/s", summary.metric.name, "gain", "step", "params", "GMACs",
-               "over fp32"]
+    numbers = ["latency", "images/s", summary.metric.name, "gain", "params", "GMACs", "over fp32"]
     heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
     rows = []
     for row in (summary.baseline, *summary.winners, *summary.references):
@@ -171,16 +179,17 @@ def _numbers(summary: Summary) -> str:
         css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
         shown = [cell(row.label, css), _latency(row, cells["latency"])]
         shown += [cell(cells["images/s"], "n"), cell(cells[summary.metric.name], "n")]
-        shown += [_gain(gain, summary.metric) for gain in (row.gain, row.step)]
-        shown += [cell(cells[n], "n") for n in numbers[5:]]
+        shown.append(_gain(row.gain, summary.metric))
+        shown += [cell(cells[n], "n") for n in numbers[4:]]
         doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
-        shown.append(f'<td class="what">{escape(row.description)}{doubt}</td>')
+        step = f'<span class="ci">{escape(_step(row, summary.metric))}</span>' if row.step else ""
+        shown.append(f'<td class="what">{escape(row.description)}{step}{doubt}</td>')
         rows.append("".join(shown))
     note = (
         f"{summary.metric.name} is the mean{_over(summary)}. Gain is over "
-        f"{summary.baseline.label}, step over the next faster winner; level is what cannot be "
-        "told apart. Under latencies and gains their 95 % intervals. “Over fp32” is the measured "
-        f"fp32 latency over that in {summary.target.precision}."
+        f"{summary.baseline.label}; level is what cannot be told apart. Under latencies and gains "
+        "their 95 % intervals. “Over fp32” is the measured fp32 latency over that in "
+        f"{summary.target.precision}."
     )
     if summary.unsure:
         note += f" {summary.unsure[0].upper()}{summary.unsure[1:]}."
@@ -198,11 +207,18 @@ def _latency(row: Row, text: str) -> str:
     return f'<td class="n">{escape(text)}<span class="ci">{escape(interval)}</span></td>'
 
 
+def _step(row: Row, metric: Metric) -> str:
+    """A winner beside the next faster one."""
+    return "" if row.step is None else compared(metric, row.step, other="the next faster winner")
+
+
 def _gain(gain: Gain | None, metric: Metric) -> str:
     """A cell of a gain and, under it, its interval."""
     if gain is None:
         return cell("", "n")
-    ends = "" if gain.low is None else f'<span class="ci">{escape(signed_ends(metric, gain))}</span>'
+    ends = ""
+    if gain.low is not None:
+        ends = f'<span class="ci">{escape(signed_ends(metric, gain))}</span>'
     return f'<td class="n">{escape(gained(metric, gain))}{ends}</td>'
 
 

@@ -14,6 +14,7 @@ from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
+from nas.report.worth import Worth, worth_of
 from nas.stages import engine_run
 from trainers.base import Example, Pixels
 from trainers.data.planes import shown
@@ -29,6 +30,7 @@ class Outcome:
 
     summary: Summary
     report: Path
+    worth: Worth
 
 
 def conclude(
@@ -45,6 +47,7 @@ def conclude(
         baseline_name=task.baseline_name,
         baseline_scores=unaided,
     )
+    worth = worth_of(candidates, task.metric, experiment.target.max_latency_ms)
     path = experiment.folder / REPORT
     write_report(
         path,
@@ -58,8 +61,9 @@ def conclude(
             images=[example.name for example in task.examples()],
             notes=list(notes),
         ),
+        worth=worth,
     )
-    return Outcome(summary, path)
+    return Outcome(summary, path, worth)
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:

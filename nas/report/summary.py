@@ -11,7 +11,7 @@ from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.confidence import FEWEST_PICTURES, Gain, Judged, Scored, gain_over
 from nas.experiment import Target
-from nas.report.describe import describe, milliseconds
+from nas.report.describe import describe, milliseconds, pictures
 from nas.winners import best_within, front
 from search_spaces.skeletons import lower
 from search_spaces.work import gmacs, params_of
@@ -144,11 +144,7 @@ class Summary:
     def judged_on(self) -> str:
         """On how many pictures the table's figures were judged, in words."""
         rows = (self.baseline, *self.winners, *self.references)
-        counts = sorted({row.pictures for row in rows if row.pictures})
-        if not counts:
-            return ""
-        unit = "picture" if counts == [1] else "pictures"
-        return f"{' or '.join(map(str, counts))} {unit}"
+        return pictures(row.pictures for row in rows)
 
     @property
     def unsure(self) -> str:
@@ -157,9 +153,9 @@ class Summary:
         bare = [gain for gain in gains if gain is not None and gain.low is None]
         if not bare:
             return ""
-        pictures = max(gain.pictures for gain in bare)
-        if pictures:
-            return f"no interval: {pictures} pictures are too few, it takes {FEWEST_PICTURES}"
+        most = max(gain.pictures for gain in bare)
+        if most:
+            return f"no interval: {pictures([most])} are too few, it takes {FEWEST_PICTURES}"
         return "no interval: the metric of each picture was not kept when this study was made"
 
 
@@ -241,7 +237,7 @@ def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged)
         ci_low_ms=receipt.ci_low_ms if receipt else None,
         ci_high_ms=receipt.ci_high_ms if receipt else None,
         metric=candidate.quality,
-        pictures=len(judged.scores) if judged else 0,
+        pictures=candidate.pictures,
         gain=_between(metric, judged, baseline),
         params=params_of(graph),
         gmacs=gmacs(graph, target.height, target.width),

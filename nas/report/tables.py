@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from nas.confidence import Gain
 from nas.report.describe import compared, figure, milliseconds
 from nas.report.summary import Comparison, Row, Summary
+from nas.report.worth import Worth
+from nas.report.worth_words import worth_lines
 from trainers.base import Metric
 
 _STYLES = {"winner": "", "reference": "magenta", "baseline": "dim"}
@@ -23,18 +27,41 @@ _GAP = 3
 _SHORTEST = 12
 
 
-def print_table(console: Console, summary: Summary, *, report: Path | None = None) -> None:
-    """Print the final table, a line for each reference, and where the report lies."""
+def print_table(
+    console: Console,
+    summary: Summary,
+    *,
+    report: Path | None = None,
+    worth: Worth | None = None,
+) -> None:
+    """Print the final table, comparisons, what the search was worth, and where the report lies."""
     if summary.advice:
         console.print(Text.assemble(("No winner. ", "bold yellow"), summary.advice))
     console.print(_table(summary, console.width))
     for row in (*summary.winners, *summary.references):
         if row.doubt:
             console.print(Text(f"{row.label}: {row.doubt}", style="yellow"))
-    for line in (*steps(summary), *beside(summary)):
+    for line in steps(summary):
         console.print(Text(line))
+    _print_list(
+        console, "beside published networks:",
+        [sentence(c, summary.metric) for c in summary.comparisons],
+    )
+    if summary.unsure:
+        console.print(Text(summary.unsure))
+    if worth is not None:
+        _print_list(console, "what the search was worth:", worth_lines(worth, summary.metric))
     if report is not None:
         console.print(Text.assemble("report: ", (str(report), "bold")), soft_wrap=True)
+
+
+def _print_list(console: Console, head: str, lines: Sequence[str]) -> None:
+    """Indented lines under a heading; nothing where there are none."""
+    for k, line in enumerate(lines):
+        if not k:
+            console.print(Text(head))
+        # Words of a line that is broken stand under its first one.
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
 def _table(summary: Summary, width: int) -> Table:
@@ -89,8 +116,8 @@ def gained(metric: Metric, gain: Gain) -> str:
 
 
 def signed_ends(metric: Metric, gain: Gain) -> str:
-    """Both ends of an interval with their signs, without the unit."""
-    ends = (figure(metric, end or 0.0, sign=True) for end in (gain.low, gain.high))
+    """Both ends of an interval under a gain, without the unit; minus where it is worse."""
+    ends = (figure(metric, end or 0.0) for end in (gain.low, gain.high))
     return " to ".join(end.removesuffix(metric.unit).strip() for end in ends)
 
 
@@ -107,14 +134,6 @@ def steps(summary: Summary) -> list[str]:
     if pairs and not lines and all(sure):
         return ["each winner is better than the next faster one, by more than chance"]
     return lines
-
-
-def beside(summary: Summary) -> list[str]:
-    """The comparisons with published networks, and why they have no interval if they have none."""
-    lines = [f"  {sentence(c, summary.metric)}" for c in summary.comparisons]
-    if lines:
-        lines.insert(0, "beside published networks:")
-    return [*lines, *([summary.unsure] if summary.unsure else [])]
 
 
 def sentence(comparison: Comparison, metric: Metric) -> str:
