@@ -226,10 +226,13 @@ def _comparisons(summary: Summary) -> str:
     if not summary.comparisons:
         return ""
     lines = [sentence(c, summary.metric) for c in summary.comparisons]
+    sure = ""
+    if any(c.advantage is not None and c.advantage.low is not None for c in summary.comparisons):
+        sure = f" In brackets is the 95 % interval of the difference{escape(_over(summary))}."
     return (
         "<h2>Beside published networks</h2><p>For each one, the best winner that is not slower. "
-        "All were trained with the same recipe and data, quantized, and timed in the same way; "
-        f"in brackets is the 95 % interval of the difference{escape(_over(summary))}.</p>"
+        "All were trained with the same recipe and data, quantized, and timed in the same way."
+        f"{sure}</p>"
         + bullets([f"Beside {line}." for line in lines])
     )
 

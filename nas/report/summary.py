@@ -155,7 +155,7 @@ class Summary:
             return ""
         most = max(gain.pictures for gain in bare)
         if most:
-            return f"no interval: {pictures([most])} are too few, it takes {FEWEST_PICTURES}"
+            return f"no interval: it takes {FEWEST_PICTURES} pictures, and there were {most}"
         return "no interval: the metric of each picture was not kept when this study was made"
 
 

@@ -140,11 +140,17 @@ def _count(number: int, noun: str) -> str:
 
 
 def terms(worth: Worth) -> str:
-    """What the words of the sentences mean."""
-    return (
-        f"Proposals are compared by {worth.by}, which all that were fast enough have. Unguided "
-        "are the space's starting points and random proposals; guided are those that followed "
-        "from what was known by then. Over all limits means: the best network within each of "
-        f"{LIMITS} limits up to {milliseconds(worth.limit_ms)}, on average. A shuffle deals out "
-        "anew which proposals were guided."
-    )
+    """What the words of the sentences mean, as far as they stand there."""
+    words = f"Proposals are compared by {worth.by}, which all that were fast enough have."
+    if worth.unguided is not None:
+        words += (
+            " Unguided are the space's starting points and random proposals; guided are those "
+            "that followed from what was known by then."
+        )
+    if worth.guidance is not None:
+        words += (
+            f" Over all limits means: the best network within each of {LIMITS} limits up to "
+            f"{milliseconds(worth.limit_ms)}, on average. A shuffle deals out anew which "
+            "proposals were guided."
+        )
+    return words
