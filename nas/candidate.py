@@ -73,6 +73,8 @@ class Candidate:
         trained: the full training.
         quantized: the metric at the precision that ships, in the engine's own output.
         exported: the winner's bundle.
+        origin: where its choices come from: `start`, `random`, `mutation of trial-00012`, or
+            whatever else proposed it; empty in case files from before that was kept.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Candidate:
     quantized: QuantReport | None = None
     exported: ExportReport | None = None
     rejected: Rejection | None = None
+    origin: str = ""
 
     @property
     def is_reference(self) -> bool:
@@ -100,12 +103,19 @@ class Candidate:
         return self.screened.median_ms
 
     @property
+    def judged(self) -> QuantReport | TrainReport | None:
+        """The best-founded report of its quality there is, or None before any training."""
+        return self.quantized or self.trained or self.probed
+
+    @property
+    def pictures(self) -> int:
+        """On how many pictures that is founded; 0 where it was not kept."""
+        return 0 if self.judged is None else len(self.judged.scores)
+
+    @property
     def quality(self) -> float | None:
         """The best-founded metric there is, or None before any training."""
-        for report in (self.quantized, self.trained, self.probed):
-            if report is not None:
-                return report.metric
-        return None
+        return None if self.judged is None else self.judged.metric
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back to an equal candidate."""
@@ -131,4 +141,5 @@ class Candidate:
             Architecture.from_json(data["architecture"]),
             data["parameters"],
             **reports,
+            origin=data.get("origin", ""),
         )

@@ -112,7 +112,7 @@ def _search_alone(config: DictConfig) -> int:
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)
             return INTERRUPTED
-    print_table(Console(), outcome.summary, report=outcome.report)
+    print_table(Console(), outcome.summary, report=outcome.report, worth=outcome.worth)
     return 0
 
 

@@ -15,7 +15,15 @@ from nas.candidate import Candidate
 from nas.experiment import Plan, Target
 from nas.live.scatter import scatter
 from nas.live.watch import Watch
-from nas.report.describe import STAGE_WORDS, describe, duration, figure, gain, milliseconds
+from nas.report.describe import (
+    STAGE_WORDS,
+    describe,
+    duration,
+    figure,
+    gain,
+    milliseconds,
+    pictures,
+)
 from trainers.base import Metric
 
 _BEST_SHOWN = 4
@@ -143,7 +151,9 @@ def _best(shown: Sequence[Candidate], metric: Metric, baseline: float | None) ->
     if baseline is not None:
         table.add_column("gain", justify="right", no_wrap=True, min_width=5)
     table.add_column("stage", no_wrap=True, min_width=9)
-    table.add_column("best per latency", no_wrap=True, overflow="ellipsis", ratio=1)
+    over = pictures(candidate.pictures for candidate in shown)
+    heading = f"best per latency, over {over}" if over else "best per latency"
+    table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
     for candidate in shown:
         quality = candidate.quality
         if quality is None:

@@ -8,8 +8,9 @@ from html import escape
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
+from nas.confidence import gain_over
 from nas.experiment import Target
-from nas.report.describe import figure, milliseconds
+from nas.report.describe import compared, figure, milliseconds
 from nas.report.drawing import drawing
 from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
@@ -36,7 +37,8 @@ def measurement(
     """How latencies and qualities were found, so that somebody can find them again."""
     receipts = [r for c in candidates if (r := receipt_of(c)) is not None]
     pairs = _circumstances(receipts) if receipts else [("engine", target.engine)]
-    pairs += [("validation images", _listed(images))]
+    count = f"{len(images)}: " if images else ""
+    pairs += [("validation images", count + _listed(images))]
     told = bullets(list(notes)) if notes else ""
     simulated = bool(receipts) and all(r.engine == ENGINE for r in receipts)
     protocol = _SIMULATED if simulated else (
@@ -44,7 +46,9 @@ def measurement(
         "compiled by the engine and run on one image until the 95 % interval of its median was "
         "narrow, or until it was certain to be over the limit. A small reference network ran in "
         "between; when it slowed down, the machine did, and the figures were corrected by as "
-        "much. Winners were timed again on the trained file."
+        "much. Winners were timed again on the trained file. Two networks are compared on the "
+        "same pictures, by a paired bootstrap: the interval says what other pictures of the same "
+        "kind would give, and nothing of another training of the same network."
     )
     return (
         f'<h2>How this was measured</h2><section class="card">{facts(pairs)}'
@@ -89,14 +93,19 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         for precision, worst in exported.max_abs_error.items()
     )
     quality = "" if row.metric is None else figure(metric, row.metric)
+    if row.gain is not None:
+        quality += f", {compared(metric, row.gain, other=summary.baseline.label)}"
     if quantized is not None:
-        drop = quantized.metric_drop
-        side = "lost" if drop >= 0 else "gained"
-        quality += f" in {quantized.precision}, by the engine; {figure(metric, abs(drop))} {side}"
+        quality += f"; in {quantized.precision}, by the engine"
+        if candidate.trained is not None:
+            change = gain_over(metric, quantized, candidate.trained)
+            quality += f": {compared(metric, change, other='before quantization')}"
         if count := quantized.float_layers:
             quality += f"; {count} {'layers' if count > 1 else 'layer'} left in float"
     pairs = [
         ("quality", quality),
+        ("step", "" if row.step is None else
+                 compared(metric, row.step, other="the next faster winner")),
         ("latency", _spread(shipped)),
         ("in fp32", milliseconds(exported.fp32.median_ms)),
         ("parity", f"largest output difference to torch: {errors}"),

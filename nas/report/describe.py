@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
 
+from nas.confidence import Gain
 from search_spaces.base import Architecture, BlockSpec
 from trainers.base import Metric
 
@@ -50,9 +52,14 @@ def _block(spec: BlockSpec, repeat: int, *, name_activation: bool) -> str:
     return f"{times}{spec.op} {spec.channels} k{spec.arg('kernel', 3)}{activation}"
 
 
+def digits_of(metric: Metric) -> int:
+    """Decimals that a value of the metric is told with: two for decibels, four otherwise."""
+    return 2 if metric.unit == "dB" else 4
+
+
 def figure(metric: Metric, value: float, *, sign: bool = False) -> str:
-    """A value of the metric with its unit: two decimals for decibels, four otherwise."""
-    digits = 2 if metric.unit == "dB" else 4
+    """A value of the metric with its unit."""
+    digits = digits_of(metric)
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return f"{text} {metric.unit}".strip()
 
@@ -60,6 +67,61 @@ def figure(metric: Metric, value: float, *, sign: bool = False) -> str:
 def gain(metric: Metric, value: float, over: float) -> float:
     """How much better `value` is than `over`, whatever the metric's mode; negative if worse."""
     return value - over if metric.mode == "max" else over - value
+
+
+def pictures(counts: Iterable[int]) -> str:
+    """On how many pictures figures were judged; empty where none says so."""
+    known = sorted({count for count in counts if count})
+    if not known:
+        return ""
+    return f"{' or '.join(map(str, known))} {'picture' if known == [1] else 'pictures'}"
+
+
+NO_INTERVAL = "no interval"
+
+
+def compared(metric: Metric, gain: Gain, *, other: str = "") -> str:
+    """A comparison and how sure it is.
+
+    As `0.05 dB better than espcn (0.02 to 0.09)`, `0.03 dB worse (0.01 to 0.06)`,
+    `level with espcn (-0.01 to 0.02 dB)` or, where that is not known,
+    `0.05 dB better (no interval)`.
+
+    Args:
+        other: what it is compared with.
+    """
+    unit = f" {metric.unit}" if metric.unit else ""
+    if gain.side == "level":
+        return f"level{f' with {other}' if other else ''} ({interval(metric, gain)}{unit})"
+    than = f" than {other}" if other else ""
+    amount = f"{abs(gain.mean):.{_enough(metric, gain)}f}{unit}"
+    return f"{amount} {gain.side}{than} ({interval(metric, gain)})"
+
+
+def interval(metric: Metric, gain: Gain) -> str:
+    """Both ends of a gain's interval without the unit; of a loss, how much was lost."""
+    if gain.low is None or gain.high is None:
+        return NO_INTERVAL
+    digits = _enough(metric, gain)
+    low, high = (gain.low, gain.high) if gain.side != "worse" else (-gain.high, -gain.low)
+    return f"{_plain(low, digits)} to {_plain(high, digits)}"
+
+
+def _plain(value: float, digits: int) -> str:
+    """The value, without the minus of a rounded zero."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def _enough(metric: Metric, gain: Gain) -> int:
+    """As many decimals as it takes to tell what is better or worse from nothing."""
+    digits = digits_of(metric)
+    if gain.side == "level" or gain.mean == 0:
+        return digits
+    ends = [abs(end) for end in (gain.mean, gain.low, gain.high) if end]
+    while digits < digits_of(metric) + 2 and round(min(ends), digits) == 0:
+        digits += 1
+    return digits
 
 
 def milliseconds(value_ms: float) -> str:

@@ -57,7 +57,7 @@ padding:20px 22px;margin:0 0 16px}
 .scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;width:100%;font-size:.91rem;font-variant-numeric:tabular-nums}
 th{font-weight:500;color:var(--soft);text-align:left;font-size:.84rem;white-space:nowrap}
-th,td{padding:7px 16px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{padding:7px 13px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.what{min-width:15em}

@@ -8,15 +8,19 @@ from html import escape
 from pathlib import Path
 
 from nas.candidate import Candidate
+from nas.confidence import Gain
 from nas.experiment import Plan
 from nas.ledger import write_aside
 from nas.report.cards import card, measurement
+from nas.report.course_plot import searched
 from nas.report.crops import CropRow, data_uri
-from nas.report.describe import figure, milliseconds
+from nas.report.describe import compared, figure, milliseconds
 from nas.report.markup import bullets, cell, page, table
 from nas.report.plots import front_plot, funnel_plot
 from nas.report.summary import Funnel, Row, Summary
-from nas.report.tables import SIMULATED, cells_of, sentence
+from nas.report.tables import SIMULATED, cells_of, gained, sentence, signed_ends
+from nas.report.worth import Worth
+from trainers.base import Metric
 
 _NARROW = 360
 
@@ -47,10 +51,11 @@ def write_report(
     *,
     plan: Plan,
     circumstances: Circumstances,
+    worth: Worth | None = None,
 ) -> None:
     """Write the report; a reader sees the old one or the new one, never half of it."""
     text = render(
-        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances
+        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances, worth=worth
     )
     write_aside(path, text.encode())
 
@@ -63,8 +68,13 @@ def render(
     *,
     plan: Plan,
     circumstances: Circumstances,
+    worth: Worth | None = None,
 ) -> str:
-    """The report as HTML."""
+    """The report as HTML.
+
+    Args:
+        worth: what the search was worth; the report says nothing of it without.
+    """
     by_name = {c.name: c for c in candidates}
     winners = [by_name[row.name] for row in summary.winners]
     parts = [
@@ -73,6 +83,7 @@ def render(
         "<h2>The numbers</h2>" + _numbers(summary),
         _comparisons(summary),
         _funnel(funnel, candidates),
+        "" if worth is None else searched(worth, summary.metric),
         _crops(crops),
         measurement(candidates, summary.target, circumstances.images, circumstances.notes),
     ]
@@ -89,12 +100,14 @@ def _found(summary: Summary) -> str:
     best = summary.best
     if best is None or best.metric is None:
         return f"no network within {milliseconds(summary.target.max_latency_ms)}"
-    if best.gain is not None and best.gain < 0:
-        worse = figure(summary.metric, -best.gain)
-        return f"the best network is {worse} worse than {summary.baseline.label}"
-    gained = figure(summary.metric, best.gain or 0.0)
-    ms = milliseconds(best.latency_ms or 0.0)
-    return f"{gained} better than {summary.baseline.label} in {ms}"
+    ms, without = milliseconds(best.latency_ms or 0.0), summary.baseline.label
+    gain = best.gain or Gain(0.0)
+    if gain.side == "level":
+        return f"level with {without} in {ms}"
+    amount = figure(summary.metric, abs(gain.mean))
+    if gain.side == "worse":
+        return f"the best network is {amount} worse than {without}"
+    return f"{amount} better than {without} in {ms}"
 
 
 def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
@@ -125,9 +138,18 @@ def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
             f"{escape(figure(summary.metric, best.metric or 0.0))} in "
             f"{escape(milliseconds(best.latency_ms or 0.0))} "
             f"({best.images_per_s or 0.0:.0f} images per second): "
-            f"{escape(best.description)}.</p>"
+            f"{escape(best.description)}. {escape(_how_sure(best, summary))}</p>"
         )
     return "\n".join(parts)
+
+
+def _how_sure(best: Row, summary: Summary) -> str:
+    """The headline's comparison once more, with its interval."""
+    if best.gain is None:
+        return ""
+    words = compared(summary.metric, best.gain, other=summary.baseline.label)
+    over = f", over {summary.judged_on}" if summary.judged_on else ""
+    return f"It is {words}{over}."
 
 
 def _plot(candidates: Sequence[Candidate], summary: Summary) -> str:
@@ -142,9 +164,13 @@ def _plot(candidates: Sequence[Candidate], summary: Summary) -> str:
     wide = front_plot(candidates, summary)
     narrow = front_plot(candidates, summary, width=360, height=380)
     return (
-        '<section class="card"><h3>Quality against latency</h3>'
+        f'<section class="card"><h3>Quality{_over(summary)} against latency</h3>'
         f'<div class="wide">{wide}</div><div class="narrow">{narrow}</div>{legend}</section>'
     )
+
+
+def _over(summary: Summary) -> str:
+    return f" over {summary.judged_on}" if summary.judged_on else ""
 
 
 def _numbers(summary: Summary) -> str:
@@ -155,14 +181,21 @@ def _numbers(summary: Summary) -> str:
         cells = cells_of(row, summary.metric)
         css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
         shown = [cell(row.label, css), _latency(row, cells["latency"])]
-        shown += [cell(cells[n], "n") for n in numbers[1:]]
+        shown += [cell(cells["images/s"], "n"), cell(cells[summary.metric.name], "n")]
+        shown.append(_gain(row.gain, summary.metric))
+        shown += [cell(cells[n], "n") for n in numbers[4:]]
         doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
-        shown.append(f'<td class="what">{escape(row.description)}{doubt}</td>')
+        step = f'<span class="ci">{escape(_step(row, summary.metric))}</span>' if row.step else ""
+        shown.append(f'<td class="what">{escape(row.description)}{step}{doubt}</td>')
         rows.append("".join(shown))
     note = (
-        f"Gain is over {summary.baseline.label}. Under each latency its 95 % interval. "
-        f"“Over fp32” is the measured fp32 latency over that in {summary.target.precision}."
+        f"{summary.metric.name} is the mean{_over(summary)}. Gain is over "
+        f"{summary.baseline.label}; level is what cannot be told apart. Under latencies and gains "
+        "their 95 % intervals. “Over fp32” is the measured fp32 latency over that in "
+        f"{summary.target.precision}."
     )
+    if summary.unsure:
+        note += f" {summary.unsure[0].upper()}{summary.unsure[1:]}."
     return (
         f'<section class="card">{table(heads, rows)}'
         f'<p class="soft small">{escape(note)}</p></section>'
@@ -177,14 +210,33 @@ def _latency(row: Row, text: str) -> str:
     return f'<td class="n">{escape(text)}<span class="ci">{escape(interval)}</span></td>'
 
 
+def _step(row: Row, metric: Metric) -> str:
+    """A winner beside the next faster one."""
+    return "" if row.step is None else compared(metric, row.step, other="the next faster winner")
+
+
+def _gain(gain: Gain | None, metric: Metric) -> str:
+    """A cell of a gain and, under it, its interval."""
+    if gain is None:
+        return cell("", "n")
+    ends = ""
+    if gain.low is not None:
+        ends = f'<span class="ci">{escape(signed_ends(metric, gain))}</span>'
+    return f'<td class="n">{escape(gained(metric, gain))}{ends}</td>'
+
+
 def _comparisons(summary: Summary) -> str:
     if not summary.comparisons:
         return ""
     lines = [sentence(c, summary.metric) for c in summary.comparisons]
+    sure = ""
+    if any(c.advantage is not None and c.advantage.low is not None for c in summary.comparisons):
+        sure = f" In brackets is the 95 % interval of the difference{escape(_over(summary))}."
     return (
         "<h2>Beside published networks</h2><p>For each one, the best winner that is not slower. "
-        "All were trained with the same recipe and data, quantized, and timed in the same way.</p>"
-        + bullets([line[0].upper() + line[1:] + "." for line in lines])
+        "All were trained with the same recipe and data, quantized, and timed in the same way."
+        f"{sure}</p>"
+        + bullets([f"Beside {line}." for line in lines])
     )
 
 

@@ -14,6 +14,7 @@ from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
+from nas.report.worth import Worth, worth_of
 from nas.stages import engine_run
 from nas.table.simulation import outcome_words
 from trainers.base import Example, Pixels
@@ -30,6 +31,7 @@ class Outcome:
 
     summary: Summary
     report: Path
+    worth: Worth
 
 
 def conclude(
@@ -37,18 +39,21 @@ def conclude(
 ) -> Outcome:
     """Summarize, let the winners enlarge the validation pictures, and write the report."""
     task = experiment.task
+    unaided = [task.judge(task.unaided(example), example) for example in task.examples()]
     summary = summarize(
         candidates,
         target=experiment.target,
         metric=task.metric,
         baseline=task.baseline(),
         baseline_name=task.baseline_name,
+        baseline_scores=unaided,
     )
     counted, notes = funnel(candidates), list(notes)
     if experiment.simulated:
         counted = replace(counted, winners=len(summary.winners))
         notes.append(outcome_words(experiment, candidates))
         experiment.view.note(notes[-1])
+    worth = worth_of(candidates, task.metric, experiment.target.max_latency_ms)
     path = experiment.folder / REPORT
     write_report(
         path,
@@ -62,8 +67,9 @@ def conclude(
             images=[example.name for example in task.examples()],
             notes=notes,
         ),
+        worth=worth,
     )
-    return Outcome(summary, path)
+    return Outcome(summary, path, worth)
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:

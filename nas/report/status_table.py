@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.crew.status import Seen, Status
-from nas.report.describe import describe, duration, figure, milliseconds
+from nas.report.describe import describe, duration, figure, milliseconds, pictures
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
 _FAILURES_SHOWN = 5
@@ -73,7 +73,11 @@ def _print_front(console: Console, status: Status) -> None:
     table.add_column("front", no_wrap=True)
     table.add_column("latency", justify="right", no_wrap=True)
     table.add_column(status.metric.name, justify="right", no_wrap=True)
-    table.add_column("architecture", overflow="ellipsis", no_wrap=True)
+    over = pictures(candidate.pictures for candidate in status.front)
+    table.add_column(
+        f"architecture ({status.metric.name} over {over})" if over else "architecture",
+        overflow="ellipsis", no_wrap=True,
+    )
     for candidate in status.front:
         table.add_row(
             candidate.name,

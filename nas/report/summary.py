@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
+from nas.confidence import FEWEST_PICTURES, Gain, Judged, Scored, gain_over
 from nas.experiment import Target
-from nas.report.describe import describe, gain, milliseconds
+from nas.report.describe import describe, milliseconds, pictures
 from nas.table.base import ENGINE
 from nas.winners import best_within, front
 from search_spaces.skeletons import lower
@@ -77,7 +79,9 @@ class Row:
         label: a reference's or the baseline's name, or a winner's architecture id.
         name: the candidate's name; empty for the baseline.
         ci_low_ms: lower end of the 95 % interval of the latency.
+        pictures: on how many the metric was judged; 0 where that was not kept.
         gain: how much better the metric is than the baseline's.
+        step: of a winner, how much better it is than the next faster one.
         speed_up: fp32 latency over latency at the precision that ships, both measured.
         doubt: why the line is not to be read like the others; None when there is no reason.
     """
@@ -90,7 +94,9 @@ class Row:
     ci_low_ms: float | None = None
     ci_high_ms: float | None = None
     metric: float | None = None
-    gain: float | None = None
+    pictures: int = 0
+    gain: Gain | None = None
+    step: Gain | None = None
     params: int | None = None
     gmacs: float | None = None
     speed_up: float | None = None
@@ -113,7 +119,7 @@ class Comparison:
 
     reference: Row
     best: Row | None
-    advantage: float | None
+    advantage: Gain | None
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,24 @@ class Summary:
         sign = 1.0 if self.metric.mode == "max" else -1.0
         return max(self.winners, key=lambda row: sign * (row.metric or 0.0), default=None)
 
+    @property
+    def judged_on(self) -> str:
+        """On how many pictures the table's figures were judged, in words."""
+        rows = (self.baseline, *self.winners, *self.references)
+        return pictures(row.pictures for row in rows)
+
+    @property
+    def unsure(self) -> str:
+        """Why comparisons are told without an interval; empty where none is."""
+        gains = [row.gain for row in self.winners] + [c.advantage for c in self.comparisons]
+        bare = [gain for gain in gains if gain is not None and gain.low is None]
+        if not bare:
+            return ""
+        most = max(gain.pictures for gain in bare)
+        if most:
+            return f"no interval: it takes {FEWEST_PICTURES} pictures, and there were {most}"
+        return "no interval: the metric of each picture was not kept when this study was made"
+
 
 def summarize(
     candidates: Sequence[Candidate],
@@ -150,39 +174,58 @@ def summarize(
     metric: Metric,
     baseline: float,
     baseline_name: str = "bicubic",
+    baseline_scores: Sequence[float] = (),
 ) -> Summary:
     """Put a study's end together.
 
     Args:
         baseline: the metric without any network.
         baseline_name: what gives it.
+        baseline_scores: that of each picture.
     """
+    unaided = Scored(baseline, tuple(baseline_scores))
     winners = front([c for c in candidates if is_winner(c)], metric)
     references = sorted(
         (c for c in candidates if c.is_reference),
         key=lambda c: c.latency_ms if receipt_of(c) else float("inf"),
     )
-    rows = {c.name: _row(c, target, metric, baseline) for c in [*winners, *references]}
-    comparisons = []
+    rows = {c.name: _row(c, target, metric, unaided) for c in [*winners, *references]}
+    for faster, slower in pairwise(winners):
+        step = _between(metric, slower.judged, faster.judged)
+        rows[slower.name] = replace(rows[slower.name], step=step)
+    nothing = Row(
+        "baseline", baseline_name, "no network", metric=baseline, pictures=len(unaided.scores)
+    )
+    return Summary(
+        target,
+        metric,
+        nothing,
+        tuple(rows[c.name] for c in winners),
+        tuple(rows[c.name] for c in references),
+        tuple(_comparisons(references, winners, rows, metric)),
+        None if winners else _advice(candidates, target),
+        simulated=any(is_simulated(c) for c in candidates),
+    )
+
+
+def _comparisons(
+    references: Sequence[Candidate],
+    winners: Sequence[Candidate],
+    rows: Mapping[str, Row],
+    metric: Metric,
+) -> Iterator[Comparison]:
+    """Each reference with a latency and a metric beside the best winner that is not slower."""
     for reference in references:
         if receipt_of(reference) is None or reference.quality is None:
             continue
         best = best_within(winners, reference.latency_ms, metric)
-        advantage = None
-        if best is not None and best.quality is not None:
-            advantage = gain(metric, best.quality, reference.quality)
+        advantage = _between(metric, best.judged, reference.judged) if best else None
         chosen = rows[best.name] if best else None
-        comparisons.append(Comparison(rows[reference.name], chosen, advantage))
-    return Summary(
-        target,
-        metric,
-        Row("baseline", baseline_name, "no network", metric=baseline, gain=0.0),
-        tuple(rows[c.name] for c in winners),
-        tuple(rows[c.name] for c in references),
-        tuple(comparisons),
-        None if winners else _advice(candidates, target),
-        simulated=any(is_simulated(c) for c in candidates),
-    )
+        yield Comparison(rows[reference.name], chosen, advantage)
+
+
+def _between(metric: Metric, one: Judged | None, other: Judged | None) -> Gain | None:
+    return None if one is None or other is None else gain_over(metric, one, other)
 
 
 def receipt_of(candidate: Candidate) -> LatencyReport | None:
@@ -190,8 +233,8 @@ def receipt_of(candidate: Candidate) -> LatencyReport | None:
     return candidate.exported.shipped if candidate.exported else candidate.screened
 
 
-def _row(candidate: Candidate, target: Target, metric: Metric, baseline: float) -> Row:
-    receipt, exported, quality = receipt_of(candidate), candidate.exported, candidate.quality
+def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged) -> Row:
+    receipt, exported, judged = receipt_of(candidate), candidate.exported, candidate.judged
     graph = lower(candidate.architecture)
     published = candidate.is_reference
     return Row(
@@ -202,8 +245,9 @@ def _row(candidate: Candidate, target: Target, metric: Metric, baseline: float) 
         latency_ms=receipt.median_ms if receipt else None,
         ci_low_ms=receipt.ci_low_ms if receipt else None,
         ci_high_ms=receipt.ci_high_ms if receipt else None,
-        metric=quality,
-        gain=None if quality is None else gain(metric, quality, baseline),
+        metric=candidate.quality,
+        pictures=candidate.pictures,
+        gain=_between(metric, judged, baseline),
         params=params_of(graph),
         gmacs=gmacs(graph, target.height, target.width),
         speed_up=exported.fp32.median_ms / exported.shipped.median_ms if exported else None,

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nas.report.describe import figure, milliseconds
+from nas.confidence import Gain
+from nas.report.describe import compared, figure, milliseconds
 from nas.report.summary import Comparison, Row, Summary
+from nas.report.worth import Worth
+from nas.report.worth_words import worth_lines
 from trainers.base import Metric
 
 _STYLES = {"winner": "", "reference": "magenta", "baseline": "dim"}
@@ -24,8 +30,14 @@ SIMULATED = (
 )
 
 
-def print_table(console: Console, summary: Summary, *, report: Path | None = None) -> None:
-    """Print the final table, a line for each reference, and where the report lies."""
+def print_table(
+    console: Console,
+    summary: Summary,
+    *,
+    report: Path | None = None,
+    worth: Worth | None = None,
+) -> None:
+    """Print the final table, comparisons, what the search was worth, and where the report lies."""
     if summary.simulated:
         console.print(Text(SIMULATED, style="yellow"))
     if summary.advice:
@@ -34,35 +46,55 @@ def print_table(console: Console, summary: Summary, *, report: Path | None = Non
     for row in (*summary.winners, *summary.references):
         if row.doubt:
             console.print(Text(f"{row.label}: {row.doubt}", style="yellow"))
-    for comparison in summary.comparisons:
-        console.print(Text(sentence(comparison, summary.metric)))
+    for line in steps(summary):
+        console.print(Text(line))
+    _print_list(
+        console, "beside published networks:",
+        [sentence(c, summary.metric) for c in summary.comparisons],
+    )
+    if summary.unsure:
+        console.print(Text(summary.unsure))
+    if worth is not None:
+        _print_list(console, "what the search was worth:", worth_lines(worth, summary.metric))
     if report is not None:
         console.print(Text.assemble("report: ", (str(report), "bold")), soft_wrap=True)
 
 
+def _print_list(console: Console, head: str, lines: Sequence[str]) -> None:
+    """Indented lines under a heading; nothing where there are none."""
+    for k, line in enumerate(lines):
+        if not k:
+            console.print(Text(head))
+        # Words of a line that is broken stand under its first one.
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+
+
 def _table(summary: Summary, width: int) -> Table:
-    target = summary.target
+    target, judged_on = summary.target, summary.judged_on
+    over = f", {summary.metric.name} over {judged_on}" if judged_on else ""
     table = Table(
         box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title_justify="left",
         title=f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
-        f"at most {milliseconds(target.max_latency_ms)}",
+        f"at most {milliseconds(target.max_latency_ms)}{over}",
     )
     rows = (summary.baseline, *summary.winners, *summary.references)
-    numbers = ["latency", summary.metric.name, "gain"]
-    if width >= _WIDE:
-        numbers += ["images/s", "params", "GMACs", "over fp32"]
     cells = [{"network": row.label, **cells_of(row, summary.metric)} for row in rows]
-    left = width - 3
-    for name in ("network", *numbers):
-        longest = max(len(name), *(len(line[name]) for line in cells))
+    columns = ["network", "latency", summary.metric.name, "gain"]
+    if width >= _WIDE:
+        columns += ["images/s", "params", "GMACs", "over fp32"]
+    longest = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
+    left = width - 3 - sum(longest[name] + _GAP for name in columns)
+    if any(line["95 %"] for line in cells) and left >= longest["95 %"] + _GAP + _SHORTEST:
+        columns.insert(4, "95 %")
+        left -= longest["95 %"] + _GAP
+    for name in columns:
         justify: Literal["left", "right"] = "left" if name == "network" else "right"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=longest)
-        left -= longest + _GAP
+        table.add_column(name, justify=justify, no_wrap=True, min_width=longest[name])
     table.add_column(
         "architecture", overflow="ellipsis", no_wrap=True, max_width=max(_SHORTEST, left)
     )
     for row, line in zip(rows, cells, strict=True):
-        shown = [line[name] for name in ("network", *numbers)]
+        shown = [line[name] for name in columns]
         table.add_row(*map(Text, (*shown, row.description)), style=_STYLES[row.kind])
     return table
 
@@ -75,11 +107,38 @@ def cells_of(row: Row, metric: Metric) -> dict[str, str]:
         "latency": "" if row.latency_ms is None else milliseconds(row.latency_ms) + doubt,
         "images/s": "" if frames is None else f"{frames:.{0 if frames >= 100 else 1}f}",
         metric.name: "" if row.metric is None else figure(metric, row.metric),
-        "gain": "" if row.gain is None else figure(metric, row.gain, sign=True),
+        "gain": "" if row.gain is None else gained(metric, row.gain),
+        "95 %": "" if row.gain is None or row.gain.low is None else signed_ends(metric, row.gain),
         "params": "" if row.params is None else f"{row.params:,}",
         "GMACs": "" if row.gmacs is None else f"{row.gmacs:.2f}",
         "over fp32": "" if row.speed_up is None else f"{row.speed_up:.2f}x",
     }
+
+
+def gained(metric: Metric, gain: Gain) -> str:
+    """A gain in a cell: with its sign, or `level`."""
+    return "level" if gain.side == "level" else figure(metric, gain.mean, sign=True)
+
+
+def signed_ends(metric: Metric, gain: Gain) -> str:
+    """Both ends of an interval under a gain, without the unit; minus where it is worse."""
+    ends = (figure(metric, end or 0.0) for end in (gain.low, gain.high))
+    return " to ".join(end.removesuffix(metric.unit).strip() for end in ends)
+
+
+def steps(summary: Summary) -> list[str]:
+    """Which winners are not better than the next faster one, for all that can be told."""
+    pairs = list(pairwise(summary.winners))
+    lines = [
+        f"{slower.label} ({milliseconds(slower.latency_ms or 0.0)}) is "
+        f"{compared(summary.metric, slower.step, other=f'the faster {faster.label}')}"
+        for faster, slower in pairs
+        if slower.step is not None and slower.step.side == "level"
+    ]
+    sure = [slower.step is not None and slower.step.low is not None for _, slower in pairs]
+    if pairs and not lines and all(sure):
+        return ["each winner is better than the next faster one, by more than chance"]
+    return lines
 
 
 def sentence(comparison: Comparison, metric: Metric) -> str:
@@ -87,9 +146,6 @@ def sentence(comparison: Comparison, metric: Metric) -> str:
     reference, best = comparison.reference, comparison.best
     at = f"{reference.label} ({milliseconds(reference.latency_ms or 0.0)})"
     if best is None or comparison.advantage is None:
-        return f"beside {at}: no winner is as fast"
-    side = "better" if comparison.advantage >= 0 else "worse"
-    return (
-        f"beside {at}: {best.label} is {figure(metric, abs(comparison.advantage))} {side} "
-        f"in {milliseconds(best.latency_ms or 0.0)}"
-    )
+        return f"{at}: no winner is as fast"
+    words = compared(metric, comparison.advantage)
+    return f"{at}: {best.label} ({milliseconds(best.latency_ms or 0.0)}) is {words}"

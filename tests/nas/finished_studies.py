@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 from latency_models.base import LatencyReport
@@ -109,3 +111,51 @@ def finished_study() -> list[Candidate]:
         published("espcn", 68.0, 32.95), published("fsrcnn", 47.6, 32.80),
         published("ecbsr_m4c16", 33.4, 33.05),
     ]
+
+
+def on_pictures(candidate: Candidate, count: int = 12, *, spread: float = 0.05) -> Candidate:
+    """The same evidence, with the metric of each of so many pictures."""
+    found = {}
+    for name in ("probed", "trained", "quantized"):
+        report = getattr(candidate, name)
+        if report is not None:
+            random = Random(f"{candidate.name} {name}")
+            noise = [random.gauss(0.0, spread) for _ in range(count)]
+            about = report.metric - sum(noise) / count - 0.5 * (count - 1)
+            scores = tuple(about + k + off for k, off in enumerate(noise))
+            found[name] = replace(report, scores=scores)
+    return replace(candidate, **found)
+
+
+BASELINE_SCORES = tuple(BASELINE + k - 5.5 for k in range(12))
+
+
+def judged_study() -> list[Candidate]:
+    """`finished_study` with twelve pictures."""
+    return [on_pictures(candidate) for candidate in finished_study()]
+
+
+def long_study(count: int = 60, *, guided_gain: float = 0.3, starts: int = 12) -> list[Candidate]:
+    """So many proposals, the first ones unguided, the best eight trained in full.
+
+    Every fifth proposal is too slow.
+
+    Args:
+        guided_gain: how much better guided proposals are than unguided ones.
+    """
+    random = Random(5)
+    found = []
+    for k in range(count):
+        origin = "start" if k < 2 else "random" if k < starts else f"mutation of trial-{k // 3}"
+        latency_ms = random.uniform(10.0, 48.0)
+        metric = 31.5 + 0.02 * latency_ms + random.gauss(0.0, 0.2)
+        metric += guided_gain if k >= starts else 0.0
+        made = too_slow(k, 60.0) if k % 5 == 4 else probed(k, latency_ms, metric)
+        choices = {"width": 8 + k % 3, "repeat": k // 3}
+        found.append(replace(made, origin=origin, parameters=choices))
+    best = sorted((c for c in found if c.probed), key=lambda c: -(c.quality or 0.0))[:8]
+    for c in best:
+        number = found.index(c)
+        made = winner(number, c.latency_ms, (c.quality or 0.0) + 0.6)
+        found[number] = replace(made, origin=c.origin, parameters=c.parameters)
+    return [on_pictures(candidate) for candidate in found]

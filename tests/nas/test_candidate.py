@@ -9,6 +9,7 @@ from finished_studies import (
     broken,
     finished_study,
     network,
+    on_pictures,
     probed,
     proposal,
     published,
@@ -37,6 +38,19 @@ def test_the_samplers_choices_come_back() -> None:
 def test_reports_that_are_not_there_may_be_missing_from_the_file() -> None:
     data = {"name": "espcn", "parameters": {}, "architecture": network().to_json()}
     assert Candidate.from_json(data) == Candidate("espcn", network())
+
+
+def test_where_a_proposal_comes_from_is_kept_and_old_files_do_not_say() -> None:
+    bred = Candidate("trial-00002", network(), origin="mutation of trial-00001")
+    data = json.loads(json.dumps(bred.to_json()))
+    assert Candidate.from_json(data) == bred
+    del data["origin"]
+    assert Candidate.from_json(data).origin == ""
+
+
+def test_it_says_on_how_many_pictures_its_quality_is_founded() -> None:
+    assert on_pictures(winner(1, 14.0, 32.0), 8).pictures == 8
+    assert (winner(1, 14.0, 32.0).pictures, proposal(3).pictures) == (0, 0)
 
 
 def test_a_damaged_architecture_in_a_case_file_is_named() -> None:

@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from finished_studies import (
     BASELINE,
+    BASELINE_SCORES,
     PLAN,
     PSNR,
     TARGET,
     broken,
     finished_study,
+    judged_study,
+    long_study,
+    on_pictures,
     probed,
     proposal,
     published,
@@ -28,10 +32,12 @@ from finished_studies import (
 from PIL import Image
 
 from nas.candidate import Candidate, Rejection
+from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
 from nas.report.page import Circumstances, render, write_report
 from nas.report.plots import Axes, _place, ticks
 from nas.report.summary import funnel, summarize
+from nas.report.worth import worth_of
 from trainers.base import Metric
 
 EVIL = '<script>alert("x")</script>&<img src=x onerror=y>'
@@ -61,12 +67,15 @@ class Balance(HTMLParser):
 def report(
     candidates: list[Candidate], crops: list[CropRow] | None = None, metric: Metric = PSNR,
     images: Sequence[str] = (), notes: Sequence[str] = (), time_again: str = "nas bench {folder}",
+    scores: Sequence[float] = (),
 ) -> str:
-    summary = summarize(candidates, target=TARGET, metric=metric, baseline=BASELINE)
+    summary = summarize(
+        candidates, target=TARGET, metric=metric, baseline=BASELINE, baseline_scores=scores
+    )
     circumstances = Circumstances("4 March 2026", images, notes, time_again)
     return render(
         summary, funnel(candidates), candidates, crops or [], plan=PLAN,
-        circumstances=circumstances,
+        circumstances=circumstances, worth=worth_of(candidates, metric, TARGET.max_latency_ms),
     )
 
 
@@ -79,7 +88,8 @@ def test_the_report_says_what_was_asked_and_what_was_found() -> None:
     text = report(finished_study())
     assert "<h1>1.69 dB better than bicubic in 46.3 ms</h1>" in text
     assert "within 50.0 ms" in text and "28 networks were compiled untrained" in text
-    assert "Beside fsrcnn (47.6 ms): 2659ce28735f is 0.51 dB better in 46.3 ms." in text
+    words = "Beside fsrcnn (47.6 ms): 2659ce28735f (46.3 ms) is 0.51 dB better (no interval)."
+    assert words in text
 
 
 def test_the_report_needs_nothing_from_elsewhere() -> None:
@@ -90,7 +100,8 @@ def test_the_report_needs_nothing_from_elsewhere() -> None:
 
 
 def test_every_element_is_closed_in_order() -> None:
-    for candidates in (finished_study(), [], [too_slow(1, 60.0)], [probed(1, 20.0, 32.0)]):
+    begun = ([], [too_slow(1, 60.0)], [probed(1, 20.0, 32.0)])
+    for candidates in (finished_study(), judged_study(), long_study(), *begun):
         parser = Balance()
         parser.feed(report(candidates, [crop_row()], images=["a"], notes=["b"]))
         assert not parser.open and "svg" in parser.seen
@@ -118,6 +129,46 @@ def test_a_study_without_a_winner_says_so_and_what_to_do() -> None:
 
 def test_a_winner_that_is_worse_than_no_network_is_not_praised() -> None:
     assert "0.62 dB worse than bicubic" in report([winner(1, 20.0, BASELINE - 0.62)])
+
+
+def test_every_comparison_of_a_judged_study_says_how_sure_it_is() -> None:
+    text = report(judged_study(), scores=BASELINE_SCORES)
+    assert "It is 1.69 dB better than bicubic (1.67 to 1.71), over 12 pictures." in text
+    assert "(46.3 ms) is 0.51 dB better (0.48 to 0.54)." in text
+    assert "0.21 dB better than the next faster winner (0.1" in text
+    assert "than before quantization (0.0" in text
+    assert text.count("12 pictures") >= 4 and "no interval" not in text.lower()
+
+
+def test_without_scores_the_report_says_why_there_is_no_interval() -> None:
+    text = report(finished_study())
+    assert "No interval: the metric of each picture was not kept" in text
+    assert "12 pictures" not in text
+
+
+def test_a_winner_that_is_level_with_no_network_is_called_so() -> None:
+    even = on_pictures(winner(1, 20.0, BASELINE + 0.001))
+    text = report([even], scores=BASELINE_SCORES)
+    assert "<h1>Level with bicubic in 20.0 ms</h1>" in text and ">level<" in text
+
+
+def test_the_report_says_what_the_search_was_worth_with_each_proposal_in_its_turn() -> None:
+    text = report(long_study(), scores=BASELINE_SCORES)
+    assert "<h2>What the search was worth</h2>" in text
+    assert "<li>The best of 12 guided proposals has" in text
+    assert "Unguided are the space&#x27;s starting points" in text
+    assert text.count("<title>proposal ") == 2 * 48
+    assert "guided ones</span>" in text and "guided ones</span>" not in report(finished_study())
+    assert "What the search was worth" not in report([])
+
+
+def test_the_course_of_a_search_is_drawn_upwards_where_less_is_better() -> None:
+    loss = Metric("loss", "", "min")
+    study = [probed(k, 20.0, 0.9 - 0.02 * k) for k in range(20)]
+    drawn = course_plot(worth_of(study, loss, 50.0), loss)
+    heights = [float(y) for y in re.findall(r'class="brief" cx="[\d.]+" cy="([\d.]+)"', drawn)]
+    assert len(heights) == 20 and heights == sorted(heights, reverse=True)
+    assert course_plot(worth_of(study[:1], loss, 50.0), loss) == ""
 
 
 def test_each_winner_has_its_receipt_and_the_command_to_time_it_again() -> None:

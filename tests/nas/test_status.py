@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished_studies import PSNR, broken, probed, too_slow, winner
+from finished_studies import PSNR, broken, on_pictures, probed, too_slow, winner
 from rich.console import Console
 
 from nas.commands import status as command
@@ -59,6 +59,13 @@ def test_candidates_are_counted_and_failures_have_their_reason(study: Path) -> N
 
 def test_the_front_compares_only_what_came_equally_far(study: Path) -> None:
     assert [c.name for c in read_status(study).front] == ["trial-2"]
+
+
+def test_the_front_says_on_how_many_pictures_it_was_judged(study: Path) -> None:
+    assert "pictures" not in shown(study)
+    for candidate in FOUND:
+        Ledger(study).save(on_pictures(candidate))
+    assert "architecture (psnr_y over 12 pictures)" in shown(study)
 
 
 def test_a_worker_is_shown_with_its_stage_and_what_it_holds(study: Path) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from finished_studies import (
     BASELINE,
+    BASELINE_SCORES,
     PSNR,
     TARGET,
     broken,
     finished_study,
+    judged_study,
+    long_study,
     network,
+    on_pictures,
     probed,
     published,
     receipt,
@@ -23,22 +29,35 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate, Rejection
+from nas.confidence import Gain
 from nas.report.describe import describe, duration, milliseconds
 from nas.report.summary import Funnel, Summary, funnel, summarize
-from nas.report.tables import print_table
+from nas.report.tables import cells_of, print_table, steps
+from nas.report.worth import Worth, worth_of
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference
 from trainers.base import Metric
 
 
-def summary_of(*candidates: Candidate) -> Summary:
-    return summarize(candidates, target=TARGET, metric=PSNR, baseline=BASELINE)
+def summary_of(*candidates: Candidate, scores: Sequence[float] = ()) -> Summary:
+    return summarize(
+        candidates, target=TARGET, metric=PSNR, baseline=BASELINE, baseline_scores=scores
+    )
 
 
-def printed(summary: Summary, width: int = 120) -> str:
+def judged_summary() -> Summary:
+    return summary_of(*judged_study(), scores=BASELINE_SCORES)
+
+
+def approximately(mean: float) -> Any:
+    """A gain of this much whose interval is not known."""
+    return Gain(pytest.approx(mean))  # type: ignore[arg-type]
+
+
+def printed(summary: Summary, width: int = 120, worth: Worth | None = None) -> str:
     out = io.StringIO()
     console = Console(width=width, file=out)
-    print_table(console, summary, report=Path("runs/photos-x2/report.html"))
+    print_table(console, summary, report=Path("runs/photos-x2/report.html"), worth=worth)
     return out.getvalue()
 
 
@@ -57,7 +76,7 @@ def test_winners_come_fastest_first_with_what_they_cost() -> None:
     summary = summary_of(*finished_study())
     assert [row.latency_ms for row in summary.winners] == [14.2, 22.8, 31.5, 46.3]
     first = summary.winners[0]
-    assert first.gain == pytest.approx(32.41 - BASELINE)
+    assert first.gain == approximately(32.41 - BASELINE)
     assert first.speed_up == pytest.approx(2.1)
     assert first.images_per_s == pytest.approx(1000 / 14.2)
     assert first.params and first.gmacs and first.doubt is None
@@ -67,13 +86,13 @@ def test_a_reference_is_compared_with_the_best_winner_that_is_not_slower() -> No
     summary = summary_of(*finished_study())
     told = {c.reference.label: c for c in summary.comparisons}
     assert told["ecbsr_m4c16"].best and told["ecbsr_m4c16"].best.latency_ms == 31.5
-    assert told["ecbsr_m4c16"].advantage == pytest.approx(0.05)
+    assert told["ecbsr_m4c16"].advantage == approximately(0.05)
 
 
 def test_a_reference_that_is_faster_than_every_winner_is_told() -> None:
     summary = summary_of(winner(1, 40.0, 33.0), published("fsrcnn", 5.0, 32.0))
     assert summary.comparisons[0].best is None
-    assert "beside fsrcnn (5.00 ms): no winner is as fast" in printed(summary)
+    assert "  fsrcnn (5.00 ms): no winner is as fast" in printed(summary)
 
 
 def test_less_is_better_where_the_metric_says_so() -> None:
@@ -83,8 +102,8 @@ def test_less_is_better_where_the_metric_says_so() -> None:
         target=TARGET, metric=lpips, baseline=0.4,
     )
     assert summary.best and summary.best.metric == 0.10
-    assert summary.best.gain == pytest.approx(0.3)
-    assert summary.comparisons[0].advantage == pytest.approx(0.05)
+    assert summary.best.gain == approximately(0.3)
+    assert summary.comparisons[0].advantage == approximately(0.05)
 
 
 def test_an_unstable_latency_is_marked() -> None:
@@ -128,6 +147,62 @@ def test_the_table_keeps_its_numbers_at_any_width(width: int) -> None:
     text = printed(summary_of(*finished_study()), width)
     assert all(word in text for word in ("13a209e786f6", "14.2 ms", "33.31 dB", "+1.69 dB"))
     assert "report: runs/photos-x2/report.html" in text
+
+
+@pytest.mark.parametrize("width", [72, 80, 120])
+def test_every_line_of_a_judged_study_fits_the_terminal(width: int) -> None:
+    text = printed(judged_summary(), width, worth_of(long_study(), PSNR, 50.0))
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    assert all(word in text for word in ("33.31 dB", "+1.69 dB", "over 12 pictures"))
+    assert ("1.67 to 1.71" in text) == (width >= 80)
+
+
+def test_a_comparison_says_how_sure_it_is() -> None:
+    text = printed(judged_summary())
+    assert "fsrcnn (47.6 ms): 2659ce28735f (46.3 ms) is 0.51 dB better (0.48 to 0.54)" in text
+    assert "no interval" not in text
+
+
+def test_without_the_scores_of_pictures_it_says_why_there_is_no_interval() -> None:
+    summary = summary_of(*finished_study())
+    assert summary.judged_on == ""
+    text = printed(summary)
+    assert "is 0.51 dB better (no interval)" in text
+    assert "no interval: the metric of each picture was not kept" in text
+    few = summary_of(*(on_pictures(c, 3) for c in finished_study()), scores=(30.0, 31.0, 33.86))
+    assert few.unsure == "no interval: it takes 5 pictures, and there were 3"
+    assert few.judged_on == "3 pictures"
+
+
+def test_winners_that_cannot_be_told_apart_are_called_level() -> None:
+    near = [
+        on_pictures(winner(1, 20.0, 33.0), spread=0.3),
+        on_pictures(winner(2, 30.0, 33.01), spread=0.3),
+        on_pictures(winner(3, 40.0, 34.5), spread=0.3),
+    ]
+    summary = summary_of(*near, scores=BASELINE_SCORES)
+    sides = [row.step and row.step.side for row in summary.winners]
+    assert sides == [None, "level", "better"]
+    (line,) = steps(summary)
+    slower, faster = summary.winners[1].label, summary.winners[0].label
+    assert line.startswith(f"{slower} (30.0 ms) is level with the faster {faster} (-0.")
+    assert "each winner is better than the next faster one" in printed(judged_summary())
+    assert steps(summary_of(*finished_study())) == []
+
+
+def test_a_winner_that_is_level_with_the_baseline_has_no_gain_to_show() -> None:
+    even = on_pictures(winner(1, 20.0, BASELINE + 0.001))
+    row = summary_of(even, scores=BASELINE_SCORES).winners[0]
+    assert cells_of(row, PSNR)["gain"] == "level"
+    low, high = cells_of(row, PSNR)["95 %"].split(" to ")
+    assert float(low) < 0 < float(high)
+
+
+def test_what_the_search_was_worth_is_printed_below_the_comparisons() -> None:
+    text = printed(judged_summary(), 80, worth_of(long_study(), PSNR, 50.0))
+    assert text.index("beside published networks:") < text.index("what the search was worth:")
+    assert "\n  The best of 12 guided proposals has" in text
+    assert "what the search was worth" not in printed(judged_summary(), 80)
 
 
 def test_equal_neighbours_are_described_as_one_stack() -> None:

@@ -13,6 +13,7 @@ from finished_studies import (
     TARGET,
     broken,
     finished_study,
+    judged_study,
     probed,
     published,
     too_slow,
@@ -124,6 +125,16 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
     for words in ("onnxruntime", "at most 50.0 ms", "too slow", "57/120", "short training",
                   "14.2 ms", "+0.79", "ecbsr_m4c16", "remaining ~0 s", "●", "◆"):
         assert words in picture
+
+
+def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
+    view, _ = rich(Clock())
+    for candidate in judged_study():
+        view.finished(candidate, "exported", again=True)
+    view._draw()
+    out = io.StringIO()
+    Console(file=out, width=110).print(view._live.renderable)
+    assert "best per latency, over 12 pictures" in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [60, 80, 99, 100, 200])
