@@ -1,6 +1,6 @@
 """The main corridor of the house, on one screen.
 
-    propose -> screened -> probed -> trained -> quantized -> exported
+    propose -> screened -> probed -> settled -> trained -> quantized -> exported
 
 A stage takes a candidate and returns one with more evidence, or with a rejection. The evidence is
 written after each stage, so a search that died on any line goes on where it stopped.
@@ -18,7 +18,7 @@ from nas.crew.base import LostClaim
 from nas.experiment import Experiment
 from nas.export import export
 from nas.parallel import train_at_once
-from nas.stages import probe, quantize, screen, train
+from nas.stages import probe, quantize, screen, settle, train
 from nas.study import Study, StudyExhausted
 from nas.winners import finalists, front
 from search_spaces.base import InvalidArchitecture
@@ -28,12 +28,15 @@ Stage = Callable[[Candidate, Experiment], Candidate]
 STAGES: dict[str, Stage] = {
     "screened": screen,
     "probed": probe,
+    "settled": settle,
     "trained": train,
     "quantized": quantize,
     "exported": export,
 }
 _MOST_DEVICE_ERRORS = 3
 _MOST_COMPILE_ERRORS = 20
+_CONTENDERS = 2
+"""For each finalist so many are timed again before the choice."""
 
 
 class NothingFastEnough(Exception):
@@ -49,7 +52,7 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
     for evidence, stage in STAGES.items():
         if candidate.rejected is not None:
             break
-        if evidence == "probed" and candidate.is_reference:
+        if evidence in ("probed", "settled") and candidate.is_reference:
             continue
         if getattr(candidate, evidence) is None:
             experiment.view.started(candidate, evidence)
@@ -96,6 +99,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     if experiment.crew.alone:
         study.start_from(experiment.space)
     explore(experiment, study)
+    together(experiment, contenders(experiment, experiment.ledger.all()), upto="settled")
     chosen = choose_finalists(experiment, experiment.ledger.all())
     published = [
         Candidate(name, reference(name, experiment.task.scale))
@@ -212,6 +216,17 @@ def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [c for c in candidates if not c.is_reference]
 
 
+def contenders(experiment: Experiment, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that may become finalists, chosen by their first receipts: they are timed again."""
+    probed = {c.name: c for c in proposals(candidates) if c.probed}
+    as_probed = [
+        replace(c, settled=None, trained=None, quantized=None, exported=None)
+        for c in probed.values()
+    ]
+    count = _CONTENDERS * experiment.plan.finalists
+    return [probed[c.name] for c in finalists(as_probed, count, experiment.task.metric)]
+
+
 def choose_finalists(
     experiment: Experiment, candidates: Sequence[Candidate]
 ) -> list[Candidate]:
@@ -219,10 +234,11 @@ def choose_finalists(
 
     So an interrupted search chooses the same ones when it carries on.
     """
-    probed = {c.name: c for c in proposals(candidates) if c.probed}
-    as_probed = [replace(c, trained=None, quantized=None, exported=None) for c in probed.values()]
-    chosen = finalists(as_probed, experiment.plan.finalists, experiment.task.metric)
-    return [probed[c.name] for c in chosen]
+    near = {c.name: c for c in contenders(experiment, candidates)}
+    as_settled = [replace(c, trained=None, quantized=None, exported=None) for c in near.values()]
+    within = [c for c in as_settled if c.latency_ms <= experiment.target.max_latency_ms]
+    chosen = finalists(within, experiment.plan.finalists, experiment.task.metric)
+    return [near[c.name] for c in chosen]
 
 
 def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:

@@ -10,6 +10,7 @@ from trainers.base import Metric
 STAGE_WORDS = {
     "screened": "timing",
     "probed": "short training",
+    "settled": "timing again",
     "trained": "full training",
     "quantized": "quantizing",
     "exported": "exporting",
