@@ -65,7 +65,7 @@ class Ratio:
     @classmethod
     def of(cls, ratios: Sequence[float]) -> Self:
         """From one ratio a round."""
-        low, high = median_interval(ratios, error=0.05, far_factor=2.0)
+        low, high = median_interval(ratios, error=0.05)
         return cls(float(np.median(ratios)), low, high)
 
     @property

@@ -15,30 +15,36 @@ from math import inf, log
 
 import numpy as np
 
-TAIL_SHARE = 0.05
-"""Declared, not estimated: at most this share of the values on one side lies beyond `far_factor`
-times the median. It is used only while there are too few values for order statistics."""
+Tails = Sequence[tuple[float, float]]
+"""Declared, not estimated, as (factor, share): at most this share of the values on one side lies
+beyond so many times the median. Used only while there are too few values for order statistics."""
+FAR: Tails = ((2.0, 0.05),)
+CLOSE: Tails = ((1.1, 0.2), (1.25, 0.1), *FAR)
+"""What lets a few values settle what is not very far from a limit (`benchmarks/screening.py`
+counts what lay beyond)."""
 _ROUNDING = 1e-9
 """Relative, of sums of probabilities: what equals the allowed one exactly is allowed."""
 
 
 def median_interval(
-    values: Sequence[float], *, error: float, far_factor: float
+    values: Sequence[float], *, error: float, tails: Tails = FAR
 ) -> tuple[float, float]:
     """The interval that misses the median with at most this probability (both sides together).
 
-    With too few values for order statistics: if a value beyond `far_factor` times the median has
-    a probability of at most `TAIL_SHARE`, all n of them do with at most `TAIL_SHARE ** n`, so
-    the median is between the least value divided by the factor and the greatest times it. With
-    too few values even for that, nothing is known: (0, inf).
+    With too few values for order statistics: if a value beyond `factor` times the median has a
+    probability of at most `share`, all n of them do with at most `share ** n`, so the median is
+    between the least value divided by the factor and the greatest times it. The first of `tails`
+    that n values suffice for counts: their number alone chooses it, never what they are. With
+    too few values even for the last, nothing is known: (0, inf).
     """
     ordered = np.sort(np.asarray(values, dtype=float))
     count = len(ordered)
     rank = _outer_rank(count, error / 2)
     if rank:
         return float(ordered[rank - 1]), float(ordered[count - rank])
-    if count and TAIL_SHARE**count <= error / 2:
-        return float(ordered[0] / far_factor), float(ordered[-1] * far_factor)
+    for factor, share in tails:
+        if count and share**count <= error / 2:
+            return float(ordered[0] / factor), float(ordered[-1] * factor)
     return 0.0, inf
 
 

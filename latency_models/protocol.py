@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from latency_models.intervals import FAR, Tails
+
 
 @dataclass(frozen=True)
 class MeasuringProtocol:
@@ -23,8 +25,12 @@ class MeasuringProtocol:
         confidence: of the answer to a limit, over all looks together.
         guard: relative error between two processes that time the same file, which no number of
             rounds in one process removes; an answer to a limit keeps this distance from it.
-        far_factor: see `intervals.median_interval`; what lets a few rounds settle a candidate
-            that is far from the limit.
+        tails: see `intervals.median_interval`; what lets a few rounds settle a candidate that is
+            far from the limit.
+        rank_half_width: a candidate that proved to be within a limit is measured on until half
+            the 95 % interval of its rounds is so narrow, relative to the median; None to stop
+            with the answer.
+        rank_s: or until so much time was spent and the rounds have an interval of their own.
         max_drift: how much slower than its quiet time the reference may be before and after a
             round that counts as quiet, relative. With too few of them all rounds count.
         reference_ms: the reference network's quiet time on this device, if it is known; else it
@@ -41,7 +47,9 @@ class MeasuringProtocol:
     widest_ok: float = 0.015
     confidence: float = 0.99
     guard: float = 0.01
-    far_factor: float = 2.0
+    tails: Tails = FAR
+    rank_half_width: float | None = None
+    rank_s: float = 0.25
     max_drift: float = 0.12
     reference_ms: float | None = None
 
@@ -66,8 +74,10 @@ class MeasuringProtocol:
         )
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.confidence < 1 or not 0 <= self.guard < 1 or self.far_factor <= 1:
+        declared = all(factor > 1 and 0 < share < 0.5 for factor, share in self.tails)
+        if not 0.5 < self.confidence < 1 or not 0 <= self.guard < 1 or not declared:
             raise ValueError(
                 f"confidence {self.confidence} must be in (0.5, 1), guard {self.guard} in [0, 1) "
-                f"and far_factor {self.far_factor} above 1"
+                f"and of each of the tails {tuple(self.tails)} the factor above 1, the share in "
+                "(0, 0.5)"
             )

@@ -37,6 +37,8 @@ Side = Literal["faster", "slower", "undecided"]
 REFERENCE_RUNS = 4
 _MAX_RUNS_PER_ROUND = 64
 _FIRST_LOOK = 3
+_ORDERED = 6
+"""Rounds whose least and greatest are a 95 % interval of the median: 2 / 2 ** 6 is below 5 %."""
 _CONTENTION = 1.1
 _CALM = 20
 """Percentile of the rounds that counts as what the machine does when it is calm."""
@@ -92,26 +94,45 @@ class Rounds:
 
     def until_known(self, limit_ms: float | None) -> None:
         """Take rounds until the median, or its side of the limit, is known or time is up."""
-        protocol = self.protocol
         due = looks(_FIRST_LOOK)
         look = 0
         started = time.perf_counter()
         with self._watching_others():
             before = self._reference.timed_runs(REFERENCE_RUNS)
-            while len(self.samples) < protocol.max_rounds:
+            while len(self.samples) < self.protocol.max_rounds:
                 before = self._round(before)
-                count = len(self.samples)
-                if limit_ms is not None and count == due[look]:
+                asking = limit_ms is not None and self.side == "undecided"
+                if limit_ms is not None and asking and len(self.samples) == due[look]:
                     look += 1
                     self.side = self._side(limit_ms, look)
-                    if self.side != "undecided" or self._is_at(limit_ms):
+                    if self._is_at(limit_ms):
                         return
-                enough = limit_ms is None and count >= protocol.min_rounds
-                if enough and self._is_narrow(protocol.half_width):
+                if self._suffices(limit_ms, time.perf_counter() - started):
                     return
-                late = time.perf_counter() - started > protocol.budget_s
-                if late and count >= _FIRST_LOOK:
-                    return
+
+    def _suffices(self, limit_ms: float | None, spent_s: float) -> bool:
+        """Whether what was asked is known, or the time for it is up."""
+        protocol, count = self.protocol, len(self.samples)
+        if spent_s > protocol.budget_s and count >= _FIRST_LOOK:
+            return True
+        if limit_ms is None:
+            return count >= protocol.min_rounds and self._is_narrow(protocol.half_width)
+        if self.side == "slower":
+            return True
+        return self.side == "faster" and self._is_ranked(spent_s)
+
+    def _is_ranked(self, spent_s: float) -> bool:
+        """Whether a candidate within the limit is known well enough to stand in a row.
+
+        What the correction may be wrong does not count: no number of rounds makes it less.
+        """
+        width = self.protocol.rank_half_width
+        if width is None:
+            return True
+        if len(self.samples) < _ORDERED:
+            return False
+        low, high = self._of_rounds(0.05)
+        return spent_s > self.protocol.rank_s or (high - low) / 2 <= width * self.median_ms
 
     def _round(self, before: list[Sample]) -> list[Sample]:
         """Take one round; the reference's runs after it serve the next one as those before."""
@@ -197,11 +218,12 @@ class Rounds:
 
         The less calm even the calm rounds were, the wider, by what the sensitivity may be wrong.
         """
-        low, high = median_interval(
-            self.values.tolist(), error=error, far_factor=self.protocol.far_factor
-        )
+        low, high = self._of_rounds(error)
         unknown = _UNKNOWN_SENSITIVITY * self._calm_slowdown()
         return low / (1 + unknown), high * (1 + unknown)
+
+    def _of_rounds(self, error: float) -> tuple[float, float]:
+        return median_interval(self.values.tolist(), error=error, tails=self.protocol.tails)
 
     def verdict(self) -> Verdict:
         """`ok` when the limit is decided or the interval is narrow enough."""

@@ -70,6 +70,7 @@ class Candidate:
         parameters: the sampler's choices that led to it, kept to build neighbours.
         screened: latency of the untrained network.
         probed: a short training, only to rank it among the others.
+        settled: latency of the untrained network again, longer, for those that may be chosen.
         trained: the full training.
         quantized: the metric at the precision that ships, in the engine's own output.
         exported: the winner's bundle.
@@ -82,6 +83,7 @@ class Candidate:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     screened: LatencyReport | None = None
     probed: TrainReport | None = None
+    settled: LatencyReport | None = None
     trained: TrainReport | None = None
     quantized: QuantReport | None = None
     exported: ExportReport | None = None
@@ -96,11 +98,14 @@ class Candidate:
     @property
     def latency_ms(self) -> float:
         """The best-founded latency there is: of the shipped file, else of the untrained one."""
-        if self.exported:
-            return self.exported.shipped.median_ms
-        if self.screened is None:
+        if self.receipt is None:
             raise ValueError(f"{self.name} has not been timed")
-        return self.screened.median_ms
+        return self.receipt.median_ms
+
+    @property
+    def receipt(self) -> LatencyReport | None:
+        """The receipt that `latency_ms` comes from."""
+        return self.exported.shipped if self.exported else self.settled or self.screened
 
     @property
     def judged(self) -> QuantReport | TrainReport | None:
@@ -127,6 +132,7 @@ class Candidate:
         readers: dict[str, Any] = {
             "screened": LatencyReport.from_json,
             "probed": TrainReport.from_json,
+            "settled": LatencyReport.from_json,
             "trained": TrainReport.from_json,
             "quantized": QuantReport.from_json,
             "exported": ExportReport.from_json,

@@ -23,7 +23,20 @@ if TYPE_CHECKING:
     from nas.experiment import Aim, Experiment
 
 _DRAWS = 128
+_CONTENDERS = 2
+"""For each finalist so many are timed again before the choice."""
 _Array = NDArray[np.float64]
+
+
+def contenders(experiment: Experiment, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that may become finalists, told by their probes and first receipts alone.
+
+    They are timed again, for longer, before the choice.
+    """
+    probed = {c.name: c for c in candidates if c.probed and not c.is_reference}
+    before = [replace(_as_probed(c), settled=None) for c in probed.values()]
+    count = _CONTENDERS * experiment.plan.finalists
+    return [probed[name] for name in _next(experiment, before, (), count)]
 
 
 def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -34,25 +47,25 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
     every worker, and a search that was interrupted, comes to the same ones; the second is empty
     until all of the first are trained or rejected.
     """
-    probed = [c for c in candidates if c.probed and not c.is_reference]
-    now = {c.name: c for c in probed}
-    # One that was rejected after its probe was a candidate like any other before that.
-    before = {
-        c.name: replace(c, trained=None, quantized=None, exported=None, rejected=None)
-        for c in probed
-    }
-    chosen: list[Candidate] = []
+    now = {c.name: c for c in contenders(experiment, candidates)}
+    limit_ms = experiment.target.max_latency_ms
+    fast = [c for c in now.values() if _as_probed(c).latency_ms <= limit_ms]
+    chosen: list[str] = []
     for count in _rounds(experiment.plan.finalists):
-        if any(c.trained is None and c.rejected is None for c in chosen):
+        if any(now[name].trained is None and now[name].rejected is None for name in chosen):
             break
-        taken = {c.name for c in chosen}
-        known = [_as_trained(now[n]) if n in taken else before[n] for n in now]
-        chosen += [now[name] for name in _next(experiment, known, chosen, count)]
-    return chosen
+        known = [_as_trained(c) if c.name in chosen else _as_probed(c) for c in fast]
+        chosen += _next(experiment, known, chosen, count)
+    return [now[name] for name in chosen]
 
 
 def _rounds(finalists: int) -> tuple[int, int]:
     return finalists - finalists // 2, finalists // 2
+
+
+def _as_probed(candidate: Candidate) -> Candidate:
+    """As it was before any full training: one that was rejected later was like any other then."""
+    return replace(_as_trained(candidate), trained=None, rejected=None)
 
 
 def _as_trained(candidate: Candidate) -> Candidate:
@@ -60,29 +73,27 @@ def _as_trained(candidate: Candidate) -> Candidate:
 
 
 def _next(
-    experiment: Experiment, known: Sequence[Candidate], chosen: Sequence[Candidate], count: int
+    experiment: Experiment, known: Sequence[Candidate], chosen: Sequence[str], count: int
 ) -> list[str]:
-    """The names of the next `count` finalists beside those that are chosen."""
-    taken = {c.name for c in chosen}
-    living = [c for c in known if c.rejected is None]
-    if all(c.name in taken for c in living):
+    """The names of the next `count` beside those that are chosen."""
+    if len(known) <= len(chosen):
         return []
     metric, baseline = experiment.task.metric, experiment.task.baseline()
     expected = forecasts(known, experiment)
     sign = 1.0 if metric.mode == "max" else -1.0
     gains = [
-        Forecast(sign * (expected[c.name].mean - baseline), expected[c.name].sd) for c in living
+        Forecast(sign * (expected[c.name].mean - baseline), expected[c.name].sd) for c in known
     ]
     order = pick(
-        [c.latency_ms for c in living],
+        [c.latency_ms for c in known],
         gains,
         count,
         limit_ms=experiment.target.max_latency_ms,
         aim=experiment.plan.aim,
         seed=experiment.plan.seed,
-        taken=[index for index, c in enumerate(living) if c.name in taken],
+        taken=[index for index, c in enumerate(known) if c.name in chosen],
     )
-    return [living[index].name for index in order]
+    return [known[index].name for index in order]
 
 
 def pick(

@@ -1,6 +1,6 @@
 """The main corridor of the house, on one screen.
 
-    propose -> screened -> probed -> trained -> quantized -> exported
+    propose -> screened -> probed -> settled -> trained -> quantized -> exported
 
 A stage takes a candidate and returns one with more evidence, or with a rejection. The evidence is
 written after each stage, so a search that died on any line goes on where it stopped.
@@ -17,10 +17,10 @@ from nas.candidate import Candidate, Rejection
 from nas.crew.base import LostClaim
 from nas.experiment import Experiment, StageBody
 from nas.export import export
-from nas.finalists import choose_finalists
+from nas.finalists import choose_finalists, contenders
 from nas.forecast import forecasts
 from nas.parallel import train_at_once
-from nas.stages import drop_checkpoints, probe, quantize, screen, train
+from nas.stages import drop_checkpoints, probe, quantize, screen, settle, train
 from nas.study import Study, StudyExhausted
 from nas.winners import front
 from search_spaces.base import InvalidArchitecture
@@ -30,6 +30,7 @@ Stage = StageBody
 STAGES: dict[str, Stage] = {
     "screened": screen,
     "probed": probe,
+    "settled": settle,
     "trained": train,
     "quantized": quantize,
     "exported": export,
@@ -52,7 +53,7 @@ def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candi
         stage = (experiment.stages or STAGES).get(evidence)
         if candidate.rejected is not None or stage is None:
             break
-        if evidence == "probed" and candidate.is_reference:
+        if evidence in ("probed", "settled") and candidate.is_reference:
             continue
         if getattr(candidate, evidence) is None:
             experiment.view.started(candidate, evidence)
@@ -100,6 +101,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     if experiment.crew.alone:
         study.start_from(experiment.space)
     explore(experiment, study)
+    together(experiment, contenders(experiment, experiment.ledger.all()), upto="settled")
     published = [
         Candidate(name, reference(name, experiment.task.scale))
         for name in experiment.plan.references
@@ -123,7 +125,7 @@ def train_finalists(
     """Train in full: published networks and the first finalists, then those chosen after them."""
     beside, chosen = list(published), choose_finalists(experiment, experiment.ledger.all())
     while True:
-        if experiment.crew.alone:
+        if experiment.crew.alone and not experiment.simulated:
             train_at_once(experiment, _now(experiment, [*beside, *chosen]))
         together(experiment, [*beside, *chosen], upto="trained")
         more = choose_finalists(experiment, experiment.ledger.all())

@@ -166,6 +166,7 @@ class OpenVINOModel(Closing):
         self._compiled = compiled
         self._request: Any = None
         self._bound: Any = None
+        self._executed: list[Layer] | None = None
 
     def close(self) -> None:
         """Free the compiled network; nothing can be run afterwards."""
@@ -210,7 +211,9 @@ class OpenVINOModel(Closing):
     def layers(self, *, timed: bool = False) -> list[Layer]:
         """The executed layers in order; with `timed`, compiled once more with profiling on."""
         if not timed:
-            return _layers(self._compiled, {})
+            if self._executed is None:
+                self._executed = _layers(self._compiled, {})
+            return list(self._executed)
         profiled = _compile(self._engine._cpu(), self._onnx, {**self._config, "PERF_COUNT": "YES"})
         request = _bound_request(profiled)
         runs = []

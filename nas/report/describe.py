@@ -12,6 +12,7 @@ from trainers.base import Metric
 STAGE_WORDS = {
     "screened": "timing",
     "probed": "short training",
+    "settled": "timing again",
     "trained": "full training",
     "quantized": "quantizing",
     "exported": "exporting",

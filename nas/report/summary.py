@@ -26,7 +26,8 @@ class Funnel:
     Attributes:
         proposed: different networks that were examined.
         too_slow: over the limit when they were timed untrained.
-        failed: refused for another reason: not compiled, diverged, too slow as a shipped file.
+        failed: refused for another reason: not compiled, diverged, too slow when it was timed
+            again or as a shipped file.
         winners: exported, on the limit's good side with the file that ships.
     """
 
@@ -230,7 +231,7 @@ def _between(metric: Metric, one: Judged | None, other: Judged | None) -> Gain |
 
 def receipt_of(candidate: Candidate) -> LatencyReport | None:
     """The receipt that `latency_ms` comes from."""
-    return candidate.exported.shipped if candidate.exported else candidate.screened
+    return candidate.receipt
 
 
 def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged) -> Row:

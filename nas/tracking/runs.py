@@ -156,7 +156,7 @@ def _summary(candidate: Candidate) -> dict[str, Any]:
     case = candidate.to_json()
     reports = {
         name: case[name]
-        for name in ("screened", "probed", "trained", "quantized", "rejected")
+        for name in ("screened", "probed", "settled", "trained", "quantized", "rejected")
         if case[name] is not None
     }
     compared = {"quality": candidate.quality}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from latency_models.base import CompileError, LatencyReport
-from latency_models.intervals import median_interval
+from latency_models.intervals import CLOSE, median_interval
 from latency_models.measured import MeasuredLatency, MeasuringProtocol, side_of
 from tests.latency_models.small_nets import FakeEngine, Stream, conv_net, finished, report
 
 QUICK = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0)
+RANKING = MeasuringProtocol(
+    warmup_s=0.0, reference_ms=1.0, tails=CLOSE, rank_half_width=0.03, rank_s=60.0
+)
 NET = conv_net(layers=1, size=8)
 
 
@@ -139,6 +143,60 @@ def test_a_candidate_far_from_the_limit_is_settled_in_three_rounds(
     assert (side_of(found, 8.0), found.verdict) == (side, "ok")
 
 
+@pytest.mark.parametrize("median_ms", [11.0, 5.0])
+def test_close_tails_settle_a_third_beside_the_limit_in_three_rounds(median_ms: float) -> None:
+    close = MeasuringProtocol(warmup_s=0.0, reference_ms=1.0, tails=CLOSE)
+    found = measured(noisy(median_ms, seed=6, sigma=0.01), protocol=close, limit_ms=8.0)
+    assert found.conditions["rounds"] == 3
+    assert side_of(found, 8.0) == ("faster" if median_ms < 8.0 else "slower")
+    usual = measured(noisy(median_ms, seed=6, sigma=0.01), limit_ms=8.0)
+    assert usual.samples > found.samples
+
+
+def test_close_tails_seldom_put_a_candidate_on_the_wrong_side() -> None:
+    random = np.random.default_rng(9)
+    wrong = decided = 0
+    for seed in range(300):
+        truth = float(random.uniform(0.7, 1.4))
+        found = measured(symmetric(20.0 * truth, seed=seed), protocol=RANKING, limit_ms=20.0)
+        side = side_of(found, 20.0)
+        decided += side != "undecided"
+        wrong += side != "undecided" and (side == "slower") != (truth > 1)
+    assert decided > 250
+    assert wrong / decided <= 0.01
+
+
+def test_what_is_within_the_limit_is_measured_on_until_it_can_be_ranked() -> None:
+    found = measured(noisy(20.0, seed=10), protocol=RANKING, limit_ms=80.0)
+    half_width = (found.ci_high_ms - found.ci_low_ms) / 2 / found.median_ms
+    assert found.conditions["rounds"] >= 6
+    assert half_width <= 0.031
+    assert (side_of(found, 80.0), found.verdict) == ("faster", "ok")
+
+
+def test_what_is_over_the_limit_is_not_measured_on() -> None:
+    found = measured(noisy(20.0, seed=10), protocol=RANKING, limit_ms=5.0)
+    assert found.conditions["rounds"] == 3
+
+
+def test_ranking_ends_when_its_time_is_up_and_the_receipt_tells_how_little_is_known() -> None:
+    hasty = replace(RANKING, rank_s=0.0)
+    found = measured(noisy(20.0, seed=2, sigma=0.2), protocol=hasty, limit_ms=80.0)
+    assert (found.conditions["rounds"], found.samples) == (6, 6)
+    assert (found.ci_high_ms - found.ci_low_ms) / 2 > 0.1 * found.median_ms
+
+
+def test_rounds_that_are_alike_are_enough_though_the_machine_is_never_calm() -> None:
+    found = measured(
+        lambda: Stream(lambda _: 20.0),
+        reference=lambda: Stream(lambda _: 1.4),
+        protocol=RANKING,
+        limit_ms=80.0,
+    )
+    assert found.conditions["rounds"] == 6
+    assert found.ci_high_ms > 1.05 * found.median_ms
+
+
 def test_a_candidate_a_hundred_times_too_slow_runs_a_handful_of_times() -> None:
     streams: list[Stream] = []
 
@@ -212,8 +270,11 @@ def test_an_open_dimension_is_refused() -> None:
 def test_a_protocol_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="confidence"):
         MeasuringProtocol(confidence=1.0)
+    for tail in ((1.0, 0.05), (2.0, 0.5)):
+        with pytest.raises(ValueError, match="tails"):
+            MeasuringProtocol(tails=(tail,))
 
 
 def test_the_few_value_interval_is_used_only_while_it_must_be() -> None:
     values = [10.0] * 12
-    assert median_interval(values, error=0.01, far_factor=2.0) == (10.0, 10.0)
+    assert median_interval(values, error=0.01) == (10.0, 10.0)

@@ -21,7 +21,7 @@ from search_spaces.work import gmacs
 from trainers.base import Metric, QuantReport
 from trainers.budget import Budget
 
-ORDER = ["screened", "probed", "trained", "quantized", "exported"]
+ORDER = ["screened", "probed", "settled", "trained", "quantized", "exported"]
 LIMIT_MS = 40.0
 
 
@@ -100,6 +100,9 @@ class FakeStages:
 
     def _probed(self, candidate: Candidate) -> Candidate:
         return replace(candidate, probed=trained(quality(candidate) - 1, 100))
+
+    def _settled(self, candidate: Candidate) -> Candidate:
+        return replace(candidate, settled=receipt(latency_ms(candidate)))
 
     def _trained(self, candidate: Candidate) -> Candidate:
         return replace(candidate, trained=trained(quality(candidate)))

@@ -23,7 +23,9 @@ TOY = (
     "task.crop=16",
     "study.training_processes=1",
 )
-EVIDENCE = ("screened", "probed", "trained", "quantized", "exported", "rejected")
+EVIDENCE = (
+    "screened", "probed", "settled", "trained", "quantized", "exported", "rejected",
+)
 
 
 def start(arguments: list[str], *, folder: Path) -> subprocess.Popen[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from fake_search import (
     searched,
     study_of,
 )
+from finished_studies import receipt
 
 from nas import pipeline
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
 from nas.ledger import Ledger
 from nas.pipeline import run_study
@@ -83,6 +86,58 @@ def test_published_networks_are_timed_and_trained_but_never_rejected_or_exported
     for candidate in published.values():
         assert candidate.rejected is None
         assert evidence(candidate) == ["screened", "trained", "quantized"]
+
+
+class Corrected(FakeStages):
+    """Timed again, some networks prove slower than their first receipts said."""
+
+    def __init__(self, by_ms: Callable[[Candidate], float]) -> None:
+        super().__init__()
+        self._by_ms = by_ms
+
+    def _settled(self, candidate: Candidate) -> Candidate:
+        ms = latency_ms(candidate) + self._by_ms(candidate)
+        slow = None
+        if ms > LIMIT_MS:
+            slow = Rejection("latency_ms", "over the limit", ms, LIMIT_MS)
+        return replace(candidate, settled=receipt(ms), rejected=slow)
+
+
+def test_twice_as_many_as_finalists_are_timed_again_before_any_is_trained(
+    tmp_path: Path, use: Any
+) -> None:
+    stages = use(FakeStages())
+    found = searched(tmp_path, candidates=16, finalists=3)
+    settled = [c for c in found if c.settled]
+    assert len(settled) == 6
+    assert all(c.settled for c in found if c.trained and not c.is_reference)
+    order = [stage for name, stage in stages.calls if name.startswith("trial-")]
+    last_settled = len(order) - 1 - order[::-1].index("settled")
+    assert last_settled < order.index("trained")
+
+
+def test_finalists_are_chosen_by_the_second_receipts(tmp_path: Path, use: Any) -> None:
+    use(FakeStages())
+    before = {c.name for c in searched(tmp_path / "before", candidates=16) if c.trained}
+    use(Corrected(lambda c: LIMIT_MS if c.name in before else 0.0))
+    found = searched(tmp_path / "after", candidates=16)
+    trained = [c for c in found if c.trained and not c.is_reference]
+    assert len(trained) == 3
+    assert not before & {c.name for c in trained}
+    assert {c.name for c in found if c.settled} >= {n for n in before if n.startswith("trial-")}
+
+
+def test_a_search_whose_second_receipts_changed_the_choice_repeats_nothing(
+    tmp_path: Path, use: Any
+) -> None:
+    def by_ms(candidate: Candidate) -> float:
+        return int(candidate.architecture.id, 16) % 7
+
+    use(Corrected(by_ms))
+    first = searched(tmp_path, candidates=16)
+    again = use(Corrected(by_ms))
+    assert searched(tmp_path, candidates=16) == first
+    assert again.calls == []
 
 
 def test_only_candidates_that_no_other_dominates_are_exported(tmp_path: Path, use: Any) -> None:

@@ -31,6 +31,7 @@ from nas.stages import (
     probe,
     quantize,
     screen,
+    settle,
     shipped_file,
     train,
     trained_network,
@@ -88,14 +89,34 @@ def test_a_slow_candidate_is_rejected_with_its_receipt_and_asked_once(toy: Exper
     assert len(latency.asked) == 1
 
 
-def test_a_candidate_within_the_limit_with_a_wide_interval_is_measured_on(
+def test_screening_asks_once_however_wide_the_interval_of_a_fast_candidate(
     toy: Experiment,
 ) -> None:
     latency = ScriptedLatency(receipt(5.0, ci_low_ms=4.0, ci_high_ms=6.0), 5.5)
     candidate = screen(small_candidate(), replace(toy, screening=latency))
     assert candidate.screened is not None
-    assert candidate.screened.median_ms == 5.5
+    assert candidate.screened.median_ms == 5.0
+    assert latency.asked == [("int8", 10.0)]
+
+
+def test_what_may_be_chosen_is_timed_again_without_a_limit_to_stop_at(toy: Experiment) -> None:
+    latency = ScriptedLatency(5.0, 5.4)
+    candidate = settle(screen(small_candidate(), replace(toy, screening=latency)),
+                       replace(toy, screening=latency))
     assert latency.asked == [("int8", 10.0), ("int8", None)]
+    assert latency.files[0] == latency.files[1]
+    assert candidate.latency_ms == 5.4
+    assert candidate.screened is not None
+    assert candidate.screened.median_ms == 5.0
+    assert Candidate.from_json(candidate.to_json()) == candidate
+
+
+def test_what_proves_too_slow_when_it_is_timed_again_is_rejected(toy: Experiment) -> None:
+    latency = ScriptedLatency(9.9, 10.2)
+    here = replace(toy, screening=latency)
+    candidate = settle(screen(small_candidate(), here), here)
+    assert candidate.rejected is not None
+    assert (candidate.rejected.constraint, candidate.rejected.value) == ("latency_ms", 10.2)
 
 
 def test_a_graph_that_does_not_compile_is_rejected_with_the_engines_words(
