@@ -1,11 +1,11 @@
-"""Pictures that need no download: photographs inside scikit-image and scikit-learn, and drawn ones.
+"""Pictures that need no download: photographs of scikit-image and scikit-learn, and drawn ones.
 
 Trained on are colour photographs of everyday scenes. Judged by are twelve pictures of other
 scenes, at most 256 x 256 pixels around the middle: seven photographs and five drawn pictures
 (`trainers.data.drawn`). A picture is fit to judge by when it ranks networks as better data does:
 over 16 published x2 upscalers the mean over these twelve has a Spearman correlation of 0.98 with
-the mean over Kodak's 24, of a single one 0.94 to 0.99. Left out on purpose: `china` (-0.28: its JPEG
-blocks are what a better network gets wrong), `moon` and `retina` (0.3 and 0.5: nothing to
+the mean over Kodak's 24, of a single one 0.94 to 0.99. Left out on purpose: `china` (-0.28: its
+JPEG blocks are what a better network gets wrong), `moon` and `retina` (0.3 and 0.5: nothing to
 sharpen), `brick` (0.3), `hubble_deep_field` and `ihc` (no scenes), `color` and `logo`.
 
 No scene is in both sets. The motorcycle is a stereo pair and stays in training whole.
