@@ -62,8 +62,9 @@ def read_pairs(
             if len(left[key]) > 1 or len(free[key]) > 1:
                 raise _ambiguous(left[key], free[key], low, high)
             found[free[key][0]] = left[key][0]
-    _check_alone(inputs.keys() - found.values(), found, low, high, scale)
-    alone = sorted([*(inputs.keys() - found.values()), *(targets.keys() - found.keys())])
+    idle, lacking = inputs.keys() - found.values(), targets.keys() - found.keys()
+    _check_left_over(idle, lacking, found, (low, high), scale)
+    alone = sorted({*(_without_scale(name, scale) for name in idle), *map(_stem, lacking)})
     if alone:
         more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
         raise DataError(
@@ -80,16 +81,26 @@ def _by(key: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]
     return grouped
 
 
-def _check_alone(
-    left: Iterable[str], found: Mapping[str, str], low: str, high: str, scale: int
+def _check_left_over(
+    idle: Iterable[str],
+    lacking: Iterable[str],
+    found: Mapping[str, str],
+    folders: tuple[str, str],
+    scale: int,
 ) -> None:
-    """Refuse inputs whose target was taken by a better name: it is not known which is meant."""
-    taken = {_stem(target): target for target in found}
-    for name in sorted(left):
-        for stem in (_stem(name), _without_scale(name, scale)):
-            if stem in taken:
-                target = taken[stem]
-                raise _ambiguous([found[target], name], [target], low, high)
+    """Refuse those whose partner was taken by a better name: it is not known which is meant."""
+    by_target = {_stem(target): target for target in found}
+    by_input = {key: target for target, given in found.items()
+                for key in (_stem(given), _without_scale(given, scale))}  # fmt: skip
+    for name in sorted(idle):
+        for key in (_stem(name), _without_scale(name, scale)):
+            if key in by_target:
+                target = by_target[key]
+                raise _ambiguous([found[target], name], [target], *folders)
+    for name in sorted(lacking):
+        if _stem(name) in by_input:
+            target = by_input[_stem(name)]
+            raise _ambiguous([found[target]], [target, name], *folders)
 
 
 def _ambiguous(lows: Sequence[str], highs: Sequence[str], low: str, high: str) -> DataError:

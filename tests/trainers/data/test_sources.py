@@ -8,6 +8,8 @@ from tests.trainers.conftest import write_photo
 from trainers.base import DataError
 from trainers.data import bundled
 from trainers.data.imresize import shrink
+from trainers.data.pairs import read_pairs
+from trainers.data.photo import Photo
 from trainers.data.sources import BUNDLED, Photos, Sources, read_sources
 
 
@@ -57,6 +59,46 @@ def test_rows_and_columns_beyond_a_multiple_of_the_scale_are_cut_off(tmp_path: P
     sources = Sources(BUNDLED, str(tmp_path / "high"), val_low=str(tmp_path / "low"))
     (pair,) = read(sources).val_pairs
     assert pair.high.stored.shape == (48, 64, 3)
+
+
+def pairs(inputs: str, targets: str) -> list[str]:
+    """Match names; each picture has a size of its own kind."""
+    lows = [Photo(name, np.zeros((8, 8, 3), np.uint8)) for name in inputs.split()]
+    highs = [Photo(name, np.zeros((16, 16, 3), np.uint8)) for name in targets.split()]
+    found = read_pairs(lows, highs, scale=2, low="LR", high="HR")
+    return [f"{pair.low.name}-{pair.high.name}" for pair in found]
+
+
+@pytest.mark.parametrize(("inputs", "targets", "wanted"), [
+    # A name that ends in x2 by itself.
+    ("boxx2.png", "boxx2.png", "boxx2.png-boxx2.png"),
+    ("a.png ax2.png", "a.png ax2.png", "a.png-a.png ax2.png-ax2.png"),
+    ("b_x2.png bx2x2.png", "b_x2.png bx2.png", "b_x2.png-b_x2.png bx2x2.png-bx2.png"),
+    # One name at several types of file.
+    ("a.jpg a.png", "a.png a.jpg", "a.jpg-a.jpg a.png-a.png"),
+    ("a.png", "a.jpg", "a.png-a.jpg"),
+])  # fmt: skip
+def test_the_same_name_belongs_together_before_a_similar_one(
+    inputs: str, targets: str, wanted: str
+) -> None:
+    assert pairs(inputs, targets) == wanted.split()
+
+
+@pytest.mark.parametrize(("inputs", "targets", "named"), [
+    ("ax2.png a_x2.png", "a.png", "a_x2.png, ax2.png in LR all belong to a.png in HR"),
+    ("a.png ax2.png", "a.png", "a.png, ax2.png in LR all belong to a.png in HR"),
+    ("a_x2.png a_x2x2.png", "a.png a_x2.png",
+     "a_x2.png, a_x2x2.png in LR all belong to a_x2.png in HR"),
+    ("a.png a.jpg", "a.png", "a.png, a.jpg in LR all belong to a.png in HR"),
+    ("a.png a.jpg", "a.bmp", "a.jpg, a.png in LR all belong to a.bmp in HR"),
+    ("ax2.png", "a.png a.jpg", "a.jpg, a.png in HR all belong to ax2.png in LR"),
+    ("a.png", "a.png a.jpg", "a.png, a.jpg in HR all belong to a.png in LR"),
+])  # fmt: skip
+def test_names_that_could_belong_to_two_are_refused(
+    inputs: str, targets: str, named: str
+) -> None:
+    with pytest.raises(DataError, match=f"^{named} by their names: keep one"):
+        pairs(inputs, targets)
 
 
 def test_an_input_without_a_target_is_named(tmp_path: Path) -> None:
