@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.experiment import Experiment
+from nas.inputs import remembered_notes
 from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import figure
@@ -44,6 +45,7 @@ def conclude(
         baseline_name=task.baseline_name,
     )
     path = experiment.folder / REPORT
+    told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
     write_report(
         path,
         summary,
@@ -54,7 +56,7 @@ def conclude(
         circumstances=Circumstances(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
             images=[example.name for example in task.examples()],
-            notes=list(notes),
+            notes=[*told, *notes],
         ),
     )
     return Outcome(summary, path)

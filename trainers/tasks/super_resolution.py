@@ -95,6 +95,7 @@ class SuperResolution:
         flat = [name for name in found if isinstance(name, str)]
         self.notices = (*photos.notices, *_left_out(flat, self._examples))
         """What the reader of the pictures should know, a line each."""
+        self.judged_by, self.trained_on = photos.judged_by, photos.trained_on
         self._baseline: float | None = None
 
     def _training_crops(self, photos: Photos) -> Crops | DegradedCrops:
