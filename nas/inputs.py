@@ -47,7 +47,9 @@ def compare_pictures(folder: Path, task: Task) -> tuple[str, ...]:
     if changed:
         raise DataError(
             f"{folder} was begun with other pictures to judge by ({changed}), and results of both "
-            "cannot be compared: put the pictures back, or give study.name=<another>"
+            "cannot be compared: put the pictures back (without task.data.val they are drawn from "
+            "task.data.train, and others are drawn when its pictures change), or give "
+            "study.name=<another>"
         )
     notes = list(known[_NOTES])
     changed = _changes(known[_TRAINED], trained)

@@ -85,7 +85,8 @@ class TrainReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
+        scores = tuple(map(float, data.get("scores", ())))
+        return cls(**{**data, "metric": float(data["metric"]), "scores": scores})
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ class QuantReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
+        scores = tuple(map(float, data.get("scores", ())))
+        numbers = {key: float(data[key]) for key in ("metric", "metric_drop")}
+        return cls(**{**data, **numbers, "scores": scores})
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,3 +143,47 @@ def test_broken_files_are_skipped_only_where_that_is_wanted(tmp_path: Path) -> N
         read(Sources(str(tmp_path)))
     (notice,) = read(Sources(str(tmp_path), skip_broken=True)).notices
     assert "broken.png" in notice
+
+
+def test_pictures_are_known_again_by_their_pixels_and_told_by_their_names(tmp_path: Path) -> None:
+    for k in range(4):
+        write_photo(tmp_path / f"{k}.png", seed=k)
+    first, again = (read(Sources(str(tmp_path))) for _ in range(2))
+    assert first.judged_by == again.judged_by
+    assert first.trained_on == again.trained_on
+    assert len(first.judged_by) == 1
+    names = [name for name, _ in (*first.judged_by, *first.trained_on)]
+    assert sorted(names) == [f"{k}.png" for k in range(4)]
+    assert len({digest for _, digest in (*first.judged_by, *first.trained_on)}) == 4
+
+
+def test_one_level_of_one_pixel_makes_another_picture_to_judge_by(tmp_path: Path) -> None:
+    write_photo(tmp_path / "val" / "a.png")
+    before = read(Sources(val=str(tmp_path / "val"))).judged_by
+    with Image.open(tmp_path / "val" / "a.png") as image:
+        pixels = np.array(image)
+    pixels[7, 5, 1] ^= 1
+    Image.fromarray(pixels).save(tmp_path / "val" / "a.png")
+    ((name, digest),) = read(Sources(val=str(tmp_path / "val"))).judged_by
+    assert name == "a.png"
+    assert (name, digest) not in before
+
+
+def test_another_input_makes_another_pair_to_judge_by(tmp_path: Path) -> None:
+    write_pairs(tmp_path, names=("a",))
+    sources = Sources(BUNDLED, str(tmp_path / "high"), val_low=str(tmp_path / "low"))
+    before = read(sources).judged_by
+    write_photo(tmp_path / "low" / "ax2.png", size=(24, 32), seed=5)
+    after = read(sources).judged_by
+    assert [name for name, _ in before] == [name for name, _ in after] == ["a.png"]
+    assert before != after
+
+
+def test_sixteen_bits_beside_it_do_not_make_another_picture_of_one_of_eight(
+    tmp_path: Path
+) -> None:
+    write_photo(tmp_path / "val" / "a.png")
+    before = read(Sources(val=str(tmp_path / "val"))).judged_by
+    deep = np.random.default_rng(0).integers(0, 65536, (32, 40)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "val" / "b.png")
+    assert read(Sources(val=str(tmp_path / "val"))).judged_by[0] == before[0]
