@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
@@ -28,7 +29,8 @@ from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
 from nas.experiment import Experiment, Plan, Target
-from nas.ledger import SETTINGS, Ledger, write_aside
+from nas.inputs import compare_pictures
+from nas.ledger import SETTINGS, Ledger, as_json, write_aside
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
@@ -157,15 +159,21 @@ def _build(
         )
     if task.crop < 2 or task.crop % 2:
         raise SettingsError(f"task.crop is {task.crop}: use an even number, networks may halve it")
+    if not isfinite(task.baseline()):
+        raise SettingsError(
+            f"{task.metric.name} of {task.baseline_name} is {task.baseline()}: a task whose "
+            "values are not finite cannot rank networks"
+        )
     check_space(space, task, target)
+    changed = compare_pictures(folder, task)
     view = stack.enter_context(watcher(plan, target, task, budget))
     view.note(why)
-    for notice in task.notices:
+    for notice in (*task.notices, *changed):
         view.note(notice)
     quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
     if crew.alone:
         settings["metric"] = asdict(task.metric)
-        write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+        write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
     return Experiment(
@@ -274,7 +282,7 @@ def _fixed(settings: dict[Any, Any]) -> dict[str, Any]:
     """What must not change between two runs of one study."""
     study = {k: v for k, v in settings["study"].items() if k not in _MAY_CHANGE}
     rest = {k: v for k, v in settings.items() if k not in _OUTSIDE}
-    return json.loads(json.dumps({**rest, "study": study}))  # type: ignore[no-any-return]
+    return json.loads(as_json({**rest, "study": study}))  # type: ignore[no-any-return]
 
 
 def _differences(one: Any, other: Any, at: str = "") -> list[str]:

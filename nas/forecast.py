@@ -147,7 +147,7 @@ def forecasts(
     share = experiment.plan.probe_steps / experiment.budget.max_steps
     belief, usual = prior(min(1.0, share))
     probed = [c for c in candidates if c.probed is not None]
-    inputs = np.array([_inputs(c, metric, baseline) for c in probed]).reshape(len(probed), -1)
+    inputs = np.array([_inputs(c, metric, baseline) for c in probed]).reshape(-1, 1 + len(SIZES))
     unit = _unit(inputs, metric, usual)
     inputs[:, :1] /= unit
     trained = [k for k, c in enumerate(probed) if c.trained is not None]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -23,6 +24,25 @@ from search_spaces.quantize import Placement, QuantRules, Scales, place
 
 SETTINGS, REPORT = "settings.json", "report.html"
 """What else lies in a study's folder: what was asked for, and what came of it."""
+
+
+def as_json(data: Any) -> str:
+    """JSON of plain data, for people too.
+
+    The standard has no numbers that are not finite: they are written as the words `inf`, `-inf`
+    and `nan`, which `float` reads back.
+    """
+    return json.dumps(_finite(data), indent=1, allow_nan=False)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(data)
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -59,7 +79,7 @@ class Ledger:
 
     def save(self, candidate: Candidate) -> None:
         """Write the case file."""
-        text = json.dumps(candidate.to_json(), indent=1)
+        text = as_json(candidate.to_json())
         write_aside(self.home(candidate.name) / "case.json", text.encode())
 
     def load(self, name: str) -> Candidate | None:

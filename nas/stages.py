@@ -71,8 +71,8 @@ def settle(candidate: Candidate, experiment: Experiment) -> Candidate:
     """
     onnx = _untrained_file(lower(candidate.architecture), experiment)
     report = experiment.screening.measure(onnx, experiment.target.precision)
-    too_slow = too_slow(report, experiment.target.max_latency_ms)
-    return replace(candidate, settled=report, rejected=too_slow)
+    slow = too_slow(report, experiment.target.max_latency_ms)
+    return replace(candidate, settled=report, rejected=slow)
 
 
 def settled(experiment: Experiment, onnx: bytes) -> LatencyReport:

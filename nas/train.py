@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.experiment import Experiment
+from nas.inputs import compare_network
 from nas.ledger import load_arrays
 from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
@@ -19,7 +20,7 @@ from nas.stages import FLOAT_WEIGHTS
 from search_spaces.base import Architecture, Chooser
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
-from trainers.base import Task
+from trainers.base import DataError, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +196,11 @@ def prepared(experiment: Experiment, config: DictConfig) -> Experiment:
             experiment = begun(experiment, str(config.weights))
         if config.teacher is not None:
             experiment = taught(experiment, str(config.teacher), float(config.teacher_weight))
-    except ValueError as error:
+        for role in ("weights", "teacher"):
+            if (source := config[role]) is not None:
+                network = trained_in(Path(str(source)).expanduser())
+                compare_network(experiment.folder, role, str(source), network)
+    except (ValueError, DataError) as error:
         raise SettingsError(str(error)) from error
     return experiment
 

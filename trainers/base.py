@@ -24,6 +24,10 @@ Judged = Callable[[int, float], None]
 """Called with (step, the metric of the averaged weights then), where the budget asks for it."""
 
 
+Digests = tuple[tuple[str, str], ...]
+"""Names of pictures, each with a digest of its pixels."""
+
+
 class DataError(Exception):
     """The data that was asked for is missing or unusable; the message says what to do."""
 
@@ -81,7 +85,8 @@ class TrainReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
+        scores = tuple(map(float, data.get("scores", ())))
+        return cls(**{**data, "metric": float(data["metric"]), "scores": scores})
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,9 @@ class QuantReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `to_json` wrote."""
-        return cls(**{**data, "scores": tuple(data.get("scores", ()))})
+        scores = tuple(map(float, data.get("scores", ())))
+        numbers = {key: float(data[key]) for key in ("metric", "metric_drop")}
+        return cls(**{**data, **numbers, "scores": scores})
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +234,19 @@ class Task(Protocol):
 
     def judge(self, output: Pixels, example: Example) -> float:
         """The metric of one output picture."""
+
+
+@runtime_checkable
+class KnowsItsPictures(Protocol):
+    """A task that can say which pictures it is made of, so that others are noticed."""
+
+    @property
+    def judged_by(self) -> Digests:
+        """The pictures to judge by, in the order in which they were read."""
+
+    @property
+    def trained_on(self) -> Digests:
+        """The pictures to train on."""
 
 
 class Companion(Protocol):

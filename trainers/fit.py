@@ -117,7 +117,7 @@ def scores_of(module: nn.Module, task: Task) -> tuple[float, ...]:
     """The metric on each validation picture, in eval mode, where the parameters are.
 
     Raises:
-        Diverged: the outputs are not finite.
+        Diverged: the outputs are not finite, or their metric is not.
     """
     module.eval()
     device = next(module.parameters()).device
@@ -129,9 +129,12 @@ def scores_of(module: nn.Module, task: Task) -> tuple[float, ...]:
         return array
 
     try:
-        return task.scores(run)
+        scores = task.scores(run)
     except FloatingPointError as error:
         raise Diverged(f"the network is broken: {error}") from error
+    if not np.isfinite(scores).all():
+        raise Diverged(f"the {task.metric.name} of a picture is {min(scores)} to {max(scores)}")
+    return scores
 
 
 def _train(

@@ -23,12 +23,13 @@ def main(arguments: list[str]) -> int:
     except Mistake as error:
         return fail(str(error))
     from nas.crew.status import NoStudy, read_status
+    from nas.ledger import as_json
 
     try:
         while True:
             status = read_status(_folder(options.study, options.runs))
             if options.json:
-                print(json.dumps(asdict(status), indent=1, default=str))
+                print(as_json(json.loads(json.dumps(asdict(status), default=str))))
             else:
                 _print(status, clear=options.watch is not None)
             if options.watch is None:

@@ -7,7 +7,6 @@ then on every worker does what a search that works alone does, and claims what i
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -36,7 +35,8 @@ from nas.crew.roster import Pace, Worker
 from nas.crew.status import report_is_fresh
 from nas.crew.worker import Attended, at_work
 from nas.experiment import Experiment, Plan, Target
-from nas.ledger import SETTINGS, write_aside
+from nas.inputs import compare_pictures
+from nas.ledger import SETTINGS, as_json, write_aside
 from nas.live.view import View
 from nas.pipeline import run_study
 from nas.report.results import conclude
@@ -50,7 +50,7 @@ from nas.tracking.trackers import (
     open_tracker,
     track_study,
 )
-from trainers.base import Interrupted, Task
+from trainers.base import DataError, Interrupted, Task
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
@@ -102,12 +102,18 @@ def prepare(
     with ExitStack() as stack:
         claim_folder(folder, stack, together=True)
         settings = settings_of(folder, config) | {"metric": asdict(task.metric)}
+        try:
+            changed = compare_pictures(folder, task)
+        except DataError as error:
+            raise SettingsError(str(error)) from error
+        for line in (*getattr(task, "notices", ()), *changed):
+            notice(line)
         study = _study(config, plan, task, notice=notice, patience_s=0.0)
         study.start_from(space)
         study.allot(plan.candidates, code=code_version())
         if served is not None:
             served(notice)
-        write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
+        write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     return folder
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.text import Text
 
 from nas.candidate import Candidate
-from nas.report.describe import figure, milliseconds
+from nas.report.describe import drawable, figure, milliseconds
 from nas.report.summary import receipt_of
 from trainers.base import Metric
 
@@ -33,15 +34,16 @@ def scatter(
     if not shown:
         return Text("quality per latency: nothing trained yet", style="dim")
     known = [c.quality or 0.0 for c in shown] + ([] if baseline is None else [baseline])
-    low, high = min(known), max(known)
+    low, high = drawable(known)
     span = (high - low) or 1.0
-    reach_ms = limit_ms * _BEYOND_LIMIT
+    slowest_ms = max(c.latency_ms for c in shown)
+    reach_ms = (slowest_ms if math.isinf(limit_ms) else limit_ms) * _BEYOND_LIMIT
 
     def column(latency_ms: float) -> int:
-        return min(width - 1, int(latency_ms / reach_ms * width))
+        return min(width - 1, int(min(1.0, latency_ms / reach_ms) * width))
 
     def row(quality: float) -> int:
-        share = (quality - low) / span
+        share = min(1.0, max(0.0, (quality - low) / span))
         return round((1.0 - share if metric.mode == "max" else share) * (height - 1))
 
     cells: dict[tuple[int, int], tuple[str, str]] = {}

@@ -9,6 +9,9 @@ from nas.confidence import Gain
 from search_spaces.base import Architecture, BlockSpec
 from trainers.base import Metric
 
+_LARGEST = 1e12
+_APART = 1e-9
+"""Two values nearer than this, relative to them, are drawn as one."""
 STAGE_WORDS = {
     "screened": "timing",
     "probed": "short training",
@@ -63,6 +66,17 @@ def figure(metric: Metric, value: float, *, sign: bool = False) -> str:
     digits = digits_of(metric)
     text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
     return f"{text} {metric.unit}".strip()
+
+
+def drawable(values: Iterable[float]) -> tuple[float, float]:
+    """The least and the greatest value between which a drawing can be made; they may be equal.
+
+    Whatever a task of somebody's own says, a report is written: values that are not finite, or
+    beyond all measure, are left out.
+    """
+    known = [value for value in values if abs(value) < _LARGEST]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return (low, low) if high - low <= _APART * max(abs(low), abs(high)) else (low, high)
 
 
 def gain(metric: Metric, value: float, over: float) -> float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import floor, log10
+from math import floor, isfinite, isinf, log10
 
 from nas.candidate import Candidate
-from nas.report.describe import describe, figure, milliseconds
+from nas.report.describe import describe, drawable, figure, milliseconds
 from nas.report.summary import Funnel, Summary, receipt_of, was_too_slow
 from trainers.base import Metric
 
@@ -91,15 +91,18 @@ def _axes(
 ) -> Axes:
     limit_ms = summary.target.max_latency_ms
     published = [r.latency_ms for r in summary.references if r.latency_ms is not None]
-    near = [ms for ms in published if ms <= limit_ms * _FARTHEST]
-    x_end = max([limit_ms * 1.14, *(ms * 1.08 for ms in near)])
+    if isinf(limit_ms):
+        published += [c.latency_ms for c in candidates if receipt_of(c)]
+    near = [ms for ms in published if ms <= limit_ms * _FARTHEST and isfinite(ms)]
+    limit = [limit_ms * 1.14] if isfinite(limit_ms) else []
+    x_end = max([*limit, *(ms * 1.08 for ms in near)], default=1.0)
     rows = (summary.baseline, *summary.winners, *summary.references)
     values = [row.metric for row in rows if row.metric is not None]
     values += [c.quality for c in candidates if c.trained and c.quality is not None]
     brief = [c.quality for c in candidates if c.quality is not None]
     if len(set(values)) < 2:
         values += brief
-    low, high = min(values), max(values)
+    low, high = drawable(values)
     pad = (high - low) * 0.12 or 1.0
     ends = (low - pad, high + pad)
     worst, best = ends if summary.metric.mode == "max" else ends[::-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.experiment import Experiment
+from nas.inputs import remembered_notes
 from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import figure
@@ -55,6 +56,7 @@ def conclude(
         experiment.view.note(notes[-1])
     worth = worth_of(candidates, task.metric, experiment.target.max_latency_ms)
     path = experiment.folder / REPORT
+    told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
     write_report(
         path,
         summary,
@@ -65,7 +67,7 @@ def conclude(
         circumstances=Circumstances(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
             images=[example.name for example in task.examples()],
-            notes=notes,
+            notes=[*told, *notes],
         ),
         worth=worth,
     )

@@ -22,6 +22,7 @@ from search_spaces.draws import draw
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.budget import Budget
+from trainers.tasks.super_resolution import SuperResolution
 
 CHOICES = sorted(
     f"{path.parent.name}={path.stem}"
@@ -146,3 +147,13 @@ def test_space_and_published_networks_follow_the_tasks_planes(
         assert reference(name, 2).in_channels == channels
     published = task == "super_resolution" and planes != "ycbcr420"
     assert bool(config.study.references) == published
+
+
+def test_a_task_whose_metric_is_not_finite_is_refused_before_anything_is_timed(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SuperResolution, "baseline", lambda task: float("inf"))
+    with pytest.raises(SettingsError, match="psnr_y of bicubic is inf: a task whose values"):
+        with assemble(settings(*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}")):
+            pass
+    assert not (tmp_path / "toy" / "settings.json").exists()

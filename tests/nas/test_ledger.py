@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import subprocess
@@ -24,6 +26,7 @@ from nas.ledger import (
 from search_spaces.graph import Conv, Graph, Input
 from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import CPU_RULES, nominal_scales, place
+from trainers.base import TrainReport
 
 
 def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
@@ -129,3 +132,19 @@ def test_weights_and_scales_share_one_file(tmp_path: Path, in_float: frozenset[i
     assert all(np.array_equal(back_weights[k], weights[k]) for k in weights)
     assert back.tensors == pytest.approx(dict(scales.tensors))
     assert all(np.array_equal(back.weights[i], scales.weights[i]) for i in scales.weights)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_that_are_not_finite_are_words_in_json_and_read_back(
+    tmp_path: Path, value: float
+) -> None:
+    ledger = Ledger(tmp_path)
+    report = TrainReport(value, "psnr_y", 2, 0.1, scores=(value, 1.0))
+    ledger.save(proposal(1, trained=report))
+    text = (ledger.home("trial-1") / "case.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+    again = Ledger(tmp_path).load("trial-1")
+    assert again is not None and again.trained is not None
+    assert [again.trained.metric, *again.trained.scores] == pytest.approx(
+        [value, value, 1.0], nan_ok=True
+    )

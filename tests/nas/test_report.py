@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -30,13 +32,16 @@ from finished_studies import (
     winner,
 )
 from PIL import Image
+from rich.console import Console
 
 from nas.candidate import Candidate, Rejection
+from nas.live.scatter import scatter
 from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
 from nas.report.page import Circumstances, render, write_report
 from nas.report.plots import Axes, _place, ticks
 from nas.report.summary import funnel, summarize
+from nas.report.tables import print_table
 from nas.report.worth import worth_of
 from trainers.base import Metric
 
@@ -193,6 +198,41 @@ def test_a_metric_of_which_less_is_better_is_drawn_upwards() -> None:
     text = report([winner(1, 20.0, 0.3), winner(2, 40.0, 0.1)], metric=lpips)
     heights = [float(y) for y in re.findall(r'class="win" cx="[\d.]+" cy="([\d.]+)"', text)]
     assert heights[1] < heights[0]
+
+
+WILD = [math.inf, -math.inf, math.nan, 1e308, -1e308, 1e-320, 0.0, BASELINE + 1e-14]
+
+
+@pytest.mark.parametrize("value", WILD)
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_report_and_a_live_view_survive_any_value_of_the_metric(
+    value: float, mode: Literal["max", "min"]
+) -> None:
+    metric = Metric("own", "", mode)
+    for study in ([winner(1, 46.0, value)], [*finished_study(), winner(9, 30.0, value)]):
+        for baseline in (BASELINE, value):
+            summary = summarize(study, target=TARGET, metric=metric, baseline=baseline)
+            text = render(
+                summary, funnel(study), study, [], plan=PLAN, circumstances=Circumstances("today")
+            )
+            assert text.endswith("</html>\n")
+            coordinates = re.findall(r' (?:cx|cy|x|y|d)="([^"]*)"', text)
+            assert coordinates
+            assert not any(word in place for place in coordinates for word in ("nan", "inf"))
+            console = Console(file=io.StringIO(), width=120)
+            print_table(console, summary)
+            scatter(study, study[-1:], limit_ms=50.0, metric=metric, baseline=baseline)
+
+
+def test_a_search_without_a_limit_has_a_report() -> None:
+    target = replace(TARGET, max_latency_ms=math.inf)
+    study = finished_study()
+    summary = summarize(study, target=target, metric=PSNR, baseline=BASELINE)
+    text = render(
+        summary, funnel(study), study, [], plan=PLAN, circumstances=Circumstances("today")
+    )
+    assert text.endswith("</html>\n")
+    assert "●" in scatter(study, study, limit_ms=math.inf, metric=PSNR, baseline=BASELINE).plain
 
 
 def test_the_file_appears_whole(tmp_path: Path) -> None:

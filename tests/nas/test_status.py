@@ -112,6 +112,17 @@ def test_the_command_takes_a_folder_or_a_name_and_prints_json_too(
     assert "5 of 16 timed" in capsys.readouterr().out
     assert command.main([study.name, "--runs", str(study.parent), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["funnel"]["proposed"] == 5
+
+
+def test_a_study_without_a_limit_is_json_of_the_standard(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = json.loads((study / "settings.json").read_text())
+    settings["target"]["max_latency_ms"] = "inf"
+    (study / "settings.json").write_text(json.dumps(settings))
+    assert command.main([str(study), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert said["limit_ms"] == "inf"
     assert command.main([str(study / "nowhere")]) == 2
     assert "there is no study in" in capsys.readouterr().err
     with pytest.raises(NoStudy):

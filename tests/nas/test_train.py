@@ -20,7 +20,9 @@ from latency_models.measured import MeasuredLatency
 from nas.commands import train as command
 from nas.commands.train import summary
 from nas.experiment import Experiment
+from nas.ledger import load_arrays, save_arrays
 from nas.networks import UnknownNetwork
+from nas.stages import FLOAT_WEIGHTS
 from nas.train import (
     CURVE,
     OneNetwork,
@@ -264,10 +266,10 @@ class UntimedEngine:
         return self._engine.run(onnx, precision, inputs)
 
 
-def test_the_command_trains_a_network_to_its_bundle(
-    tmp_path: Path, photos: Path, saved: Path, monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the command is called; its settings are composed here, and nothing is timed."""
+
     def configured(verb: str, name: str, overrides: list[str], body: Any) -> int:
         with initialize_config_module("conf", version_base="1.3"):
             return int(body(compose(name, overrides=overrides)))
@@ -276,15 +278,54 @@ def test_the_command_trains_a_network_to_its_bundle(
     monkeypatch.setattr("nas.assemble.IsolatedLatency", UntimedEngine)
     monkeypatch.setattr("nas.assemble.CachedLatency", lambda inner, path: inner)
     monkeypatch.setattr(command, "configured", configured)
-    code = command.main(
-        [str(saved), "target.engine=openvino", "budget=quick", "budget.max_steps=6",
-         "budget.quant_steps=2", "budget.batch_size=2", "task.crop=16", "budget.judge_every=3",
-         f"task.data.train={photos}", "target.height=24", "target.width=32"]
-    )  # fmt: skip
+    return tmp_path
+
+
+SHORT = (
+    "target.engine=openvino", "budget=quick", "budget.max_steps=6", "budget.quant_steps=2",
+    "budget.batch_size=2", "task.crop=16", "budget.judge_every=3", "target.height=24",
+    "target.width=32",
+)  # fmt: skip
+
+
+def test_the_command_trains_a_network_to_its_bundle(
+    here: Path, photos: Path, saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = command.main([str(saved), *SHORT, f"task.data.train={photos}"])
     output, errors = capfd.readouterr()
     assert (code, errors) == (0, "")
     assert "full training: step 3:" in output
     assert "own output" in output
-    bundles = list(tmp_path.glob("runs/train/mine-x2-24x32-int8/winners/*"))
+    bundles = list(here.glob("runs/train/mine-x2-24x32-int8/winners/*"))
     assert len(bundles) == 1
     assert (bundles[0] / "int8.onnx").is_file()
+    for path in here.rglob("*.json"):
+        json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("role", ["weights", "teacher"])
+def test_a_run_does_not_go_on_from_weights_that_were_trained_anew_since(
+    here: Path, photos: Path, saved: Path, capfd: pytest.CaptureFixture[str], role: str
+) -> None:
+    first = train_one(experiment(here / "first", photos, saved), "mine")
+    arguments = [str(saved), *SHORT, f"task.data.train={photos}", f"{role}={here / 'first'}"]
+    for _ in range(2):
+        assert command.main(arguments) == 0
+    weights = here / "first" / "candidates" / first.name / FLOAT_WEIGHTS
+    save_arrays(weights, {key: value * 0.5 for key, value in load_arrays(weights).items()})
+    capfd.readouterr()
+    assert command.main(arguments) == 2
+    assert f"another network in {here / 'first'} ({role})" in capfd.readouterr().err
+
+
+def test_a_run_does_not_go_on_with_other_pictures_to_judge_by(
+    here: Path, saved: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photos = write_photos(here / "own")
+    arguments = [str(saved), *SHORT, f"task.data.train={photos}"]
+    assert command.main(arguments) == 0
+    write_photos(photos / "more", count=12, size=(64, 96))
+    assert command.main(arguments) == 2
+    errors = capfd.readouterr().err
+    assert errors.count("\n") == 1
+    assert "begun with other pictures to judge by" in errors

@@ -247,3 +247,12 @@ def test_fit_warns_of_nothing(task: SuperResolution, budget: Budget) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit(TinyNet(), task, budget, seed=0)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_metric_that_is_not_finite_ranks_no_network(
+    task: SuperResolution, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "scores", lambda run: (30.0, value))
+    with pytest.raises(Diverged, match="the psnr_y of a picture is"):
+        judge(TinyNet(), task)

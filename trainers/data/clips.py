@@ -15,10 +15,11 @@ from trainers.base import DataError
 from trainers.data.decode import SUFFIXES, BrokenImage, is_image
 from trainers.data.degradations.base import Degradation, degrade_crops
 from trainers.data.draws import Draws
-from trainers.data.folder import any_deep, decoded, files_under, refuse_broken
+from trainers.data.files import Skipped, files_under, name_in, printable
+from trainers.data.folder import any_deep, decoded, refuse_broken
 from trainers.data.photo import Photo
 from trainers.data.pictures import Pictures
-from trainers.data.shelf import MAX_GIB, Decoded, Shelf, Skipped, shelve, state_of
+from trainers.data.shelf import MAX_GIB, Decoded, Shelf, shelve, state_of
 from trainers.data.video import VIDEO_SUFFIXES, is_video, read_frames
 
 MOST_FRAMES = 1000
@@ -56,7 +57,7 @@ class Clips:
             return None
         named = ", ".join(f"{s.name} ({s.reason})" for s in self.skipped[:5])
         more = f", and {len(self.skipped) - 5} more" if len(self.skipped) > 5 else ""
-        return f"{self.root}: skipped {named}{more}"
+        return f"{printable(self.root)}: skipped {named}{more}"
 
 
 def read_clips(
@@ -88,8 +89,8 @@ def read_clips(
     """
     known = ", ".join((*SUFFIXES, *VIDEO_SUFFIXES))
     files = files_under(root, f"folders of frames, or videos ({known})")
-    usable = [path for path in files if is_image(path) or is_video(path)]
-    usable.sort(key=lambda path: _natural(str(path.relative_to(root))))
+    usable = [path for path in files.paths if is_image(path) or is_video(path)]
+    usable.sort(key=lambda path: _natural(name_in(root, path)))
     shelf = shelve(
         lambda: _decoded(usable, root, most_frames),
         root=root,
@@ -99,20 +100,24 @@ def read_clips(
         max_gib=max_gib,
         home=home,
     )
-    refuse_broken(root, shelf.broken, skip_broken=skip_broken)
-    found = _grouped(shelf, root, frames, smallest)
+    broken = (*shelf.broken, *files.lost)
+    refuse_broken(root, broken, skip_broken=skip_broken)
+    found = _grouped(shelf, root, frames, smallest, broken)
     if not found.clips:
-        raise DataError(f"no usable clip in {root}: {found.notice() or f'put {known} into it'}")
+        why = found.notice() or f"put {known} into it"
+        raise DataError(f"no usable clip in {printable(root)}: {why}")
     return found
 
 
-def _grouped(shelf: Shelf, root: Path, frames: int, smallest: int) -> Clips:
+def _grouped(
+    shelf: Shelf, root: Path, frames: int, smallest: int, left_out: Sequence[Skipped]
+) -> Clips:
     """The clips that the frames of a shelf make."""
     grouped: dict[str, list[Photo]] = {}
     for photo in shelf.photos:
         grouped.setdefault(_clip_of(photo.name), []).append(photo)
-    broken = {_clip_of(s.name) for s in shelf.broken}
-    clips, skipped = [], list(shelf.broken)
+    broken = {_clip_of(s.name) for s in left_out}
+    clips, skipped = [], list(left_out)
     for name, photos in grouped.items():
         reason = _reason(photos, frames, smallest)
         if name in broken:
@@ -129,7 +134,7 @@ def _decoded(files: Sequence[Path], root: Path, most: int) -> Iterator[Decoded |
     for path in files:
         if not is_video(path):
             continue
-        name = str(path.relative_to(root))
+        name = name_in(root, path)
         try:
             for number, frame in enumerate(read_frames(path, most=most)):
                 yield Decoded(f"{name}{_FRAME}{number}", frame)

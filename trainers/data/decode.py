@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from trainers.data import deep_png
 from trainers.data.photo import Levels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
-# What Pillow and tifffile raise on damaged files, depending on the decoder.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, KeyError, Image.DecompressionBombError)
+MOST_PIXELS = 500_000_000
+"""The largest picture that is read; a photograph of today's largest sensors has 200 million."""
+# Pillow's own limit warns from 89 million pixels on, in every thread, and cannot be set for one
+# file alone. Up to twice its limit it only warns: `_check_size` refuses these.
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+_L = TypeVar("_L", NDArray[np.uint8], NDArray[np.uint16])
+
+# What Pillow and tifffile put into words on damaged files; on others they stumble.
+_WORDED = (OSError, SyntaxError, ValueError, EOFError)
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 258, 259, 262, 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 # Pillow's modes with more than 8 bits per channel, which it would squeeze into 8 by clipping.
@@ -36,17 +49,15 @@ def has_sixteen_bits(path: Path) -> bool:
     Raises:
         BrokenImage: there is no readable header.
     """
-    try:
+    with _told():
         if deep_png.is_deep(path):
             return True
         with Image.open(path) as image:
             return _tiff_bits(image) == 16
-    except _DAMAGED as error:
-        raise BrokenImage(_why(error)) from error
 
 
 def decode(path: Path) -> tuple[Levels, bool]:
-    """Read an image the way the camera was held.
+    """Read an image the way the camera was held, as far as its EXIF can be read.
 
     Transparency is dropped, grey is repeated to three channels.
 
@@ -54,12 +65,15 @@ def decode(path: Path) -> tuple[Levels, bool]:
         Levels (H, W, 3), of 16 bits where the file has them, else of 8; and whether it is grey.
 
     Raises:
-        BrokenImage: the file is damaged, or of a kind that cannot be read exactly.
+        BrokenImage: the file is damaged, of a kind that cannot be read exactly, or has more than
+            `MOST_PIXELS`.
     """
-    try:
+    with _told():
         if deep_png.is_deep(path):
-            return _as_rgb(deep_png.read(path))
+            _check_size(*deep_png.size(path))
+            return _as_rgb(_upright(deep_png.read(path), _png_orientation(path)))
         with Image.open(path) as image:
+            _check_size(*image.size)
             bits = _tiff_bits(image)
             if bits == 16:
                 return _as_rgb(_read_deep_tiff(path, image))
@@ -67,12 +81,59 @@ def decode(path: Path) -> tuple[Levels, bool]:
                 raise ValueError(
                     f"{image.mode} pixels, 8 or 16 bits per channel are needed: convert it"
                 )
-            upright = ImageOps.exif_transpose(image)
-            if "transparency" in upright.info:
-                upright = upright.convert("RGBA")
-            return np.asarray(upright.convert("RGB")), upright.mode in ("1", "L", "LA")
-    except _DAMAGED as error:
+            image.load()
+            grey, orientation = image.mode in ("1", "L", "LA"), _orientation(image)
+            with_alpha = image.convert("RGBA") if "transparency" in image.info else image
+            colour = with_alpha if with_alpha.mode == "RGB" else with_alpha.convert("RGB")
+            return _upright(np.asarray(colour), orientation), grey
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever a decoder raises is the file's fault, and said in one line.
+
+    On damaged bytes decoders raise anything: a TypeError where a tag repeats, a struct.error where
+    a header is short.
+
+    Raises:
+        BrokenImage: something was raised.
+    """
+    try:
+        yield
+    except (BrokenImage, MemoryError):
+        raise
+    except Exception as error:
         raise BrokenImage(_why(error)) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an image that is loaded, 1 to 8; 1 where there is none to be read.
+
+    Pillow turns TIFF files itself while it loads them, and then says 1.
+    """
+    try:
+        return _known(image.getexif().get(_ORIENTATION))
+    except Exception:
+        # Damaged EXIF, on which parsers raise anything. The picture beside it is sound.
+        return 1
+
+
+def _png_orientation(path: Path) -> int:
+    """The EXIF orientation of a PNG of any depth, 1 where there is none to be read."""
+    try:
+        with Image.open(path) as image:
+            return _orientation(image)
+    except Exception:
+        return 1
+
+
+def _known(orientation: object) -> int:
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _tiff_bits(image: Image.Image) -> int:
@@ -86,12 +147,15 @@ def _tiff_bits(image: Image.Image) -> int:
 def _read_deep_tiff(path: Path, image: Image.Image) -> NDArray[np.uint16]:
     import tifffile
 
+    # It logs what it stumbles over; whoever needs to know is told by what is raised.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     photometric = image.tag_v2.get(_PHOTOMETRIC, _BLACK_IS_ZERO)
     if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
         raise ValueError(f"16-bit TIFF of colour space {photometric}: save it as RGB or grey")
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        page = file.pages.first
+        _check_size(page.imagewidth, page.imagelength * page.imagedepth)
         try:
             levels = np.asarray(page.asarray())
         except (KeyError, ImportError, ValueError) as error:
@@ -109,11 +173,14 @@ def _read_deep_tiff(path: Path, image: Image.Image) -> NDArray[np.uint16]:
     if photometric == _WHITE_IS_ZERO:
         levels = np.uint16(65535) - levels
     levels = levels[..., None] if levels.ndim == 2 else levels
-    return _upright(levels, int(image.tag_v2.get(_ORIENTATION, 1)))
+    return _upright(levels, _known(image.tag_v2.get(_ORIENTATION)))
 
 
-def _upright(levels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
-    """Undo the orientation of TIFF 6.0, tag 274: where row 0 and column 0 of the file are seen."""
+def _upright(levels: _L, orientation: int) -> _L:
+    """Undo the orientation of TIFF 6.0, tag 274: where row 0 and column 0 of the file are seen.
+
+    EXIF has the same tag with the same meaning.
+    """
     if orientation in (5, 6, 7, 8):
         levels = levels.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):
@@ -131,6 +198,13 @@ def _as_rgb(levels: NDArray[np.uint16]) -> tuple[Levels, bool]:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, _BOMBS):
+        return (
+            f"more than {MOST_PIXELS // 10**6} megapixels, the most that is read: "
+            "cut it into pieces"
+        )
     if isinstance(error, UnidentifiedImageError):
         return "no image of a known kind inside"
+    if not isinstance(error, _WORDED):
+        return f"damaged: its decoder fails with {type(error).__name__}"
     return f"cannot be decoded: {' '.join(str(error).split())[:120]}"

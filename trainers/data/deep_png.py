@@ -26,6 +26,13 @@ def is_deep(path: Path) -> bool:
     return start.startswith(_SIGNATURE) and len(start) == 29 and start[24] == 16
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Width and height that the header of a PNG claims."""
+    with path.open("rb") as file:
+        width, height = struct.unpack(">II", file.read(24)[16:])
+    return width, height
+
+
 def read(path: Path) -> NDArray[np.uint16]:
     """Decode a 16-bit PNG.
 
@@ -45,11 +52,12 @@ def read(path: Path) -> NDArray[np.uint16]:
     if interlaced:
         raise ValueError("interlaced with 16 bits per channel: save it without interlacing")
     channels = _CHANNELS[colour]
+    row = 1 + width * channels * 2
     try:
-        stream = zlib.decompress(b"".join(body))
+        # No more than the header says, whatever is in there.
+        stream = zlib.decompressobj().decompress(b"".join(body), row * height)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    row = 1 + width * channels * 2
     if len(stream) < row * height:
         raise ValueError("the picture data ends early")
     lines = np.frombuffer(stream, np.uint8, count=row * height).reshape(height, row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +13,9 @@ import numpy as np
 
 from trainers.base import DataError
 from trainers.data.decode import SUFFIXES, BrokenImage, decode, has_sixteen_bits, is_image
+from trainers.data.files import Skipped, files_under, name_in, printable
 from trainers.data.photo import Photo
-from trainers.data.shelf import MAX_GIB, Decoded, Shelf, Skipped, shelve, state_of
+from trainers.data.shelf import MAX_GIB, Decoded, Shelf, shelve, state_of
 
 _NAMED = 5
 _DECODERS = 2
@@ -40,7 +42,7 @@ class Folder:
             parts.append(f"skipped {len(self.skipped)} of {total} files: {_named(self.skipped)}")
         if self.grey:
             parts.append(f"{self.grey} grey images had their channel repeated to RGB")
-        return f"{self.root}: {'; '.join(parts)}" if parts else None
+        return f"{printable(self.root)}: {'; '.join(parts)}" if parts else None
 
 
 def _named(skipped: Sequence[Skipped]) -> str:
@@ -50,38 +52,11 @@ def _named(skipped: Sequence[Skipped]) -> str:
     return ", ".join(named)
 
 
-def files_under(root: Path, what: str) -> list[Path]:
-    """Every file under a folder in the order of their paths, hidden ones left out.
-
-    Args:
-        root: the folder.
-        what: belongs into it, for the message.
-
-    Raises:
-        DataError: the folder is missing or empty, or is a file.
-    """
-    if not root.exists():
-        raise DataError(
-            f"there is no folder {root} (looked for {root.absolute()}): check the path"
-        )
-    if not root.is_dir():
-        raise DataError(f"{root} is a file: name the folder that holds the {what}")
-    files = sorted(
-        path
-        for path in root.rglob("*")
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(root).parts)
-    )
-    if not files:
-        raise DataError(f"the folder {root} is empty: put {what} into it; "
-                        "subfolders are searched too")  # fmt: skip
-    return files
-
-
 def decoded(files: Sequence[Path], root: Path) -> Iterator[Decoded | Skipped]:
     """Decode files in their order, a few ahead in threads (decoders let go of Python's lock)."""
 
     def one(path: Path) -> Decoded | Skipped:
-        name = str(path.relative_to(root))
+        name = name_in(root, path)
         try:
             return Decoded(name, *decode(path))
         except BrokenImage as error:
@@ -94,7 +69,9 @@ def _in_order(
     work: Callable[[Path], Decoded | Skipped], files: Iterable[Path]
 ) -> Iterator[Decoded | Skipped]:
     """What `work` makes of each file, with no more pictures in memory than there are threads."""
-    with ThreadPoolExecutor(_DECODERS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(_DECODERS) as pool:
+        # Pillow warns of metadata that nobody asked for; what matters is raised.
+        warnings.simplefilter("ignore")
         ahead: deque[Future[Decoded | Skipped]] = deque()
         for path in files:
             ahead.append(pool.submit(work, path))
@@ -138,7 +115,7 @@ def refuse_broken(root: Path, broken: Sequence[Skipped], *, skip_broken: bool) -
     """
     if broken and not skip_broken:
         raise DataError(
-            f"{root}: {len(broken)} broken {'file' if len(broken) == 1 else 'files'}: "
+            f"{printable(root)}: {len(broken)} broken {'file' if len(broken) == 1 else 'files'}: "
             f"{_named(broken)}: repair or remove, or set skip_broken=true to do without"
         )
 
@@ -155,8 +132,9 @@ def read_folder(
 
     The first time the images are decoded onto a shelf, from then on they are mapped from there,
     until a file is added, removed or changed. If one image has 16 bits per channel, all are kept
-    with 16. Files and folders whose name starts with a dot are not looked at; files that are no
-    images, and images that are too small, are left out and told.
+    with 16. Links are followed; one that leads nowhere counts as a broken file. Files and folders
+    whose name starts with a dot are not looked at; files that are no images, and images that are
+    too small, are left out and told.
 
     Args:
         root: the folder.
@@ -170,11 +148,12 @@ def read_folder(
             shelf cannot be written or would be too large.
     """
     files = files_under(root, f"images ({', '.join(SUFFIXES)})")
-    images = [path for path in files if is_image(path)]
-    strangers = [Skipped(str(p.relative_to(root)), "not an image") for p in files
-                 if not is_image(p)]  # fmt: skip
+    images = [path for path in files.paths if is_image(path)]
+    strangers = [Skipped(name_in(root, path), "not an image") for path in files.paths
+                 if not is_image(path)]  # fmt: skip
     shelf = open_shelf(images, root, kind="photos", max_gib=max_gib, home=home)
-    refuse_broken(root, shelf.broken, skip_broken=skip_broken)
+    broken = sorted([*shelf.broken, *files.lost], key=lambda s: s.name)
+    refuse_broken(root, broken, skip_broken=skip_broken)
     photos, grey, small = [], 0, []
     for photo, is_grey in zip(shelf.photos, shelf.grey, strict=True):
         height, width, _ = photo.stored.shape
@@ -184,7 +163,7 @@ def read_folder(
         else:
             photos.append(photo)
             grey += is_grey
-    skipped = sorted([*strangers, *shelf.broken, *small], key=lambda s: s.name)
+    skipped = sorted([*strangers, *broken, *small], key=lambda s: s.name)
     found = Folder(root, tuple(photos), tuple(skipped), grey)
     if not photos:
         raise DataError(f"no usable image: {found.notice()}")

@@ -22,24 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from trainers.base import DataError
+from trainers.data.files import Skipped, printable
 from trainers.data.photo import Levels, Photo, to_sixteen_bits
 
 MAX_GIB = 64.0
-_FORMAT = 1
+_FORMAT = 2
+"""Also of how files are decoded: 2 turns deep PNGs and calls files by printable names."""
 _PIXELS, _INDEX, _SOURCE = "pixels.bin", "index.json", "source.txt"
 _CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was left out.
-
-    Attributes:
-        name: its path inside the folder.
-    """
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,27 +100,28 @@ def shelve(
     Raises:
         DataError: the shelf cannot be written or would be larger than `max_gib`.
     """
-    source = hashlib.sha256(f"{kind}:{root.resolve()}".encode()).hexdigest()[:16]
+    source = hashlib.sha256(os.fsencode(f"{kind}:{root.resolve()}")).hexdigest()[:16]
     place = (default_home() if home is None else home) / f"{kind}-{source}"
     try:
         place.mkdir(parents=True, exist_ok=True)
         found = _open(place / state)
         if found is None:
             _forget_vanished(place.parent)
-            (place / _SOURCE).write_text(str(root.resolve()))
+            (place / _SOURCE).write_bytes(os.fsencode(root.resolve()))
         while found is None:
             with _only_one(place):
                 if not (place / state).exists():
                     dtype = np.dtype(np.uint16 if deep() else np.uint8)
                     if not _build(produce(), place, state, dtype, max_gib):
                         raise DataError(
-                            f"the decoded pictures of {root} take more than {max_gib:g} GiB of "
-                            "disk: name a folder with fewer or smaller ones, or raise max_gib"
+                            f"the decoded pictures of {printable(root)} take more than "
+                            f"{max_gib:g} GiB of disk: name a folder with fewer or smaller "
+                            "ones, or raise max_gib"
                         )
             found = _open(place / state)
     except OSError as error:
         raise DataError(
-            f"the decoded pictures of {root} cannot be kept in {place} ({error}): "
+            f"the decoded pictures of {printable(root)} cannot be kept in {place} ({error}): "
             "make room, or set XDG_CACHE_HOME to a folder with more"
         ) from error
     return found
@@ -139,7 +130,7 @@ def shelve(
 def _forget_vanished(home: Path) -> None:
     """Remove the shelves of folders that are no more."""
     for source in home.glob(f"*/{_SOURCE}"):
-        if not Path(source.read_text()).exists():
+        if not Path(os.fsdecode(source.read_bytes())).exists():
             shutil.rmtree(source.parent, ignore_errors=True)
 
 

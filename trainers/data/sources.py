@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.base import DataError
+from trainers.base import DataError, Digests
 from trainers.data import bundled
+from trainers.data.fingerprint import of_judged, of_trained, probe
 from trainers.data.folder import read_folder, split
 from trainers.data.pairs import Pair, read_pairs
-from trainers.data.photo import Photo, to_eight_bits
+from trainers.data.photo import Photo
 from trainers.data.shelf import MAX_GIB
 
 BUNDLED = "bundled"
-_PROBES = 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Photos:
         val: photographs to judge by.
         train_pairs: given inputs and targets to train on; empty if there are none.
         val_pairs: the same to judge by.
+        judged_by: what is judged by, short enough to be kept and compared.
+        trained_on: the same of what is trained on.
         notices: what the reader should know, a line each.
     """
 
@@ -56,6 +59,8 @@ class Photos:
     val: tuple[Photo, ...]
     train_pairs: tuple[Pair, ...]
     val_pairs: tuple[Pair, ...]
+    judged_by: Digests
+    trained_on: Digests
     notices: tuple[str, ...]
 
 
@@ -90,7 +95,20 @@ def read_sources(sources: Sources, *, smallest: int, scale: int, seed: int) -> P
     kept = _not_in(train, val, sources, notices)
     left = set(map(id, kept))
     pairs = tuple(pair for pair in train_pairs if id(pair.high) in left)
-    return Photos(tuple(kept), tuple(val), pairs, tuple(val_pairs), tuple(notices))
+    return Photos(
+        tuple(kept),
+        tuple(val),
+        pairs,
+        tuple(val_pairs),
+        of_judged(val, val_pairs),
+        of_trained(_all_of(kept, pairs)),
+        tuple(notices),
+    )
+
+
+def _all_of(photos: Sequence[Photo], pairs: Sequence[Pair]) -> list[Photo]:
+    """Every picture that is trained on, given inputs among them."""
+    return [*photos, *(pair.low for pair in pairs)]
 
 
 def _check(sources: Sources) -> None:
@@ -110,8 +128,8 @@ def _not_in(
     train: list[Photo], val: list[Photo], sources: Sources, notices: list[str]
 ) -> list[Photo]:
     """Training photographs that are not among those to judge by."""
-    seen = {_fingerprint(photo) for photo in val}
-    kept = [photo for photo in train if _fingerprint(photo) not in seen]
+    seen = {probe(photo) for photo in val}
+    kept = [photo for photo in train if probe(photo) not in seen]
     if len(kept) < len(train):
         notices.append(
             f"{len(train) - len(kept)} training images are also validation images "
@@ -153,8 +171,3 @@ class _Reader:
             self.notices.append(notice)
         return list(found.photos)
 
-
-def _fingerprint(photo: Photo) -> tuple[tuple[int, ...], bytes]:
-    """The size and a few whole rows: enough to know a photograph again without reading it all."""
-    rows = photo.stored[:: max(1, len(photo.stored) // _PROBES)]
-    return photo.stored.shape, to_eight_bits(rows).tobytes()

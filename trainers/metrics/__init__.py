@@ -5,6 +5,7 @@ module puts out are judged alike. Nothing here needs torch; `perceptual` and `te
 """
 
 from trainers.metrics.fidelity import (
+    credited,
     ms_ssim_rgb,
     ms_ssim_y,
     psnr_rgb,
@@ -17,6 +18,6 @@ from trainers.metrics.measures import Measure, judge_pictures, picture_measures
 from trainers.metrics.pixels import luma, to_pixels
 
 __all__ = [
-    "Measure", "judge_pictures", "luma", "ms_ssim_rgb", "ms_ssim_y", "picture_measures",
-    "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y", "to_pixels", "top1",
+    "Measure", "credited", "judge_pictures", "luma", "ms_ssim_rgb", "ms_ssim_y",
+    "picture_measures", "psnr_rgb", "psnr_y", "ssim_rgb", "ssim_y", "to_pixels", "top1",
 ]  # fmt: skip

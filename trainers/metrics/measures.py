@@ -9,6 +9,7 @@ import numpy as np
 
 from trainers.base import Example, Metric, Pixels, Run
 from trainers.metrics.fidelity import (
+    credited,
     ms_ssim_rgb,
     ms_ssim_y,
     psnr_rgb,
@@ -39,7 +40,10 @@ class Measure:
 
 
 def picture_measures(*, border: int) -> tuple[Measure, ...]:
-    """PSNR, SSIM and MS-SSIM of luma and of RGB, `border` pixels left out on every side."""
+    """PSNR, SSIM and MS-SSIM of luma and of RGB, `border` pixels left out on every side.
+
+    PSNR of a picture counts `fidelity.MOST_DB` at most.
+    """
     functions = {
         PSNR_Y: psnr_y,
         PSNR_RGB: psnr_rgb,
@@ -52,7 +56,13 @@ def picture_measures(*, border: int) -> tuple[Measure, ...]:
     def bound(function: Callable[..., float]) -> Callable[[Pixels, Pixels], float]:
         return lambda prediction, target: function(prediction, target, border=border)
 
-    return tuple(Measure(metric, bound(function)) for metric, function in functions.items())
+    def limited(function: Callable[..., float]) -> Callable[[Pixels, Pixels], float]:
+        return lambda prediction, target: credited(function(prediction, target, border=border))
+
+    return tuple(
+        Measure(metric, limited(function) if metric.unit == "dB" else bound(function))
+        for metric, function in functions.items()
+    )
 
 
 def judge_pictures(

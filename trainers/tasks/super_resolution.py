@@ -15,6 +15,7 @@ from trainers.data.degradations.base import Degradation, degrade_whole
 from trainers.data.degradations.mixed import Chain
 from trainers.data.degradations.resize import Bicubic
 from trainers.data.degradations.rounding import Rounded
+from trainers.data.detail import has_detail
 from trainers.data.draws import Draws
 from trainers.data.imresize import crop_to_multiple, shrink
 from trainers.data.pairs import Pair
@@ -22,11 +23,12 @@ from trainers.data.photo import Photo
 from trainers.data.planes import Planes, enlarge_planes
 from trainers.data.sources import Photos, Sources, read_sources
 from trainers.losses.pixel import SquaredError
-from trainers.metrics import psnr_y, to_pixels
+from trainers.metrics import credited, psnr_y, to_pixels
 
 _CALIBRATION_STEP = 2**31
 """A step that no training reaches, so that calibration has crops of its own."""
 _VALIDATION_STEP = 2**31 + 1
+_NAMED = 5
 
 
 class SuperResolution:
@@ -69,7 +71,8 @@ class SuperResolution:
 
         Raises:
             DataError: a folder is missing, empty, without a usable image or too large; an image
-                is broken; the degradation has another scale; no such planes.
+                is broken; no picture to judge by has any detail; the degradation has another
+                scale; no such planes.
         """
         self._planes = Planes(planes)
         if degradation is not None and degradation.scale != scale:
@@ -83,13 +86,16 @@ class SuperResolution:
         self._degradation = None if degradation == Bicubic(scale) else degradation
         smallest = scale * max(crop, multiple) * self._planes.cell
         photos = read_sources(data or Sources(), smallest=smallest, scale=scale, seed=seed)
-        self.notices = photos.notices
-        """What the reader of the pictures should know, a line each."""
         self._crops = self._training_crops(photos)
         if photos.val_pairs:
-            self._examples = [self._given(pair, multiple) for pair in photos.val_pairs]
+            found = [self._given(pair, multiple) for pair in photos.val_pairs]
         else:
-            self._examples = [self._made(k, p, multiple) for k, p in enumerate(photos.val)]
+            found = [self._made(k, p, multiple) for k, p in enumerate(photos.val)]
+        self._examples = [example for example in found if isinstance(example, Example)]
+        flat = [name for name in found if isinstance(name, str)]
+        self.notices = (*photos.notices, *_left_out(flat, self._examples))
+        """What the reader of the pictures should know, a line each."""
+        self.judged_by, self.trained_on = photos.judged_by, photos.trained_on
         self._baseline: float | None = None
 
     def _training_crops(self, photos: Photos) -> Crops | DegradedCrops:
@@ -100,9 +106,14 @@ class SuperResolution:
         reduction = self._degradation or Bicubic(self.scale)
         return DegradedCrops(photos.train, Chain([reduction, Rounded()]), crop=crop)
 
-    def _made(self, number: int, photo: Photo, multiple: int) -> Example:
-        """A validation picture whose input is made from the target, always the same way."""
+    def _made(self, number: int, photo: Photo, multiple: int) -> Example | str:
+        """A validation picture whose input is made from the target, always the same way.
+
+        Only the name of one without detail.
+        """
         high = crop_to_multiple(photo.pixels, multiple * self.scale * self._planes.cell)
+        if not self._judges(high):
+            return photo.name
         if self._degradation is None:
             return self._example(photo.name, shrink(high, self.scale), high)
         made = degrade_whole(
@@ -112,11 +123,16 @@ class SuperResolution:
         )
         return self._example(photo.name, to_pixels(made.numpy()), high)
 
-    def _given(self, pair: Pair, multiple: int) -> Example:
-        """A validation picture whose input was given."""
+    def _given(self, pair: Pair, multiple: int) -> Example | str:
+        """A validation picture whose input was given; only the name of one without detail."""
         low = crop_to_multiple(pair.low.pixels, multiple * self._planes.cell)
         high = pair.high.pixels[: len(low) * self.scale, : low.shape[1] * self.scale]
-        return self._example(pair.high.name, low, high)
+        return self._example(pair.high.name, low, high) if self._judges(high) else pair.high.name
+
+    def _judges(self, high: Pixels) -> bool:
+        """Whether there is something in a picture that tells one network from another."""
+        times = max(2, self.scale)
+        return has_detail(crop_to_multiple(high, times), times)
 
     def _example(self, name: str, low: Pixels, high: Pixels) -> Example:
         return Example(name, self._planes.of_pixels(low), self._planes.of_pixels(high))
@@ -151,7 +167,7 @@ class SuperResolution:
         return loss.for_training(seed) if isinstance(loss, LearningLoss) and loss.learns else None
 
     def scores(self, run: Run) -> tuple[float, ...]:
-        """The metric on each validation picture.
+        """The metric on each validation picture; PSNR counts 58.92 dB at most.
 
         Raises:
             FloatingPointError: an output is not finite.
@@ -159,8 +175,12 @@ class SuperResolution:
         return tuple(self.evaluate_one(run, example) for example in self._examples)
 
     def evaluate_one(self, run: Run, example: Example) -> float:
-        """The metric of one picture."""
-        return self.judge(to_pixels(run(as_input(example.low))), example)
+        """The metric of one picture, as it enters the mean."""
+        return self._counted(to_pixels(run(as_input(example.low))), example)
+
+    def _counted(self, output: Pixels, example: Example) -> float:
+        value = self.judge(output, example)
+        return credited(value) if self.metric.unit == "dB" else value
 
     def judge(self, output: Pixels, example: Example) -> float:
         """PSNR of the luma of one output, dB; `scale` border pixels left out."""
@@ -183,9 +203,30 @@ class SuperResolution:
     def baseline(self) -> float:
         """The metric of `unaided`."""
         if self._baseline is None:
-            found = [self.judge(self.unaided(e), e) for e in self._examples]
+            found = [self._counted(self.unaided(e), e) for e in self._examples]
             self._baseline = float(np.mean(found))
         return self._baseline
+
+
+def _left_out(flat: Sequence[str], judged_by: Sequence[Example]) -> list[str]:
+    """The line that names pictures without detail; none where there are none.
+
+    Raises:
+        DataError: there are no others.
+    """
+    if not flat:
+        return []
+    more = f" and {len(flat) - _NAMED} more" if len(flat) > _NAMED else ""
+    named = f"{', '.join(flat[:_NAMED])}{more}"
+    if not judged_by:
+        raise DataError(
+            f"no picture to judge by has any detail ({named}): each is of one colour or nearly "
+            "so, and tells no network from another: name others with task.data.val"
+        )
+    return [
+        f"not judged by {named}: of one colour or nearly so, without detail that tells one "
+        "network from another"
+    ]
 
 
 def as_input(pixels: Pixels) -> NDArray[np.float32]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
-from trainers.data.decode import BrokenImage, decode, has_sixteen_bits
+from trainers.data.decode import MOST_PIXELS, BrokenImage, decode, has_sixteen_bits
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (19, 23, 3)).astype(np.uint16)
 
@@ -26,7 +26,9 @@ def paeth(a: int, b: int, c: int) -> int:
     return b if pb <= pc else c
 
 
-def write_png(path: Path, levels: np.ndarray, filters: list[int]) -> None:
+def write_png(
+    path: Path, levels: np.ndarray, filters: list[int], *, exif: bytes | None = None
+) -> None:
     """A 16-bit PNG whose rows take the given filters in turn."""
     height, width, channels = levels.shape
     rows = levels.astype(">u2").view(np.uint8).reshape(height, -1).astype(int)
@@ -44,6 +46,22 @@ def write_png(path: Path, levels: np.ndarray, filters: list[int]) -> None:
     header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
     packed = zlib.compress(bytes(stream))
     body = chunk(b"IDAT", packed[:50]) + chunk(b"IDAT", packed[50:])
+    told = b"" if exif is None else chunk(b"eXIf", exif)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + told + body + chunk(b"IEND", b"")
+    )
+
+
+def orientation(number: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[274] = number
+    return exif
+
+
+def write_claim(path: Path, width: int, height: int, *, bits: int) -> None:
+    """A PNG of a few bytes whose header claims this size."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(b"\0"))
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IEND", b"")
     )
@@ -111,6 +129,44 @@ def test_a_photograph_is_seen_the_way_the_camera_was_held(tmp_path: Path) -> Non
     assert decode(tmp_path / "turned.jpg")[0].shape == (30, 20, 3)
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_turned_png_is_seen_upright_at_both_depths(tmp_path: Path, number: int) -> None:
+    exif = orientation(number)
+    write_png(tmp_path / "deep.png", DEEP, [4], exif=exif.tobytes()[6:])
+    Image.fromarray((DEEP >> 8).astype(np.uint8)).save(tmp_path / "flat.png", exif=exif)
+    deep, flat = (decode(tmp_path / name)[0] for name in ("deep.png", "flat.png"))
+    assert np.array_equal(deep >> 8, flat)
+    with Image.open(tmp_path / "flat.png") as image:
+        assert np.array_equal(flat, np.asarray(ImageOps.exif_transpose(image)))
+
+
+BROKEN_EXIF = {
+    "no TIFF inside": bytes.fromhex("000800020112000333b76994"),
+    "nothing": b"",
+    "cut off": b"MM\0*\0\0\0\x08\0\x02\x01\x12",
+    "points beyond its end": b"II*\0\xff\xff\0\0",
+    "no such orientation": b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0" + bytes(4),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("kind", ["png", "deep.png", "jpg", "webp"])
+@pytest.mark.parametrize("exif", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+def test_a_sound_picture_with_broken_exif_is_read_as_it_lies(
+    tmp_path: Path, kind: str, exif: bytes
+) -> None:
+    path, plain = tmp_path / f"photo.{kind}", tmp_path / f"plain.{kind}"
+    eight = Image.fromarray((DEEP >> 8).astype(np.uint8))
+    for place, told in ((path, exif), (plain, None)):
+        if kind == "deep.png":
+            write_png(place, DEEP, [1], exif=told)
+        elif told is None:
+            eight.save(place)
+        else:
+            eight.save(place, exif=b"Exif\0\0" + told)
+    assert np.array_equal(decode(path)[0], decode(plain)[0])
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp", ".tif"])
 def test_8_bit_files_are_read_as_pillow_reads_them(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photo{suffix}"
@@ -155,3 +211,59 @@ def test_a_16_bit_tiff_of_an_unknown_compression_says_what_to_install(tmp_path: 
     (tmp_path / "lzw.tif").write_bytes(tiff)
     with pytest.raises(BrokenImage, match="pip install imagecodecs, or save it"):
         decode(tmp_path / "lzw.tif")
+
+
+def test_a_tiff_whose_tags_are_damaged_is_broken_at_both_depths(tmp_path: Path) -> None:
+    """One byte of the table of tags after the other is made something else."""
+    for name, levels in (("deep", DEEP), ("flat", (DEEP >> 8).astype(np.uint8))):
+        tifffile.imwrite(tmp_path / "whole.tif", levels, photometric="rgb")
+        whole = (tmp_path / "whole.tif").read_bytes()
+        refused = 0
+        for place in range(8, 200):
+            damaged = bytearray(whole)
+            damaged[place] ^= 0x41
+            path = tmp_path / f"{name}.tif"
+            path.write_bytes(damaged)
+            for read in (decode, has_sixteen_bits):
+                try:
+                    read(path)
+                except BrokenImage as error:
+                    refused += 1
+                    assert "\n" not in str(error)
+        assert refused
+
+
+def test_what_a_decoder_stumbles_over_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(path: Path) -> None:
+        raise TypeError("'<' not supported between instances of 'tuple' and 'int'")
+
+    monkeypatch.setattr(Image, "open", stumble)
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(BrokenImage, match="^damaged: its decoder fails with TypeError$"):
+        decode(tmp_path / "photo.jpg")
+
+
+def test_a_photograph_of_100_megapixels_is_read_without_a_word(tmp_path: Path) -> None:
+    """More than Pillow reads without a warning, and warnings are errors here."""
+    Image.new("L", (10_000, 10_000), 7).save(tmp_path / "large.png")
+    levels, grey = decode(tmp_path / "large.png")
+    assert levels.shape == (10_000, 10_000, 3)
+    assert grey
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("side", [MOST_PIXELS // 20_000 + 1, 2**31 - 1])
+def test_a_file_that_claims_an_absurd_size_is_refused_in_words(
+    tmp_path: Path, bits: int, side: int
+) -> None:
+    write_claim(tmp_path / "claim.png", side, 20_000, bits=bits)
+    with pytest.raises(BrokenImage, match="more than 500 megapixels, the most that is read"):
+        decode(tmp_path / "claim.png")
+
+
+def test_a_claim_of_200_megapixels_is_not_refused_for_its_size(tmp_path: Path) -> None:
+    write_claim(tmp_path / "claim.png", 16_320, 12_240, bits=16)
+    with pytest.raises(BrokenImage, match="the picture data ends early"):
+        decode(tmp_path / "claim.png")

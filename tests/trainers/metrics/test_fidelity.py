@@ -13,6 +13,8 @@ from tests.trainers.feature_networks import DATA
 from trainers.data.imresize import crop_to_multiple, enlarge, shrink
 from trainers.losses.structure import SSIM, MultiScaleSSIM
 from trainers.metrics.fidelity import (
+    MOST_DB,
+    credited,
     ms_ssim_rgb,
     ms_ssim_y,
     psnr_rgb,
@@ -129,3 +131,13 @@ def test_bicubic_enlargement_of_set5_has_the_published_figures(scale: int) -> No
     expected_psnr, expected_ssim = PUBLISHED[scale]
     assert psnr == pytest.approx(expected_psnr, abs=0.03)
     assert ssim == pytest.approx(expected_ssim, abs=0.001)
+
+
+def test_a_psnr_counts_what_rounding_leaves_of_a_perfect_picture_at_most() -> None:
+    random = np.random.default_rng(0)
+    perfect = random.uniform(20, 230, (200, 200, 3))
+    rounding = perfect - np.round(perfect)
+    limit = 10 * np.log10(255**2 / np.mean(rounding**2))
+    assert MOST_DB == pytest.approx(limit, abs=0.02)
+    assert credited(float("inf")) == MOST_DB
+    assert credited(33.66) == 33.66

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from trainers.data.degradations.resize import Bicubic
 from trainers.data.imresize import enlarge, shrink
 from trainers.data.sources import Sources
 from trainers.metrics import psnr_y
+from trainers.metrics.fidelity import MOST_DB
 from trainers.tasks.super_resolution import SuperResolution, as_input
 
 
@@ -169,3 +171,60 @@ def test_the_baseline_on_set5_is_that_of_the_papers(scale: int, psnr: float) -> 
     set5 = str(research_data() / "val" / "set5")
     task = SuperResolution(scale=scale, data=Sources("bundled", set5), crop=8, multiple=1)
     assert task.baseline() == pytest.approx(psnr + 0.015, abs=0.01)
+
+
+def write_plain(path: Path, colour: tuple[int, int, int]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (64, 48), colour).save(path)
+
+
+@pytest.fixture
+def with_flat(photos: Path, tmp_path: Path) -> SuperResolution:
+    """Judged by one ordinary picture, beside a black and a white one."""
+    write_photo(tmp_path / "val" / "real.png", seed=7)
+    write_plain(tmp_path / "val" / "black.png", (0, 0, 0))
+    write_plain(tmp_path / "val" / "white.png", (255, 255, 255))
+    return SuperResolution(data=Sources(str(photos), str(tmp_path / "val")), crop=12)
+
+
+def test_pictures_without_detail_are_not_judged_by_and_named(with_flat: SuperResolution) -> None:
+    assert [example.name for example in with_flat.examples()] == ["real.png"]
+    (notice,) = with_flat.notices
+    assert "not judged by black.png, white.png: of one colour" in notice
+    assert math.isfinite(with_flat.baseline())
+
+
+def test_a_network_that_is_nonsense_but_on_flat_pictures_does_not_win(
+    with_flat: SuperResolution,
+) -> None:
+    def nonsense(low: NDArray[np.float32]) -> NDArray[np.float32]:
+        plain = np.ptp(low) == 0
+        return nearest(low) if plain else np.full_like(nearest(low), 0.5)
+
+    def slightly_off(low: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.clip(nearest(low) - np.float32(4 / 255), 0, 1)
+
+    judged = {run: np.mean(with_flat.scores(run)) for run in (nearest, slightly_off, nonsense)}
+    assert sorted(judged, key=lambda run: -judged[run]) == [nearest, slightly_off, nonsense]
+
+
+def test_nothing_but_pictures_without_detail_is_refused(photos: Path, tmp_path: Path) -> None:
+    for k in range(7):
+        write_plain(tmp_path / "val" / f"{k}.png", (k, k, k))
+    with pytest.raises(DataError, match="no picture to judge by has any detail .*0.png.*2 more"):
+        SuperResolution(data=Sources(str(photos), str(tmp_path / "val")), crop=12)
+
+
+def test_given_pairs_without_detail_are_left_out_too(photos: Path, tmp_path: Path) -> None:
+    for name, side in (("high", (48, 64)), ("low", (24, 32))):
+        write_photo(tmp_path / name / "real.png", size=side, seed=7)
+        Image.new("RGB", side[::-1]).save(tmp_path / name / "black.png")
+    sources = Sources(str(photos), str(tmp_path / "high"), val_low=str(tmp_path / "low"))
+    task = SuperResolution(data=sources, crop=12)
+    assert [example.name for example in task.examples()] == ["real.png"]
+
+
+def test_an_output_without_any_error_has_a_finite_score(task: SuperResolution) -> None:
+    outputs = iter(example.high for example in task.examples())
+    scores = task.scores(lambda low: as_input(next(outputs)))
+    assert scores == (MOST_DB,) * len(task.examples())
