@@ -6,7 +6,8 @@ Random proposals of the default space are screened as a search does (untrained, 
 write the file, compile it, decide, measure. In turns with that, and in a process of its own, the
 same is done `thoroughly`: the limit is answered alone, and what is within it is measured once
 more until its interval is narrow, as what may be chosen is. The turns share what the machine does
-meanwhile, so that their ratio can be read on a busy one too.
+meanwhile, so that their ratio can be read on a busy one too. Processor time, of this process and
+the measuring one together, is told beside: what others take away does not count in it.
 
 The truth about a candidate is the median of everything that the other turns and the other way
 found. A decision is wrong when the receipt's median is on the other side of the limit than the
@@ -18,11 +19,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import random
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +67,18 @@ class Screened:
     seed: int
     write_s: float
     total_s: float
+    processor_s: float
     report: LatencyReport
+
+
+def processor_s() -> float:
+    """Processor time of this process and its children so far, to the kernel's ticks of 10 ms."""
+    ticks = 0
+    for child in Path("/proc/self/task").glob("*/children"):
+        for pid in child.read_text().split():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def drawn(seed: int, engine: str, height: int, width: int) -> bytes:
@@ -109,12 +123,13 @@ def screen(
         for seed in range(candidates):
             order = list(WAYS) if (seed + repeat) % 2 else list(WAYS)[::-1]
             for name in order:
-                began = time.perf_counter()
+                began, spent = time.perf_counter(), processor_s()
                 onnx = drawn(seed, engine.name, *size)
                 written = time.perf_counter()
                 report = WAYS[name][1](latencies[name], onnx, limit_ms)
-                done = time.perf_counter()
-                found[name][-1].append(Screened(seed, written - began, done - began, report))
+                done, spent = time.perf_counter(), processor_s() - spent
+                one = Screened(seed, written - began, done - began, spent, report)
+                found[name][-1].append(one)
     for latency in latencies.values():
         latency.close()
     return found
@@ -149,10 +164,13 @@ def tell(name: str, found: dict[str, list[list[Screened]]], limit_ms: float) -> 
             beside += near > AT_THE_LIMIT
             wrong_beside += missed and near > AT_THE_LIMIT
     every = [one for row in found[name] for one in row]
+    cost = [one.processor_s for one in every]
     print(
         f"{name}: {statistics.median(speeds):.2f} candidates a second in the median "
         f"({min(speeds):.2f} to {max(speeds):.2f}), "
-        f"{len(every) / sum(one.total_s for one in every):.2f} in the mean; wrong {wrong} of "
+        f"{len(every) / sum(one.total_s for one in every):.2f} in the mean; processor "
+        f"{statistics.median(cost):.2f} s each in the median, {statistics.fmean(cost):.2f} in the "
+        f"mean; wrong {wrong} of "
         f"{count}, further than {AT_THE_LIMIT:.0%} from the limit {wrong_beside} of {beside}; "
         f"ranks within the limit alike by {statistics.median(alike or [float('nan')]):.3f}"
     )

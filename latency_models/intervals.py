@@ -19,7 +19,7 @@ Tails = Sequence[tuple[float, float]]
 """Declared, not estimated, as (factor, share): at most this share of the values on one side lies
 beyond so many times the median. Used only while there are too few values for order statistics."""
 FAR: Tails = ((2.0, 0.05),)
-CLOSE: Tails = ((1.1, 0.2), (1.25, 0.1), *FAR)
+CLOSE: Tails = ((1.15, 0.2), (1.25, 0.1), *FAR)
 """What lets a few values settle what is not very far from a limit (`benchmarks/screening.py`
 counts what lay beyond)."""
 _ROUNDING = 1e-9

@@ -36,6 +36,7 @@ SCREENING = MeasuringProtocol(
     budget_s=1.2,
     tails=CLOSE,
     rank_half_width=0.03,
+    rank_s=0.2,
 )
 """Enough for the limit and a rough rank; what is compared is `settled`, what ships is measured by
 the full protocol."""
