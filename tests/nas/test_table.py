@@ -220,7 +220,7 @@ def test_a_simulated_search_goes_the_way_of_a_real_one_but_exports_nothing(
     assert len(found) == 12
     through = [c for c in found if c.quantized]
     assert len(through) == 4
-    assert evidence(through[0]) == ["screened", "probed", "trained", "quantized"]
+    assert evidence(through[0]) == ["screened", "probed", "settled", "trained", "quantized"]
     assert all(c.rejected for c in found if c.screened and c.screened.median_ms > 40)
     assert not list(tmp_path.rglob("*.npz")) and not (tmp_path / "winners").exists()
 
