@@ -8,7 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from nas.candidate import Candidate
+from nas.confidence import Scored
 from nas.experiment import Experiment
+from nas.forecast import forecasts
 from nas.inputs import remembered_notes
 from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
@@ -54,7 +56,16 @@ def conclude(
         counted = replace(counted, winners=len(summary.winners))
         notes.append(outcome_words(experiment, candidates))
         experiment.view.note(notes[-1])
-    worth = worth_of(candidates, task.metric, experiment.target.max_latency_ms)
+    expected = forecasts(candidates, experiment)
+
+    def forecast(candidate: Candidate) -> Scored | None:
+        told = expected.get(candidate.name)
+        return None if told is None else Scored(told.mean)
+
+    limit_ms = experiment.target.max_latency_ms
+    worth = worth_of(
+        candidates, task.metric, limit_ms, judge=forecast, by="the forecast of the full training"
+    )
     path = experiment.folder / REPORT
     told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
     write_report(
