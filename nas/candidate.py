@@ -73,6 +73,7 @@ class Candidate:
         trained: the full training.
         quantized: the metric at the precision that ships, in the engine's own output.
         exported: the winner's bundle.
+        origin: where a proposal's choices come from: `start`, `random`, `mutation of trial-00012`.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Candidate:
     quantized: QuantReport | None = None
     exported: ExportReport | None = None
     rejected: Rejection | None = None
+    origin: str = ""
 
     @property
     def is_reference(self) -> bool:
@@ -131,4 +133,5 @@ class Candidate:
             Architecture.from_json(data["architecture"]),
             data["parameters"],
             **reports,
+            origin=data.get("origin", ""),
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import log2, prod
 
 from search_spaces import primitives
-from search_spaces.graph import Graph, shapes_of
+from search_spaces.graph import Graph, Shape, shapes_of
 from search_spaces.primitives import (
     ACTIVATIONS,
     Conv,
@@ -21,7 +21,7 @@ from search_spaces.primitives import (
     Resize,
     SpaceToDepth,
 )
-from search_spaces.work import Work, work_of
+from search_spaces.work import Work, work_at
 
 SIDE = 384
 """Height and width of the input that work is counted for, in pixels: many factors divide it."""
@@ -50,7 +50,8 @@ def features(graph: Graph) -> Mapping[str, float]:
     Raises:
         InvalidArchitecture: the network takes no picture of SIDE x SIDE.
     """
-    shapes, work = shapes_of(graph, SIDE, SIDE), work_of(graph, SIDE, SIDE)
+    shapes = shapes_of(graph, SIDE, SIDE)
+    work = work_at(graph, shapes)
     macs, traffic = sum(w.macs for w in work), sum(w.elements for w in work)
     layers = [i for i, node in enumerate(graph.nodes) if _is_layer(node)]
     widths = [shapes[i][0] for i in layers] or [1]
@@ -110,7 +111,7 @@ def receptive_field(graph: Graph) -> float:
 
 
 def _shares(
-    graph: Graph, shapes: list[tuple[int, ...]], work: list[Work], *, macs: int, traffic: int
+    graph: Graph, shapes: list[Shape], work: list[Work], *, macs: int, traffic: int
 ) -> dict[str, float]:
     found = {f"macs_{kind}": 0.0 for kind in ("reduced", *_KINDS)}
     found |= {f"traffic_{name}": 0.0 for name in _PRIMITIVES}

@@ -41,7 +41,7 @@ class Breeding:
 
     starts: int = 12
     crossovers: float = 0.25
-    grown: float = 0.5
+    grown: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse shares that are none.

@@ -13,7 +13,7 @@ from nas.policies.base import Proposal, Question
 from nas.policies.improvement import Belief, expected_improvement
 from nas.policies.pool import Entry, Pool
 from nas.policies.regression import Settings, clipped, likeliest, predict, scaled
-from nas.policies.wishes import Child, even, wish
+from nas.policies.wishes import Child, even, first_new, wish
 
 Floats = NDArray[np.float64]
 ORIGIN = "gaussian process"
@@ -35,12 +35,12 @@ class GaussianProcess:
         starts: networks before the first that is predicted, the space's own starting points among
             them.
         drawn: even draws among which one is chosen.
-        mutants: mutants of each network on the front among which one is chosen.
+        mutants: mutants of the front among which one is chosen, as many of each network on it.
     """
 
     starts: int = 12
     drawn: int = 128
-    mutants: int = 24
+    mutants: int = 160
     _pool: Pool = field(init=False, repr=False, compare=False)
     _settings: dict[str, tuple[bytes, Settings]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -64,11 +64,12 @@ class GaussianProcess:
         timed = [k for k in question.known if k.latency_ms is not None]
         if len(question.known) < self.starts or len(timed) < _FEWEST:
             return even(question)
-        pool = self._pool.new(question)
+        pool = self._pool.now(question)
         if not pool:
             return even(question)
-        best = pool[int(np.argmax(self._worth(question, pool)))]
-        return wish(question, Child(best.draw, ORIGIN))
+        order = np.argsort(-self._worth(question, pool), kind="stable")
+        best = first_new(question, (Child(pool[n].draw, ORIGIN) for n in order))
+        return even(question) if best is None else wish(question, best)
 
     def _worth(self, question: Question, pool: Sequence[Entry]) -> Floats:
         """Expected growth of the front by each of the pool, (N,)."""

@@ -41,11 +41,15 @@ class Optuna:
                 f"policy.sampler cannot be made ({error}): name a sampler that takes seed=, with "
                 "settings that it has"
             ) from error
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(directions=["minimize"] * 2, sampler=tried)
+        # Some look at finished trials only: a first one has to be there.
         for _ in range(2):
-            # Most look at finished trials only, so that the second one is what is tried.
             trial = study.ask()
-            trial.suggest_int("tried", 0, 1)
+            try:
+                trial.suggest_int("tried", 0, 1)
+            except ValueError as error:
+                raise ValueError(f"policy.sampler does not do here: {error}") from error
             study.tell(trial, [0.0, 0.0])
 
     def propose(self, question: Question) -> Proposal:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from nas.policies.base import Known, Question, seed_of
 from nas.policies.front import parents
 from search_spaces.base import InvalidArchitecture, SearchSpace
-from search_spaces.draws import Draw, draw
+from search_spaces.draws import Choices, Draw, draw
 from search_spaces.features import features
 from search_spaces.graph import Graph
 from search_spaces.skeletons import lower
 from search_spaces.vary import NothingToVary, crossover, mutate_evenly
 
-_MOVE_EVERY = 4
-_CROSSED = 4
+_MOVE_EVERY = 8
+_CROSSED = 32
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,10 @@ class Entry:
     """A network that might be proposed.
 
     Attributes:
-        graph: canonical hash of its Graph.
         row: its features, (F,); None where they cannot be counted.
     """
 
     draw: Draw
-    graph: str
     row: NDArray[np.float64] | None
 
 
@@ -50,44 +48,50 @@ class Pool:
 
         Args:
             drawn: how many even draws it holds.
-            mutants: how many of each network on the front.
+            mutants: how many, divided among the networks on the front.
         """
         self._drawn, self._mutants = drawn, mutants
         self._space: SearchSpace | None = None
         self._entries: dict[tuple[object, ...], Entry] = {}
 
-    def new(self, question: Question) -> list[Entry]:
-        """Networks that nobody has proposed, each once; those without features are left out."""
-        seen = {known.graph for known in question.known}
-        found: dict[str, Entry] = {}
+    def now(self, question: Question) -> list[Entry]:
+        """Those that may be proposed now; without what was, and without what has no features.
+
+        Some have a Graph that was proposed by other choices; that is too slow to look at here.
+        """
+        seen = {_key(known.choices) for known in question.known}
+        found: dict[tuple[object, ...], Entry] = {}
         for entry in self._offered(question):
-            if entry.row is not None and entry.graph not in seen:
-                found.setdefault(entry.graph, entry)
+            key = _key(entry.draw.choices)
+            if entry.row is not None and key not in seen:
+                found.setdefault(key, entry)
         return list(found.values())
 
     def of(self, space: SearchSpace, known: Known) -> Entry:
         """The network of a proposal."""
-        return self._entry(
-            space, ("known", *_key(known)), partial(draw, space, seed=0, wanted=known.choices)
-        )
+        key = ("known", *_key(known.choices))
+        return self._entry(space, key, partial(draw, space, seed=0, wanted=known.choices))
 
     def _offered(self, question: Question) -> Iterator[Entry]:
         space, best = question.space, parents(question)
         moved = question.number // _MOVE_EVERY
+        each = -(-self._mutants // max(1, len(best)))
+        each_pair = -(-_CROSSED // max(1, len(best) - 1))
         for n in range(question.number, question.number + self._drawn):
             seed = seed_of(question.seed, n, "pool")
             yield self._entry(space, ("drawn", seed), partial(draw, space, seed=seed))
         with suppress(NothingToVary):
             for one in best:
-                for n in range(moved, moved + self._mutants):
+                for n in range(moved, moved + each):
                     seed = seed_of(question.seed, n, one.name)
                     make = partial(mutate_evenly, space, one.choices, seed=seed)
-                    yield self._entry(space, ("mutant", seed, *_key(one)), make)
+                    yield self._entry(space, ("mutant", seed, *_key(one.choices)), make)
         for one, other in pairwise(best):
-            for n in range(moved, moved + _CROSSED):
+            for n in range(moved, moved + each_pair):
                 seed = seed_of(question.seed, n, one.name, other.name)
                 make = partial(crossover, space, one.choices, other.choices, seed=seed)
-                yield self._entry(space, ("crossed", seed, *_key(one), *_key(other)), make)
+                key = ("crossed", seed, *_key(one.choices), *_key(other.choices))
+                yield self._entry(space, key, make)
 
     def _entry(
         self, space: SearchSpace, key: tuple[object, ...], make: Callable[[], Draw]
@@ -97,13 +101,12 @@ class Pool:
             self._entries.clear()
         if key not in self._entries:
             drawn = make()
-            graph = lower(drawn.architecture)
-            self._entries[key] = Entry(drawn, graph.canonical_hash(), _row(graph))
+            self._entries[key] = Entry(drawn, _row(lower(drawn.architecture)))
         return self._entries[key]
 
 
-def _key(known: Known) -> tuple[object, ...]:
-    return tuple(sorted(known.choices.items()))
+def _key(choices: Choices) -> tuple[object, ...]:
+    return tuple(sorted(choices.items()))
 
 
 def _row(graph: Graph) -> NDArray[np.float64] | None:

@@ -16,7 +16,6 @@ _LEAST_STD = 0.1
 have one would lie apart from everything."""
 _LENGTHS = (0.5, 1.0, 2.0, 4.0)
 _NOISES = (1e-3, 1e-2, 1e-1)
-_TRENDS = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,13 @@ class Settings:
     Attributes:
         length: how far values stay alike, in root mean squares of the features' distances.
         noise: variance of a value that was measured again.
-        trend: variance of a linear function of the features beside what is local.
     """
 
     length: float
     noise: float
-    trend: float
 
 
-_CHOICES = [Settings(*each) for each in product(_LENGTHS, _NOISES, _TRENDS)]
+_CHOICES = [Settings(*each) for each in product(_LENGTHS, _NOISES)]
 
 
 def likeliest(rows: Floats, values: Floats) -> Settings:
@@ -68,9 +65,9 @@ def _fitted(settings: Settings, rows: Floats, values: Floats) -> Any:
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
     count = rows.shape[1]
-    kernel = Matern(length_scale=settings.length * count**0.5, nu=2.5)
-    if settings.trend:
-        kernel = kernel + ConstantKernel(settings.trend / count) * DotProduct(sigma_0=0.0)
+    # A linear trend beside what is local: far from all evidence, larger is still slower.
+    trend = ConstantKernel(1.0 / count) * DotProduct(sigma_0=1.0)
+    kernel = Matern(length_scale=settings.length * count**0.5, nu=2.5) + trend
     process = GaussianProcessRegressor(kernel, alpha=settings.noise, optimizer=None)
     return process.fit(rows, (values - values.mean()) / (values.std() or 1.0))
 
