@@ -7,10 +7,11 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
+from pydoc import ErrorDuringImport, locate
 from typing import Any, cast, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -34,6 +35,7 @@ from nas.ledger import SETTINGS, Ledger, as_json, write_aside
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
+from nas.policies.base import Policy
 from nas.redact import redacted
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
@@ -216,6 +218,36 @@ def _timers(
         for protocol in (SCREENING, MeasuringProtocol())
     )
     return quick, full
+
+
+def policy_of(config: DictConfig) -> Policy:
+    """What decides what is proposed: one that ships, or a class of the user's.
+
+    Raises:
+        SettingsError: there is no such policy, or it has no such setting.
+    """
+    find_modules_here()
+    target = str(config.policy._target_)
+    try:
+        kind = locate(target)
+        if not isinstance(kind, type):
+            raise SettingsError(
+                f"policy._target_ is {target}, and no such class is found: give policy=breeding "
+                "or another of conf/policy, or a class of a file in this folder"
+            )
+        if is_dataclass(kind):
+            typed("policy", kind, config.policy)
+        policy = instantiate(config.policy, _convert_="all")
+    except InstantiationException as error:
+        raise SettingsError(f"{error.__cause__ or error}") from error
+    except (ValueError, ErrorDuringImport, OmegaConfBaseException) as error:
+        raise SettingsError(str(error)) from error
+    if not hasattr(policy, "propose"):
+        raise SettingsError(
+            f"policy is {type(policy).__name__}, which has no 'propose': a policy has "
+            "propose(question), which returns a Proposal (nas/policies/base.py)"
+        )
+    return policy  # type: ignore[no-any-return]
 
 
 def typed(group: str, kind: type, node: Any) -> dict[str, Any]:

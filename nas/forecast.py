@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nas.candidate import Candidate
 from search_spaces.base import Architecture
-from search_spaces.features import features_of
+from search_spaces.features import features
 from search_spaces.skeletons import lower
 from trainers.base import Metric
 
@@ -131,8 +131,8 @@ def prior(share: float) -> tuple[Belief, float]:
 @cache
 def sizes_of(architecture: Architecture) -> tuple[float, ...]:
     """The numbers of `SIZES` for one network."""
-    features = features_of(lower(architecture))
-    return tuple(features[name] for name in SIZES)
+    found = features(lower(architecture))
+    return tuple(found[name] for name in SIZES)
 
 
 def forecasts(

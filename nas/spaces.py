@@ -13,22 +13,24 @@ from search_spaces.graph import Shape, channels_of, shapes_of
 from search_spaces.skeletons import lower
 from trainers.base import Task
 
-_GROUP = "search_space"
-_TARGET = f"{_GROUP}._target_="
+_GROUPS = ("search_space", "policy")
 _DRAWS = 16
 
 
-def own_space(arguments: Sequence[str]) -> list[str]:
-    """Hydra's overrides for a command line that may name a class of the user's as the space.
+def own_classes(arguments: Sequence[str]) -> list[str]:
+    """Hydra's overrides for a command line that may name a class of the user's in a group.
 
     `search_space._target_=my_module.MySpace` stands for that class with the fields that are given
-    beside it, as in `search_space.depth=4`: those of the default space are not its own.
+    beside it, as in `search_space.depth=4`: those of the default space are not its own. So does
+    `policy._target_=my_module.MyPolicy`.
     """
-    named = any(argument.startswith(_TARGET) for argument in arguments)
-    if not named or any(argument.startswith(f"{_GROUP}=") for argument in arguments):
-        return list(arguments)
-    fields = [f"+{a}" if a.startswith(f"{_GROUP}.") else a for a in arguments]
-    return [f"~{_GROUP}", *fields]
+    found = list(arguments)
+    for group in _GROUPS:
+        named = any(argument.startswith(f"{group}._target_=") for argument in found)
+        if named and not any(argument.startswith(f"{group}=") for argument in found):
+            fields = [f"+{a}" if a.startswith(f"{group}.") else a for a in found]
+            found = [f"~{group}", *fields]
+    return found
 
 
 def find_modules_here() -> None:

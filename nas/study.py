@@ -4,14 +4,17 @@ Several workers may share a study. Then every candidate that the plan asks for l
 waiting trial from the beginning (`allot`), with choices or without; taking one out is atomic in
 every storage, so there are never more candidates than planned. A repeat puts its neighbour into
 the queue before it fails, so there are never fewer.
+
+What is proposed is a policy's decision (`nas/policies/`): it is asked once for each trial, with
+all that is known, and answers with the sampler that draws this trial's choices.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,6 +25,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
+from nas.policies.base import Policy, Proposal, Question, seed_of
+from nas.policies.breeding import Breeding
+from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
+from nas.policies.wishes import Wished
 from nas.storage import Notice, journal, outlast
 from search_spaces.base import SearchSpace
 from search_spaces.draws import draw
@@ -29,9 +36,9 @@ from search_spaces.skeletons import lower
 from search_spaces.vary import NothingToVary, mutate
 from trainers.base import Metric
 
-_HASH, _NAME, _START, _INSTEAD = "graph", "name", "start", "instead_of"
+_NAME, _START, _INSTEAD = "name", "start", "instead_of"
 _CLOSED, _CODE, _PARKED = "closed", "code", "parked"
-_STARTUP = 16
+_ORIGIN = "origin"
 _MOST_DUPLICATES = 200
 
 
@@ -63,8 +70,8 @@ def _patient(
 class Study:
     """Proposals and what became of them.
 
-    Every choice is seeded by its trial's number and its name, so that a search that was
-    interrupted proposes what it would have proposed otherwise.
+    Every proposal is seeded by its trial's number, so that a search that was interrupted proposes
+    what it would have proposed otherwise.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class Study:
         name: str,
         seed: int,
         metric: Metric,
+        policy: Policy | None = None,
+        limit_ms: float = inf,
         patience_s: float = 0.0,
         notice: Notice = print,
     ) -> None:
@@ -81,12 +90,17 @@ class Study:
 
         Args:
             storage: a journal file that this process holds alone, or what `open_storage` gave.
+            policy: decides what is proposed; breeding where none is given.
+            limit_ms: the slowest that is allowed, which policies are told.
             patience_s: how long a database may be away before that is an error.
             notice: told when it is.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._metric = metric
         self._seed = seed
+        self._policy = policy or Breeding()
+        self._limit_ms = limit_ms
+        self._evidence = Evidence()
         self._patience_s, self._notice = patience_s, notice
         self._study = optuna.create_study(
             study_name=name,
@@ -110,7 +124,7 @@ class Study:
         for number, wanted in enumerate(space.start):
             if number not in queued:
                 choices = _fitting(space, wanted)
-                self._study.enqueue_trial(choices, user_attrs={_START: number})
+                self._study.enqueue_trial(choices, user_attrs={_START: number, _ORIGIN: _START})
 
     def allot(self, count: int, *, code: str) -> None:
         """Queue empty proposals until there are `count` in all, for workers to take.
@@ -170,19 +184,19 @@ class Study:
         """
         crew = crew or Alone()
         for frozen in self._trials(TrialState.RUNNING):
-            if crew.take(_name(frozen)):
+            if crew.take(name_of(frozen)):
                 trial = Trial(self._study, frozen._trial_id)
                 candidate = self._propose(trial, space) if _runs(self._study, trial) else None
                 if candidate is not None:
                     return candidate
-                crew.release(_name(frozen))
+                crew.release(name_of(frozen))
         for _ in range(_MOST_DUPLICATES):
             if self.closed:
                 return None
             new = self._study.ask() if crew.alone else self._pop()
             if new is None:
                 return None
-            if not crew.take(_name(new)):
+            if not crew.take(name_of(new)):
                 continue
             if self.closed:
                 # It was closed in between, and others may count what runs already.
@@ -191,7 +205,7 @@ class Study:
             candidate = self._propose(new, space)
             if candidate is not None:
                 return candidate
-            crew.release(_name(new))
+            crew.release(name_of(new))
         raise StudyExhausted(
             f"{_MOST_DUPLICATES} proposals in a row were known already: the search space is used "
             "up under this limit; widen search_space or lower study.candidates"
@@ -216,12 +230,18 @@ class Study:
     def _put_back(self, trial: Trial) -> None:
         """Let another worker have these choices later."""
         frozen = self._study._storage.get_trial(trial._trial_id)
-        self._replace(trial, frozen.system_attrs.get("fixed_params", {}))
+        queued = frozen.system_attrs.get("fixed_params", {})
+        self._replace(trial, queued, frozen.user_attrs.get(_ORIGIN, ""))
 
-    def _replace(self, trial: Trial, choices: dict[str, Any]) -> None:
-        """Queue these choices in a trial's place and fail it; once, however often it is begun."""
+    def _replace(self, trial: Trial, choices: dict[str, Any], origin: str) -> None:
+        """Queue these choices in a trial's place and fail it; once, however often it is begun.
+
+        Args:
+            origin: where they come from; empty to ask the policy for those that are missing.
+        """
         if not any(t.user_attrs.get(_INSTEAD) == trial.number for t in self._study.get_trials()):
-            self._study.enqueue_trial(choices, user_attrs={_INSTEAD: trial.number})
+            attrs = {_INSTEAD: trial.number, **({_ORIGIN: origin} if origin else {})}
+            self._study.enqueue_trial(choices, user_attrs=attrs)
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def _propose(self, trial: Trial, space: SearchSpace) -> Candidate | None:
@@ -230,20 +250,42 @@ class Study:
         Its own graph is written down before others are looked at, so of two workers that drew
         the same network at once at least one gives way.
         """
-        architecture = space.propose(_SeededChoices(self._study, trial, self._seed))
+        proposal = self._proposal(trial, space)
+        self._study.sampler = proposal.sampler
+        # Made anew, because a sampler is told of a trial when that is made.
+        trial = Trial(self._study, trial._trial_id)
+        architecture = space.propose(trial)
         graph = lower(architecture).canonical_hash()
-        trial.set_user_attr(_HASH, graph)
-        known = any(
-            other.number != trial.number
-            and other.user_attrs.get(_HASH) == graph
-            and other.state != TrialState.FAIL
-            for other in self._study.get_trials(deepcopy=False)
+        trial.set_user_attr(GRAPH, graph)
+        same = next(
+            (
+                other for other in self._study.get_trials(deepcopy=False)
+                if other.number != trial.number
+                and other.user_attrs.get(GRAPH) == graph
+                and other.state != TrialState.FAIL
+            ),
+            None,
         )
-        if known:
-            self._replace(trial, _neighbour(space, trial, self._seed))
+        if same is not None:
+            neighbour = _neighbour(space, trial, self._seed)
+            self._replace(trial, neighbour, f"neighbour of {name_of(same)}")
             return None
-        trial.set_user_attr(_NAME, _name(trial))
-        return Candidate(_name(trial), architecture, dict(trial.params))
+        trial.set_user_attr(_ORIGIN, proposal.origin)
+        trial.set_user_attr(_NAME, name_of(trial))
+        return Candidate(
+            name_of(trial), architecture, dict(trial.params), origin=proposal.origin
+        )
+
+    def _proposal(self, trial: Trial, space: SearchSpace) -> Proposal:
+        """What draws a trial's choices: even draws for what its queue or its past leaves out."""
+        origin = trial.user_attrs.get(_ORIGIN)
+        if origin is not None:
+            return Proposal(Wished(seed_of(self._seed, trial.number), {}), origin)
+        trials = self._study.get_trials(deepcopy=False)
+        known = self._evidence.known(trials, number=trial.number)
+        return self._policy.propose(
+            Question(space, self._metric, self._limit_ms, trial.number, self._seed, known)
+        )
 
     @_patient
     def tell(self, candidate: Candidate, *, quality: float | None = None) -> None:
@@ -264,6 +306,8 @@ class Study:
     def _tell(self, trial: Trial, candidate: Candidate, quality: float | None) -> None:
         if candidate.rejected is not None:
             _constrain(trial, candidate.rejected.constraint, candidate.rejected.violation)
+            if candidate.screened is not None:
+                trial.set_user_attr(LATENCY, candidate.screened.median_ms)
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         elif quality is not None:
             _constrain(trial, "latency_ms", -1.0)
@@ -274,42 +318,15 @@ class Study:
     def finished_at(self) -> dict[str, datetime]:
         """When each proposal was told, by name."""
         return {
-            _name(t): t.datetime_complete
+            name_of(t): t.datetime_complete
             for t in self._study.get_trials(deepcopy=False)
             if t.datetime_complete is not None and t.state != TrialState.FAIL
         }
 
 
-def _name(trial: Trial | FrozenTrial) -> str:
-    return f"trial-{trial.number:05d}"
-
-
 def _runs(study: optuna.Study, trial: Trial) -> bool:
     """Whether it still runs: it may have been told before it was claimed."""
     return study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
-
-
-class _SeededChoices:
-    """A trial as a chooser: what was chosen before it was interrupted stays, the rest follows."""
-
-    def __init__(self, study: optuna.Study, trial: Trial, seed: int) -> None:
-        self._study = study
-        self._trial = trial
-        self._seed = seed
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self._seed_for(name)
-        return self._trial.suggest_int(name, low, high, step=step)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self._seed_for(name)
-        return self._trial.suggest_categorical(name, choices)
-
-    def _seed_for(self, name: str) -> None:
-        seed = zlib.crc32(f"{self._seed} {self._trial.number} {name}".encode())
-        self._study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=_STARTUP, multivariate=False, seed=seed
-        )
 
 
 def _constrain(trial: Trial, name: str, violation: float) -> None:
@@ -321,7 +338,7 @@ def _constrain(trial: Trial, name: str, violation: float) -> None:
 def _neighbour(space: SearchSpace, trial: Trial, seed: int) -> dict[str, Any]:
     """The same choices with one of them changed; unchanged where the space is a single network."""
     try:
-        return dict(mutate(space, trial.params, seed=hash((seed, trial.number))).choices)
+        return dict(mutate(space, trial.params, seed=seed_of(seed, trial.number)).choices)
     except NothingToVary:
         return dict(trial.params)
 

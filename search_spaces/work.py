@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from search_spaces.graph import Graph, channels_of, shapes_of
+from search_spaces.graph import Graph, Shape, channels_of, shapes_of
 from search_spaces.primitives import Conv, ConvTranspose, Primitive
 
 
@@ -31,7 +32,11 @@ def work_of(graph: Graph, height: int, width: int) -> list[Work]:
     spread once), which is half to a quarter of what some published tables print. Taps that are
     zero where it runs as a convolution (`transposed.py`) are not work that was asked for.
     """
-    shapes = shapes_of(graph, height, width)
+    return work_at(graph, shapes_of(graph, height, width))
+
+
+def work_at(graph: Graph, shapes: Sequence[Shape]) -> list[Work]:
+    """The same where the shapes are known, as `shapes_of` gives them."""
     result: list[Work] = []
     for node, shape in zip(graph.nodes, shapes, strict=True):
         sources = [shapes[i] for i in node.inputs]

@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
             "FREEWAY_STORAGE_URL"
         )
     from nas.commands.sweep import MULTIRUN, SHOWING, start
-    from nas.spaces import own_space
+    from nas.spaces import own_classes
 
-    settings = own_space(arguments)
+    settings = own_classes(arguments)
     if MULTIRUN & set(settings) and not SHOWING & set(settings):
         return start(settings, body=_search)
     return configured("search", "config", settings, _search)
@@ -83,7 +83,7 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import SettingsError, assemble
+    from nas.assemble import SettingsError, assemble, policy_of
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
@@ -94,12 +94,15 @@ def _search_alone(config: DictConfig) -> int:
 
     with terminable():
         try:
+            policy = policy_of(config)
             with assemble(config, served=served_for(config)) as experiment:
                 study = Study(
                     storage_for(config, experiment.folder, notice=experiment.view.note),
                     name=experiment.plan.name,
                     seed=experiment.plan.seed,
                     metric=experiment.task.metric,
+                    policy=policy,
+                    limit_ms=experiment.target.max_latency_ms,
                     notice=experiment.view.note,
                 )
                 tracker = tracker_for(config, experiment.folder)

@@ -26,6 +26,7 @@ from nas.assemble import (
     SettingsError,
     assemble,
     claim_folder,
+    policy_of,
     settings_of,
     typed,
     view_of_search,
@@ -91,6 +92,7 @@ def prepare(
     plan = Plan(**typed("study", Plan, config.study))
     Target(**typed("target", Target, config.target))
     typed("budget", Budget, config.budget)
+    policy_of(config)
     _pace(config)
     tracker_for(config, study_folder(config))
     served = served_for(config)
@@ -297,6 +299,7 @@ def _study(
         raise SettingsError(str(error)) from error
     return Study(
         storage, name=plan.name, seed=plan.seed, metric=task.metric,
+        policy=policy_of(config), limit_ms=float(config.target.max_latency_ms),
         patience_s=settings.patience_s, notice=notice,
     )
 
