@@ -211,8 +211,8 @@ def told(candidate: Candidate, stage: str, target: Target, metric: Metric) -> st
     doing = STAGE_WORDS[stage]
     if candidate.rejected is not None:
         return f"{doing}: rejected, {candidate.rejected.reason}"
-    if stage == "screened" and candidate.screened is not None:
-        receipt = candidate.screened
+    receipt = {"screened": candidate.screened, "settled": candidate.settled}.get(stage)
+    if receipt is not None:
         doubt = "" if receipt.verdict == "ok" else f" ({receipt.verdict})"
         if math.isinf(target.max_latency_ms):
             return f"{doing}: {milliseconds(receipt.median_ms)}{doubt}"
