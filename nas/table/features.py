@@ -31,7 +31,8 @@ _BASES = ("nearest", "bicubic")
 _JOINS = (Add, Concat, Multiply, GlobalAveragePool)
 _HALVINGS = (MaxPool, AveragePool, SpaceToDepth)
 NAMES: tuple[str, ...] = (
-    "work", "parameters", "traffic", "widest_tensor", "depth", "layers", "narrowest", "widest",
+    "work", "parameters", "traffic", "largest", "smallest", "depth", "shortest_way", "layers",
+    "narrowest", "widest",
     "reach", "work_at_half_size", "work_in_groups", "work_in_points", "work_in_lines",
     "work_in_large", "strided", *(kind.__name__ for kind in _HALVINGS),
     *_ACTIVATIONS, *_BASES, *(kind.__name__ for kind in _JOINS),
@@ -58,7 +59,10 @@ def features(graph: Graph, height: int, width: int) -> Row:
         log(max(1, sum(w.params for w in works))),
         log(sum(w.elements for w in works)),
         log(max(np.prod(shape) for shape in shapes)),
+        # What the picture is squeezed through; the last layer is as large as the output asks.
+        log(min((np.prod(shapes[i]) for i in learned[:-1]), default=1.0)),
         log(1 + _depth(graph)),
+        log(1 + _shortest_way(graph)),
         log(1 + len(learned)),
         log(min(widths)),
         log(max(widths)),
@@ -87,6 +91,15 @@ def _depth(graph: Graph) -> int:
     for node in graph.nodes:
         depth.append(max((depth[i] for i in node.inputs), default=0) + _learns(node))
     return depth[-1]
+
+
+def _shortest_way(graph: Graph) -> int:
+    """Learned layers on the shortest way to the output that goes through any: skips cut it."""
+    ways: list[int] = []
+    for node in graph.nodes:
+        learned = [ways[i] for i in node.inputs if ways[i]]
+        ways.append(min(learned, default=0) + _learns(node))
+    return ways[-1]
 
 
 def receptive_field(graph: Graph) -> float:

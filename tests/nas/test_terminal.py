@@ -16,6 +16,7 @@ from finished_studies import (
     judged_study,
     probed,
     published,
+    receipt,
     too_slow,
     winner,
 )
@@ -79,6 +80,13 @@ def test_a_plain_line_tells_what_came_out_of_a_stage() -> None:
     assert lines[5].endswith("exporting: 20.0 ms in int8, 42.0 ms in fp32")
     assert lines[6].endswith("timing: rejected, 61.0 ms is over the limit of 50 ms")
     assert lines[1].startswith(f"trial-1  {winner(1, 20.0, 33.0).architecture.id}  ")
+
+
+def test_a_plain_line_tells_the_second_receipt() -> None:
+    view, out = plain(Clock())
+    with view:
+        tell(view, replace(probed(1, 20.0, 32.0), settled=receipt(21.0)), "settled")
+    assert out.getvalue().splitlines()[1].endswith("timing again: 21.0 ms, within 50.0 ms")
 
 
 def test_plain_lines_tell_where_the_search_stands_at_most_every_ten_seconds() -> None:
