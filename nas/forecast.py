@@ -105,7 +105,7 @@ class Belief:
         return np.hstack([np.ones((len(scaled), 1)), scaled])
 
 
-def fitted(inputs: Array, seen: Array, *, ridge: float = 1.0) -> Belief:
+def fitted(inputs: Array, seen: Array, *, ridge: float = 10.0) -> Belief:
     """Ridge regression of (n,) values on (n, k) inputs, as a belief."""
     centre, spread = inputs.mean(0), inputs.std(0) + 1e-9
     x = np.hstack([np.ones((len(inputs), 1)), (inputs - centre) / spread])
