@@ -15,6 +15,12 @@ Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["ok", "unstable", "contended"]
 Clock = Literal["wall", "cpu", "device"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+_COMPUTING = frozenset(
+    "Conv FusedConv ConvTranspose Gemm FusedGemm MatMul QLinearConv QLinearMatMul ConvInteger "
+    "MatMulInteger QGemm Convolution Deconvolution FullyConnected".split()
+)
+"""Layers with weights, as OpenVINO and ONNX Runtime call them."""
+_FLOATS = frozenset({"fp32", "fp16", "f32", "f16", "bf16"})
 
 
 class CompileError(Exception):
@@ -265,6 +271,16 @@ def input_values(
             f"up: give them, as in nas bench ... --input {name}=1,3,720,1280"
         )
     return values.astype(kind)
+
+
+def in_float(layers: Sequence[Layer]) -> dict[str, float]:
+    """Of an int8 network how many layers with weights run, and how many of them in float.
+
+    Nothing where none runs in float, or where the engine tells too little.
+    """
+    computing = [layer for layer in layers if layer.kind in _COMPUTING]
+    floats = sum(layer.precision in _FLOATS for layer in computing)
+    return {"compute_layers": len(computing), "layers_in_float": floats} if floats else {}
 
 
 def require_outputs(outputs: Mapping[str, Sequence[int]]) -> None:
