@@ -18,7 +18,9 @@ _FUSED = frozenset(
 )
 """What engines do while a tensor is at hand: it is neither written nor read again for it."""
 _SHAPE_ONLY = frozenset("Constant Shape Size ConstantOfShape Range".split())
-_WEIGHT_INPUT = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QLinearConv": 3}
+_WEIGHT_INPUT = {
+    "Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QLinearConv": 3,
+}
 _PRODUCTS = frozenset("MatMul Gemm MatMulInteger QLinearMatMul".split())
 _NOT_COUNTED = frozenset(
     "Loop Scan SequenceMap LSTM GRU RNN Attention LinearAttention CausalConvWithState DFT STFT "

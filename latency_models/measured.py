@@ -214,7 +214,7 @@ class MeasuredLatency:
             threads=self.engine.threads,
             drift=rounds.drift,
             verdict=rounds.verdict(),
-            conditions=device.conditions() | rounds.conditions(limit_ms) | told,
+            conditions=device.conditions() | rounds.conditions(limit_ms) | dict(told),
             **facts,
         )
 

@@ -32,6 +32,8 @@ from nas.ledger import SETTINGS, Ledger, write_aside
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
+from nas.offers import OFFERS, require_same
+from nas.own_code import place, told
 from nas.redact import redacted
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
@@ -50,7 +52,7 @@ _NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 _OUTSIDE = (
     "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra",
+    "hydra", OFFERS,
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
@@ -100,8 +102,7 @@ def assemble(
         try:
             experiment = _build(config, stack, watcher, crew or Alone(), served)
         except InstantiationException as error:
-            cause = error.__cause__ or error
-            raise SettingsError(f"{cause}") from error
+            raise SettingsError(_cause(error)) from error
         except OSError as error:
             where = Path(str(config.runs_dir)) / str(config.study.name)
             raise SettingsError(
@@ -110,6 +111,14 @@ def assemble(
         except (ValueError, DataError, DeviceError, OmegaConfBaseException) as error:
             raise SettingsError(str(error)) from error
         yield experiment
+
+
+def _cause(error: InstantiationException) -> str:
+    """Why a class could not be made: of one of the user's with the place in their file."""
+    cause = error.__cause__ or error
+    while cause.__cause__ is not None and isinstance(cause, ImportError):
+        cause = cause.__cause__
+    return told(cause) if place(cause) else str(cause)
 
 
 def _build(
@@ -148,14 +157,17 @@ def _build(
         )
     if task.crop < 2 or task.crop % 2:
         raise SettingsError(f"task.crop is {task.crop}: use an even number, networks may halve it")
-    check_space(space, task, target)
+    offers = check_space(space, task, target)
+    require_same(folder, offers)
+    ledger = Ledger(folder)
+    ledger.all()  # a case file that names another place is told before anything is timed
     view = stack.enter_context(watcher(plan, target, task, budget))
     view.note(why)
     for notice in task.notices:
         view.note(notice)
     quick, full = _timers(engine, served, stack, view)
     if crew.alone:
-        settings["metric"] = asdict(task.metric)
+        settings |= {"metric": asdict(task.metric), OFFERS: offers}
         write_aside(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
@@ -170,7 +182,7 @@ def _build(
         latency=CachedLatency(full, folder / f"latency{here}.sqlite"),
         runner=full,
         rules=rules_for(target.engine),
-        ledger=Ledger(folder),
+        ledger=ledger,
         view=view,
         device=engine.device() if engine else "",
         crew=crew,

@@ -222,7 +222,7 @@ def _bytes(tensor: Any) -> int:
     from onnx import helper
 
     kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    return prod(tensor.dims) * int(kind.itemsize)
+    return int(prod(tensor.dims) * kind.itemsize)
 
 
 def _tensors_of(model: Any) -> Iterator[Any]:

@@ -97,7 +97,7 @@ def train(candidate: Candidate, experiment: Experiment) -> Candidate:
 
 def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Budget) -> Candidate:
     from search_spaces.branches import is_branched
-    from search_spaces.modules import build, load_weights, weights_of
+    from search_spaces.modules import build, load_some_weights, weights_of
     from trainers.fit import fit
 
     home = experiment.ledger.home(candidate.name)
@@ -113,7 +113,7 @@ def _fit(candidate: Candidate, experiment: Experiment, evidence: str, budget: Bu
         note = f"branches={budget.branches}: nothing in this network takes them, it trains without"
         experiment.view.note(note)
     if experiment.weights is not None:
-        load_weights(network, experiment.weights)
+        load_some_weights(network, experiment.weights)
     try:
         with _giving_way(experiment) as progress:
             report = fit(

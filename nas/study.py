@@ -9,7 +9,7 @@ the queue before it fails, so there are never fewer.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
 from nas.storage import Notice, journal, outlast
-from search_spaces.base import SearchSpace
+from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.vary import NothingToVary, mutate
@@ -307,6 +307,14 @@ class _SeededChoices:
         self._study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=_STARTUP, multivariate=False, seed=seed
         )
+
+
+def choosers(count: int, *, seed: int) -> Iterator[Chooser]:
+    """What so many proposals of a search are drawn from; nothing of them is kept."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for _ in range(count):
+        yield _SeededChoices(study, study.ask(), seed)
 
 
 def _constrain(trial: Trial, name: str, violation: float) -> None:

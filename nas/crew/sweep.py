@@ -38,8 +38,10 @@ from nas.crew.worker import Attended, at_work
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import SETTINGS, write_aside
 from nas.live.view import View
+from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.report.results import conclude
+from nas.spaces import check_space, find_modules_here
 from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
 from nas.study import Study
 from nas.tracking.trackers import (
@@ -89,19 +91,27 @@ def prepare(
         SettingsError: the sweep cannot run as it was asked for; nothing was submitted.
     """
     plan = Plan(**typed("study", Plan, config.study))
-    Target(**typed("target", Target, config.target))
+    target = Target(**typed("target", Target, config.target))
     typed("budget", Budget, config.budget)
     _pace(config)
     tracker_for(config, study_folder(config))
     served = served_for(config)
     if "slurm" in launcher.lower():
         check_partition(OmegaConf.select(config, "cluster.partition"))
+    find_modules_here()
     space = instantiate(config.search_space, _convert_="all")
     task: Task = instantiate(config.task)
     folder = study_folder(config)
+    try:
+        offers = check_space(space, task, target)
+        require_same(folder, offers)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     with ExitStack() as stack:
         claim_folder(folder, stack, together=True)
-        settings = settings_of(folder, config) | {"metric": asdict(task.metric)}
+        settings = settings_of(folder, config) | {
+            "metric": asdict(task.metric), OFFERS: offers,
+        }
         study = _study(config, plan, task, notice=notice, patience_s=0.0)
         study.start_from(space)
         study.allot(plan.candidates, code=code_version())
