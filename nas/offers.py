@@ -42,7 +42,7 @@ class Checked(Chooser):
             InvalidSpace: a limit is no whole number, or there is none between them.
         """
         for value in (low, high, step):
-            if type(value) is not int:
+            if not isinstance(value, int):
                 raise InvalidSpace(
                     f"search_space gives '{name}' the limit {value!r} ({_kind(value)}): use int"
                 )
@@ -51,7 +51,9 @@ class Checked(Chooser):
                 f"search_space offers nothing for '{name}': {low} to {high} in steps of {step}"
             )
         words = f"{low} to {high}" + (f" in steps of {step}" if step > 1 else "")
-        self._note(name, [words])
+        ranges = self.offered.setdefault(name, [])
+        if words not in ranges:
+            ranges.append(words)
         return self.inner.suggest_int(name, low, high, step=step)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:

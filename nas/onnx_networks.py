@@ -127,7 +127,7 @@ def _filled(onnx_bytes: bytes, shape: list[int]) -> bytes:
         _require_shape(value)
     for value in model.graph.output:
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_value < 0:
+            if dim.HasField("dim_value") and dim.dim_value <= 0:
                 dim.ClearField("dim_value")
     del model.graph.value_info[:]
     return bytes(model.SerializeToString())

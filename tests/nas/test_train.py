@@ -17,10 +17,13 @@ from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
+from nas.candidate import Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
 from nas.experiment import Experiment
+from nas.ledger import save_arrays
 from nas.networks import UnknownNetwork
+from nas.stages import FLOAT_WEIGHTS
 from nas.train import (
     CURVE,
     OneNetwork,
@@ -181,6 +184,30 @@ def test_weights_of_another_network_are_refused(
         begun(other, str(first.folder))
     with pytest.raises(UnknownNetwork, match="holds 0 trained networks"):
         begun(other, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w.pop("n2.weight"), r"lack 'n2.weight' of shape"),
+        (lambda w: w.update({"n2.weight": w["n2.weight"][:1]}), r"hold 'n2.weight' of shape"),
+    ],
+)
+def test_weights_that_are_not_whole_or_misshapen_are_refused_before_training(
+    tmp_path: Path, photos: Path, saved: Path, change: Any, words: str
+) -> None:
+    made = experiment(tmp_path / "first", photos, saved)
+    home = made.ledger.home("mine")
+    weights = weights_of(build(lower(SMALL), seed=0))
+    assert "n2.weight" in weights
+    change(weights)
+    save_arrays(home / FLOAT_WEIGHTS, weights)
+    made.ledger.save(Candidate("mine", SMALL))
+    other = experiment(tmp_path / "second", photos, saved)
+    with pytest.raises(UnknownNetwork, match=words):
+        begun(other, str(made.folder))
+    with pytest.raises(UnknownNetwork, match=words):
+        teacher_in(made.folder, made.task)
 
 
 def test_networks_are_named_as_references_files_or_bundles(tmp_path: Path, saved: Path) -> None:
