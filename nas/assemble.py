@@ -103,6 +103,8 @@ def assemble(
             experiment = _build(config, stack, watcher, crew or Alone(), served)
         except InstantiationException as error:
             raise SettingsError(_cause(error)) from error
+        except SystemExit as error:
+            raise SettingsError(told(error)) from error
         except OSError as error:
             where = Path(str(config.runs_dir)) / str(config.study.name)
             raise SettingsError(

@@ -116,7 +116,7 @@ def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nas.bench.cells import Questions
-    from nas.networks import told_apart
+    from nas.told_apart import told_apart
 
     if options.limit is not None and not options.limit > 0:
         raise Mistake(f"--limit is {options.limit:g} ms: give a positive number")

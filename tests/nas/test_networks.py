@@ -11,8 +11,9 @@ import pytest
 
 from latency_models.engines.file_facts import file_precision
 from latency_models.int8_support import largest_weight
-from nas.networks import Form, UnknownNetwork, Unsuitable, resolve, rules_for, told_apart
+from nas.networks import Form, UnknownNetwork, Unsuitable, resolve, rules_for
 from nas.onnx_networks import FileNetwork
+from nas.told_apart import told_apart
 from search_spaces.references import reference
 from tests.latency_models.small_nets import conv_net, finished
 from tests.nas.finished_studies import receipt
