@@ -15,6 +15,12 @@ Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["ok", "unstable", "contended"]
 Clock = Literal["wall", "cpu", "device"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+_COMPUTING = frozenset(
+    "Conv FusedConv ConvTranspose Gemm FusedGemm MatMul QLinearConv QLinearMatMul ConvInteger "
+    "MatMulInteger QGemm Convolution Deconvolution FullyConnected".split()
+)
+"""Layers with weights, as OpenVINO and ONNX Runtime call them."""
+_FLOATS = frozenset({"fp32", "fp16", "f32", "f16", "bf16"})
 
 
 class CompileError(Exception):
@@ -207,23 +213,88 @@ class LatencyModel(Protocol):
         """
 
 
+def graph_inputs(onnx_model: Any) -> list[Any]:
+    """What is asked for at each run: files of IR 3 list their weights among the inputs too."""
+    graph = onnx_model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    weights |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
 def first_input_shape(onnx_model: Any) -> tuple[int, ...]:
-    """The static shape of the first graph input.
+    """The static shape of the first graph input that is no weight.
 
     Raises:
-        CompileError: a dimension of any input is not fixed.
+        CompileError: there is none, or a dimension of any input is not fixed.
     """
     shapes = []
-    for value in onnx_model.graph.input:
+    for value in graph_inputs(onnx_model):
         shape = tuple(int(d.dim_value) for d in value.type.tensor_type.shape.dim)
         if not shape or any(d <= 0 for d in shape):
             raise CompileError(
                 f"input '{value.name}' has no static shape ({shape}): export it with fixed sizes"
             )
         shapes.append(shape)
+    if not shapes:
+        raise CompileError(
+            f"the ONNX graph '{onnx_model.graph.name}' has no input, so there is nothing to run"
+        )
     return shapes[0]
 
 
 def random_inputs(shape: tuple[int, ...], *, seed: int = 0) -> NDArray[np.float32]:
     """Uniform values in [0, 1): non-zero, so that no kernel takes a short cut."""
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def input_values(
+    name: str, shape: tuple[int, ...], dtype: Any, *, seed: int = 0
+) -> NDArray[Any]:
+    """Values for an input that is timed: random in floats, bytes and truth values.
+
+    Whole numbers of more than a byte are sizes or places: what they are decides how much is
+    computed, so none are made up.
+
+    Raises:
+        CompileError: the input holds such numbers.
+    """
+    kind = np.dtype(dtype)
+    values = random_inputs(shape, seed=seed)
+    if kind.kind == "b":
+        return values < 0.5
+    if kind.itemsize == 1 and kind.kind in "ui":
+        limits = np.iinfo(kind)
+        return np.floor(values * 256 + limits.min).astype(kind)
+    if kind.kind in "ui":
+        raise CompileError(
+            f"input '{name}' is {kind.name}: its values decide what is computed, so none are made "
+            f"up: give them, as in nas bench ... --input {name}=1,3,720,1280"
+        )
+    return values.astype(kind)
+
+
+def in_float(layers: Sequence[Layer]) -> dict[str, float]:
+    """Of an int8 network how many layers with weights run, and how many of them in float.
+
+    Nothing where none runs in float, or where the engine tells too little.
+    """
+    computing = [layer for layer in layers if layer.kind in _COMPUTING]
+    floats = sum(layer.precision in _FLOATS for layer in computing)
+    return {"compute_layers": len(computing), "layers_in_float": floats} if floats else {}
+
+
+def require_outputs(outputs: Mapping[str, Sequence[int]]) -> None:
+    """Refuse a network that gave an output without a single value: nothing was computed for it.
+
+    Args:
+        outputs: the shape of each output after a run, by its name.
+
+    Raises:
+        CompileError: one of them is empty.
+    """
+    for name, shape in outputs.items():
+        if any(size == 0 for size in shape):
+            raise CompileError(
+                f"output '{name}' is empty ({'x'.join(map(str, shape))}) for the inputs that it "
+                "was timed on: a latency would say nothing"
+            )

@@ -25,6 +25,7 @@ from latency_models.base import (
     Layer,
     Precision,
     first_input_shape,
+    in_float,
 )
 from latency_models.protocol import MeasuringProtocol
 from latency_models.reference_net import reference_onnx
@@ -148,8 +149,10 @@ class MeasuredLatency:
             on_device_mib = compiled.peak_memory_mib
             facts["peak_memory_mib"] = grown_mib if on_device_mib is None else on_device_mib
             facts["engine_bytes"] = compiled.engine_bytes
-            facts["layers_after"] = len(compiled.layers())
-        return self._report(rounds, facts, precision, limit_ms)
+            layers = compiled.layers()
+            facts["layers_after"] = len(layers)
+        told = in_float(layers) if precision == "int8" else {}
+        return self._report(rounds, facts, precision, limit_ms, told)
 
     def _alone(self) -> AbstractContextManager[None]:
         return device.exclusive(self.engine.device(), notice=self.notice)
@@ -188,6 +191,7 @@ class MeasuredLatency:
         facts: Mapping[str, Any],
         precision: Precision,
         limit_ms: float | None,
+        told: Mapping[str, float],
     ) -> LatencyReport:
         p5, p95, p99 = np.percentile(rounds.corrected, [5, 95, 99])
         low, high = rounds.interval()
@@ -210,7 +214,7 @@ class MeasuredLatency:
             threads=self.engine.threads,
             drift=rounds.drift,
             verdict=rounds.verdict(),
-            conditions=device.conditions() | rounds.conditions(limit_ms),
+            conditions=device.conditions() | rounds.conditions(limit_ms) | dict(told),
             **facts,
         )
 
@@ -237,8 +241,6 @@ def _file_facts(onnx_bytes: bytes) -> dict[str, Any]:
         model = onnx.load_model_from_string(onnx_bytes)
     except Exception as error:
         raise CompileError(f"not an ONNX file ({len(onnx_bytes)} bytes): {error}") from error
-    if not model.graph.input:
-        raise CompileError(f"the ONNX graph '{model.graph.name}' has no input")
     shape = first_input_shape(model)
     return {
         "input_shape": shape,

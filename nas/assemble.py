@@ -35,6 +35,8 @@ from nas.ledger import SETTINGS, Ledger, as_json, write_aside
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
+from nas.offers import OFFERS, require_same
+from nas.own_code import place, told
 from nas.policies.base import Policy
 from nas.redact import redacted
 from nas.spaces import check_space, find_modules_here
@@ -55,7 +57,7 @@ _NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 _OUTSIDE = (
     "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra",
+    "hydra", OFFERS,
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
@@ -108,8 +110,9 @@ def assemble(
         try:
             experiment = _build(config, stack, watcher, crew or Alone(), served)
         except InstantiationException as error:
-            cause = error.__cause__ or error
-            raise SettingsError(f"{cause}") from error
+            raise SettingsError(_cause(error)) from error
+        except SystemExit as error:
+            raise SettingsError(told(error)) from error
         except OSError as error:
             where = Path(str(config.runs_dir)) / str(config.study.name)
             raise SettingsError(
@@ -118,6 +121,14 @@ def assemble(
         except (ValueError, DataError, DeviceError, OmegaConfBaseException) as error:
             raise SettingsError(str(error)) from error
         yield experiment
+
+
+def _cause(error: InstantiationException) -> str:
+    """Why a class could not be made: of one of the user's with the place in their file."""
+    cause = error.__cause__ or error
+    while cause.__cause__ is not None and isinstance(cause, ImportError):
+        cause = cause.__cause__
+    return told(cause) if place(cause) else str(cause)
 
 
 def _build(
@@ -166,7 +177,10 @@ def _build(
             f"{task.metric.name} of {task.baseline_name} is {task.baseline()}: a task whose "
             "values are not finite cannot rank networks"
         )
-    check_space(space, task, target)
+    offers = check_space(space, task, target)
+    require_same(folder, offers)
+    ledger = Ledger(folder)
+    ledger.all()  # a case file that names another place is told before anything is timed
     changed = compare_pictures(folder, task)
     view = stack.enter_context(watcher(plan, target, task, budget))
     view.note(why)
@@ -174,7 +188,7 @@ def _build(
         view.note(notice)
     quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
     if crew.alone:
-        settings["metric"] = asdict(task.metric)
+        settings |= {"metric": asdict(task.metric), OFFERS: offers}
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
@@ -189,7 +203,7 @@ def _build(
         latency=_cached(full, folder / f"latency{here}.sqlite"),
         runner=full or _NOT_HERE,
         rules=rules_for(target.engine),
-        ledger=Ledger(folder),
+        ledger=ledger,
         view=view,
         device=engine.device() if engine else "",
         crew=crew,

@@ -11,6 +11,22 @@ from search_spaces.base import Architecture
 from trainers.base import QuantReport, TrainReport
 
 
+class OutsideFolder(ValueError):
+    """A name that would lead out of the study's folder."""
+
+
+def require_plain(what: str, name: str) -> None:
+    """Refuse what is no name of a folder: a path, or `..`.
+
+    Raises:
+        OutsideFolder: says which it is.
+    """
+    if not name.strip(".") or any(c in name for c in "/\\\0"):
+        raise OutsideFolder(
+            f"{what} is '{name}', which is no name of a folder: use letters, digits, '-' and '_'"
+        )
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Why a candidate goes no further: the graph is at fault, it is never tried again.
@@ -54,6 +70,15 @@ class ExportReport:
     max_abs_error: Mapping[str, float]
     mean_abs_error: Mapping[str, float]
 
+    def __post_init__(self) -> None:
+        """Refuse a folder elsewhere.
+
+        Raises:
+            OutsideFolder: the study's folder does not hold it.
+        """
+        for part in self.folder.split("/"):
+            require_plain("the folder of a bundle", part)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read back what `dataclasses.asdict` gave."""
@@ -89,6 +114,14 @@ class Candidate:
     exported: ExportReport | None = None
     rejected: Rejection | None = None
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is no folder's: the candidate's files lie under it.
+
+        Raises:
+            OutsideFolder: it is none.
+        """
+        require_plain("a candidate's name", self.name)
 
     @property
     def is_reference(self) -> bool:

@@ -96,7 +96,7 @@ class Plan:
         Raises:
             ValueError: a field is out of its range; the message names it.
         """
-        if not self.name or any(c in self.name for c in "/\\ "):
+        if not self.name.strip(".") or any(c in self.name for c in "/\\ "):
             raise ValueError(f"study.name is '{self.name}': use letters, digits, '-' and '_'")
         for name in ("candidates", "probe_steps", "finalists", "patience"):
             if getattr(self, name) < 1:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, OutsideFolder, require_plain
 from search_spaces.graph import Graph
 from search_spaces.quantize import Placement, QuantRules, Scales, place
 
@@ -72,7 +72,12 @@ class Ledger:
         self._read: dict[Path, tuple[tuple[int, int], Candidate]] = {}
 
     def home(self, name: str) -> Path:
-        """The folder of one candidate; made if it is not there."""
+        """The folder of one candidate; made if it is not there.
+
+        Raises:
+            OutsideFolder: it would lie elsewhere.
+        """
+        require_plain("a candidate's name", name)
         home = self._folder / name
         home.mkdir(parents=True, exist_ok=True)
         return home
@@ -83,7 +88,12 @@ class Ledger:
         write_aside(self.home(candidate.name) / "case.json", text.encode())
 
     def load(self, name: str) -> Candidate | None:
-        """The case file of one candidate, or None."""
+        """The case file of one candidate, or None.
+
+        Raises:
+            OutsideFolder: the file names another place.
+        """
+        require_plain("a candidate's name", name)
         path = self._folder / name / "case.json"
         try:
             # A case file is never changed, only replaced.
@@ -94,6 +104,8 @@ class Ledger:
                 self._read[path] = (version, candidate)
         except FileNotFoundError:
             return None
+        except OutsideFolder as error:
+            raise OutsideFolder(f"{path}: {error}") from error
         return self._read[path][1]
 
     def all(self) -> list[Candidate]:

@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.networks import Form, UnknownNetwork, Unsuitable
+from nas.own_code import told
 
 if TYPE_CHECKING:
     from torch import nn
 
 _OPSET = 20
 _COLOURS = 3
+_MOST_BYTES = 2**31
+"""What protobuf holds in one message."""
+_FOR_EXPORT = ("onnxscript", "onnx_ir")
 
 
 class ModuleNetwork:
@@ -45,6 +49,10 @@ class ModuleNetwork:
         self._channels = channels
         self._files: dict[Form, bytes] = {}
 
+    def origin(self, form: Form, engine: str) -> str:
+        """Nothing: it is what the function returns."""
+        return ""
+
     def file(self, form: Form, engine: str) -> bytes:
         """Export it at this size; fp16 by `.half()`.
 
@@ -65,6 +73,7 @@ class ModuleNetwork:
         import torch
 
         module = self._module()
+        _require_room(self.name, module)
         channels = self._channels or _input_channels(module)
         example = torch.zeros(form.batch, channels, *form.size)
         if form.precision == "fp16":
@@ -81,17 +90,23 @@ class ModuleNetwork:
                     external_data=False,
                     verbose=False,
                 )
-        except ImportError as error:
-            raise Unsuitable(
-                f"torch.onnx.export needs onnxscript ({error}): pip install onnxscript"
-            ) from error
-        except Exception as error:
-            words = " ".join(str(error).split())[:300]
+        except (Exception, SystemExit) as error:
+            cause = _cause(error)
+            if isinstance(cause, ImportError) and str(cause.name).startswith(_FOR_EXPORT):
+                raise Unsuitable(
+                    f"torch.onnx.export needs {cause.name}, which comes with freeway-nas and is "
+                    "not here: pip install onnxscript"
+                ) from error
             raise Unsuitable(
                 f"torch.onnx.export refuses {self.name} for an input of "
-                f"{tuple(example.shape)}: {words} (--channels sets the channels)"
+                f"{tuple(example.shape)}: {told(cause)} (--channels sets the channels)"
             ) from error
         assert program is not None
+        if not program.model_proto.graph.output:
+            raise Unsuitable(
+                f"{self.name} gives no tensor for an input of {tuple(example.shape)}, so there is "
+                "nothing to time: its forward has to return what it computes"
+            )
         return _without_notes(program.model_proto)
 
     def _module(self) -> nn.Module:
@@ -100,11 +115,11 @@ class ModuleNetwork:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             try:
-                module = self._make()
-            except Exception as error:
-                raise Unsuitable(
-                    f"{self.name}() failed: {type(error).__name__}: {error}"
-                ) from error
+                with redirect_stdout(sys.stderr):
+                    made = self._make
+                    module = made if isinstance(made, torch.nn.Module) else made()
+            except (Exception, SystemExit) as error:
+                raise Unsuitable(f"{self.name}() failed: {told(error)}") from error
         if not isinstance(module, torch.nn.Module):
             raise Unsuitable(f"{self.name}() gave a {type(module).__name__}, not an nn.Module")
         return module.eval()
@@ -116,10 +131,12 @@ def _imported(spec: str) -> Callable[[], Any]:
     before = list(sys.path)
     sys.path.insert(0, str(Path.cwd()))
     try:
-        module = importlib.import_module(module_name)
+        # What a user's module prints belongs beside the results, which others may read.
+        with redirect_stdout(sys.stderr):
+            module = importlib.import_module(module_name)
         made: Callable[[], Any] = getattr(module, function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UnknownNetwork(f"'{spec}' cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UnknownNetwork(f"'{spec}' cannot be imported: {told(error)}") from error
     finally:
         sys.path[:] = before
     if not callable(made):
@@ -127,12 +144,31 @@ def _imported(spec: str) -> Callable[[], Any]:
     return made
 
 
+def _cause(error: BaseException) -> BaseException:
+    """What the exporter stumbled over; its own words say where its issues are filed."""
+    while error.__cause__ is not None and type(error).__module__.startswith("torch.onnx"):
+        error = error.__cause__
+    return error
+
+
+def _require_room(name: str, module: nn.Module) -> None:
+    from torch.nn.parameter import is_lazy
+
+    tensors = [t for t in (*module.parameters(), *module.buffers()) if not is_lazy(t)]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if size >= _MOST_BYTES:
+        raise Unsuitable(
+            f"{name} holds {size / 1e9:.1f} GB of weights, and engines here are given one "
+            "protobuf message, which ends at 2.1 GB: time a part of it"
+        )
+
+
 def _input_channels(module: nn.Module) -> int:
     """Those of the first convolution; colour images where there is none."""
     import torch
 
     for part in module.modules():
-        if isinstance(part, torch.nn.Conv2d):
+        if isinstance(part, torch.nn.Conv2d) and part.in_channels:
             return part.in_channels
     return _COLOURS
 
@@ -140,9 +176,8 @@ def _input_channels(module: nn.Module) -> int:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter warns about its own deprecations and prints; a refusal is an exception."""
-    log = logging.getLogger("torch.onnx")
-    before = log.level
-    log.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with (
             warnings.catch_warnings(),
@@ -152,7 +187,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(before)
+        logging.disable(before)
 
 
 def _without_notes(model: Any) -> bytes:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from latency_models.base import Precision
+from latency_models.base import PRECISIONS, Precision
 from latency_models.int8_support import largest_weight
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
@@ -21,7 +21,9 @@ from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
 
-_RANK = 4
+if TYPE_CHECKING:
+    from nas.onnx_networks import Given
+
 _SCALE = 2
 ARCHITECTURE = "architecture.json"
 CASE = "case.json"
@@ -73,6 +75,9 @@ class Network(Protocol):
             Unsuitable: it does not exist in this form.
         """
 
+    def origin(self, form: Form, engine: str) -> str:
+        """Where that file comes from, in a few words; empty where nobody could mistake it."""
+
 
 def rules_for(engine: str) -> QuantRules:
     """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine."""
@@ -81,33 +86,75 @@ def rules_for(engine: str) -> QuantRules:
 
 
 @dataclass(frozen=True)
-class GraphNetwork:
-    """A network of the search's own kind; its files hold untrained weights.
+class Shipped:
+    """A trained file of a bundle.
 
     Attributes:
-        shipped: of a bundle, the trained file and its receipt, by precision. It is taken where
-            engine and input are those of its receipt.
+        engine: that it was written for; empty where nothing tells.
+        shape: of its input.
+    """
+
+    path: Path
+    engine: str
+    shape: tuple[int, ...]
+
+    def suits(self, precision: Precision, engine: str, shape: tuple[int, ...]) -> bool:
+        """Whether it is what this engine would be given in this form.
+
+        TensorRT takes int8 with other zero points than processors do; all else is alike.
+        """
+        alike = (self.engine == "tensorrt") == (engine == "tensorrt") or precision != "int8"
+        return shape == self.shape and (alike or not self.engine)
+
+
+@dataclass(frozen=True)
+class GraphNetwork:
+    """A network of the search's own kind; its files hold untrained weights, unless it shipped.
+
+    Attributes:
+        shipped: of a bundle, the trained files by precision. They are taken at their shapes.
+        bundle: the folder of the bundle; None for a network that never shipped.
     """
 
     name: str
     graph: Graph
     own: Form = field(default_factory=Form)
-    shipped: Mapping[str, tuple[Path, Mapping[str, Any]]] = field(default_factory=dict)
+    shipped: Mapping[Precision, Shipped] = field(default_factory=dict)
+    bundle: Path | None = None
+
+    def origin(self, form: Form, engine: str) -> str:
+        """Of a bundle: whether this is its shipped file or one that was written anew."""
+        if self.bundle is None:
+            return ""
+        found = self._shipped(form, engine)
+        if found is not None:
+            return f"the shipped file, {found.path}"
+        return (
+            f"written anew with untrained weights: {self.bundle} ships no {form.precision} file "
+            f"for {engine} at {form.batch} x {form.shape}"
+        )
+
+    def _shipped(self, form: Form, engine: str) -> Shipped | None:
+        found = self.shipped.get(form.precision)
+        shape = (form.batch, channels_of(self.graph.nodes)[0], *form.size)
+        suits = found is not None and found.suits(form.precision, engine, shape)
+        return found if suits else None
 
     def file(self, form: Form, engine: str) -> bytes:
-        """Write it at any precision, size and batch.
+        """The shipped file where this is its form; else written at any precision and size.
 
         Raises:
-            Unsuitable: the size does not divide by the network's strides.
+            Unsuitable: the size does not divide by the network's strides, or the shipped file
+                cannot be read.
         """
         from search_spaces.untrained import untrained
 
-        channels = channels_of(self.graph.nodes)[0]
-        if form.precision in self.shipped:
-            path, receipt = self.shipped[form.precision]
-            measured = (receipt["engine"], tuple(receipt["input_shape"]))
-            if measured == (engine, (form.batch, channels, *form.size)):
-                return path.read_bytes()
+        found = self._shipped(form, engine)
+        if found is not None:
+            try:
+                return found.path.read_bytes()
+            except OSError as error:
+                raise Unsuitable(f"cannot read {found.path} ({error.strerror})") from error
         if len(form.size) != 2:
             raise Unsuitable(f"an input of size {form.shape} is no image: give height x width")
         height, width = form.size
@@ -124,77 +171,20 @@ class GraphNetwork:
             raise Unsuitable(f"an input of {form.shape} does not fit: {error}") from error
 
 
-@dataclass(frozen=True)
-class FileNetwork:
-    """An ONNX file as it is; only open dimensions are filled in.
-
-    Attributes:
-        dims: of the first input; 0 where a dimension is open.
-    """
-
-    name: str
-    onnx: bytes
-    precision: Precision
-    dims: tuple[int, ...]
-
-    @property
-    def own(self) -> Form:
-        """Its own precision and shape; the usual size where that is open."""
-        open_size = Form().size if len(self.dims) == _RANK else (1,) * len(self.dims[2:])
-        size = tuple(d or o for d, o in zip(self.dims[2:], open_size, strict=True))
-        return Form(self.precision, size, self.dims[0] or 1)
-
-    def file(self, form: Form, engine: str) -> bytes:
-        """The file's own bytes where its shape is static.
-
-        Raises:
-            Unsuitable: it is written at another precision or fixed to another shape.
-        """
-        if form.precision != self.precision:
-            raise Unsuitable(
-                f"the file is written at {self.precision}, which no option changes: "
-                f"export one at {form.precision}"
-            )
-        asked = (form.batch, *self.dims[1:2], *form.size)
-        if asked == self.dims:
-            return self.onnx
-        if all(self.dims):
-            raise Unsuitable(
-                f"the file has a static input {self.dims}, --shape and --batch cannot change "
-                "it: export it at that shape or with open dimensions"
-            )
-        if len(asked) != len(self.dims):
-            raise Unsuitable(f"the input has {len(self.dims)} dimensions, not {len(asked)}")
-        if not all(self.dims[1:2]):
-            raise Unsuitable("the file leaves its channels open: export it with them fixed")
-        wrong = [(a, d) for a, d in zip(asked, self.dims, strict=True) if d and a != d]
-        if wrong:
-            raise Unsuitable(f"the file fixes a dimension to {wrong[0][1]}, not {wrong[0][0]}")
-        return _fill_in(self.onnx, asked)
-
-
-def _fill_in(onnx_bytes: bytes, shape: tuple[int, ...]) -> bytes:
-    """Fix the open dimensions of every input that has as many as the first one."""
-    import onnx
-
-    model = onnx.load_model_from_string(onnx_bytes)
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if len(dims) != len(shape):
-            continue
-        for dim, length in zip(dims, shape, strict=True):
-            dim.dim_value = dim.dim_value or length
-    del model.graph.value_info[:]
-    return bytes(model.SerializeToString())
-
-
-def resolve(spec: str, *, scale: int | None = None, channels: int | None = None) -> Network:
+def resolve(
+    spec: str,
+    *,
+    scale: int | None = None,
+    channels: int | None = None,
+    given: Mapping[str, Given] | None = None,
+) -> Network:
     """The network that was named.
 
     Args:
         spec: a published network's name, a file, a bundle's folder or `module:function`.
         scale: output size / input size, of published networks; by default 2 where they have it.
         channels: of the input, for `module:function`.
+        given: values or shapes of inputs, for an ONNX file.
 
     Raises:
         UnknownNetwork: nothing goes by this name, or it cannot be read.
@@ -204,13 +194,18 @@ def resolve(spec: str, *, scale: int | None = None, channels: int | None = None)
         wanted = entry.nearest_scale(_SCALE) if scale is None else scale
         return GraphNetwork(spec, lower(reference(spec, wanted)), Form(size=entry.size))
     path = Path(spec).expanduser()
+    if (path / ARCHITECTURE).is_file():
+        return _from_bundle(path)
     for case in (path / CASE, path.parent / "candidates" / path.name / CASE):
         if case.is_file():
             return _from_case(case)
     if path.is_dir():
-        return _from_bundle(path)
+        raise UnknownNetwork(
+            f"{path} has no {ARCHITECTURE}: give the folder of one winner or candidate, as "
+            "in <runs>/<study>/winners/<id>"
+        )
     if path.is_file():
-        return _from_file(path)
+        return _from_file(path, given)
     if ":" in spec:
         from nas.module_networks import ModuleNetwork
 
@@ -221,10 +216,14 @@ def resolve(spec: str, *, scale: int | None = None, channels: int | None = None)
     )
 
 
-def _from_file(path: Path) -> Network:
+def _from_file(path: Path, given: Mapping[str, Given] | None) -> Network:
     if path.suffix == ".onnx":
-        return _from_onnx(path)
+        from nas.onnx_networks import onnx_network
+
+        return onnx_network(path, given)
     if path.name == CASE:
+        if (path.parent / ARCHITECTURE).is_file():
+            return _from_bundle(path.parent)
         return _from_case(path)
     if path.suffix == ".json":
         name = path.resolve().parent.name if path.name == ARCHITECTURE else path.stem
@@ -234,19 +233,31 @@ def _from_file(path: Path) -> Network:
 
 def _from_bundle(folder: Path) -> Network:
     """What `nas search` leaves for a winner: the architecture, its trained files, receipts."""
-    if not (folder / ARCHITECTURE).is_file():
-        raise UnknownNetwork(
-            f"{folder} has no {ARCHITECTURE}: give the folder of one winner or candidate, as "
-            "in <runs>/<study>/winners/<id>"
-        )
     architecture = read_architecture(folder / ARCHITECTURE)
-    shipped, own = {}, Form()
+    receipts: Mapping[str, Any] = {}
     if (folder / _RECEIPTS).is_file():
-        for precision, receipt in json.loads((folder / _RECEIPTS).read_text()).items():
-            if (folder / f"{precision}.onnx").is_file():
-                shipped[precision] = (folder / f"{precision}.onnx", receipt)
-                own = Form(precision, tuple(receipt["input_shape"][2:]), receipt["batch_size"])
-    return GraphNetwork(folder.resolve().name, lower(architecture), own, shipped)
+        try:
+            receipts = dict(json.loads((folder / _RECEIPTS).read_text()))
+        except (ValueError, TypeError) as error:
+            raise UnknownNetwork(f"{folder / _RECEIPTS} holds no receipts: {error}") from error
+    shipped, own = {}, Form()
+    for precision in PRECISIONS:
+        path = folder / f"{precision}.onnx"
+        if path.is_file():
+            shipped[precision] = found = _shipped(path, receipts.get(precision))
+            own = Form(precision, found.shape[2:], found.shape[0])
+    name = folder.resolve().name
+    return GraphNetwork(name, lower(architecture), own, shipped, folder if shipped else None)
+
+
+def _shipped(path: Path, receipt: Mapping[str, Any] | None) -> Shipped:
+    """A trained file; its input as its receipt says, or as itself does."""
+    if receipt is not None:
+        return Shipped(path, str(receipt["engine"]), tuple(receipt["input_shape"]))
+    from nas.onnx_networks import onnx_network
+
+    dims = onnx_network(path).dims
+    return Shipped(path, "", tuple(length or 0 for length in dims))
 
 
 def _from_case(path: Path) -> Network:
@@ -269,22 +280,3 @@ def read_architecture(path: Path) -> Architecture:
         return Architecture.from_json(data.get("architecture", data))
     except (ValueError, AttributeError) as error:
         raise UnknownNetwork(f"{path} holds no architecture: {error}") from error
-
-
-def _from_onnx(path: Path) -> FileNetwork:
-    import onnx
-
-    from latency_models.engines.file_facts import file_precision
-
-    try:
-        model = onnx.load(path)
-        dims = tuple(int(d.dim_value) for d in model.graph.input[0].type.tensor_type.shape.dim)
-    except Exception as error:
-        words = " ".join(str(error).split())[:300] or type(error).__name__
-        raise UnknownNetwork(f"{path} is no ONNX file with an input: {words}") from error
-    if not dims:
-        raise UnknownNetwork(f"{path} has an input without dimensions: there is nothing to time")
-    beside = any(tensor.external_data for tensor in onnx.load(path, load_external_data=False)
-                 .graph.initializer)
-    content = model.SerializeToString() if beside else path.read_bytes()
-    return FileNetwork(path.stem, content, file_precision(model), dims)

@@ -22,6 +22,7 @@ from queue import Empty
 from typing import Any, Protocol
 
 from latency_models.base import CompileError, DeviceError
+from latency_models.engines import cores
 from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
@@ -87,13 +88,6 @@ class _Child:
 
 
 _child: _Child
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processes_for(plan: Plan, candidates: int, *, gpu: bool) -> int:

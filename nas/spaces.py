@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nas.experiment import Target
-from search_spaces.base import InvalidArchitecture, SearchSpace
-from search_spaces.draws import draw
-from search_spaces.graph import Shape, channels_of, shapes_of
+from nas.offers import Checked, InvalidSpace, Offers, offers_of
+from nas.own_code import told
+from nas.study import choosers
+from search_spaces.base import Architecture, InvalidArchitecture, SearchSpace, UnknownName
+from search_spaces.graph import Graph, Shape, channels_of, shapes_of
 from search_spaces.skeletons import lower
 from trainers.base import Task
 
@@ -40,12 +43,18 @@ def find_modules_here() -> None:
         sys.path.append(here)
 
 
-def check_space(space: SearchSpace, task: Task, target: Target) -> None:
+def check_space(space: SearchSpace, task: Task, target: Target) -> Offers:
     """Refuse a space whose networks are not for this task, before any of them is timed.
 
+    Some networks are drawn through the sampler, as the search draws them.
+
+    Returns:
+        what the space offers, by which an edited one is found out later.
+
     Raises:
-        ValueError: it is no space, or its networks take or give pictures of another kind or size,
-            or none of them fits the size of the target or of a training crop.
+        ValueError: it is no space, or asks for what a study cannot keep, or its networks take or
+            give pictures of another kind or size, or none of them fits the size of the target or
+            of a training crop.
     """
     name = type(space).__name__
     for needed in ("propose", "start"):
@@ -54,18 +63,40 @@ def check_space(space: SearchSpace, task: Task, target: Target) -> None:
                 f"search_space is {name}, which has no '{needed}': a space has propose(chooser) "
                 "and start, the choices to try first, () for none"
             )
+    networks, offers = _drawn(space)
     sizes = {"task.crop": (task.crop, task.crop), "target": (target.height, target.width)}
     for field, size in sizes.items():
-        _check_size(space, task, field, size)
+        _check_size(networks, task, field, size)
+    return offers
 
 
-def _check_size(space: SearchSpace, task: Task, field: str, size: tuple[int, int]) -> None:
+def _drawn(space: SearchSpace) -> tuple[list[Graph], Offers]:
+    """A few networks of a space, and what it asked for.
+
+    Raises:
+        ValueError: an exception of the space's own code, with its place.
+    """
+    offered: dict[str, list[Any]] = {}
+    networks: list[Architecture] = []
+    try:
+        for chooser in choosers(_DRAWS, seed=0):
+            networks.append(space.propose(Checked(chooser, offered)))
+        graphs = [lower(network) for network in networks]
+        return graphs, offers_of(offered, networks)
+    except (InvalidSpace, InvalidArchitecture, UnknownName):
+        raise
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"search_space {type(space).__name__} failed: {told(error)}") from error
+
+
+def _check_size(
+    networks: Sequence[Graph], task: Task, field: str, size: tuple[int, int]
+) -> None:
     """Hold a few networks against the task at one input size."""
     height, width = size
     wanted = (task.out_channels, height * task.scale, width * task.scale)
     misfits: list[str] = []
-    for seed in range(_DRAWS):
-        graph = lower(draw(space, seed=seed).architecture)
+    for graph in networks:
         channels = channels_of(graph.nodes)[0]
         if channels != task.in_channels:
             raise ValueError(
@@ -82,7 +113,7 @@ def _check_size(space: SearchSpace, task: Task, field: str, size: tuple[int, int
                 f"search_space proposes networks that make {_words(found)} of a "
                 f"{height}x{width} input, and the task needs {_words(wanted)}"
             )
-    if len(misfits) == _DRAWS:
+    if len(misfits) == len(networks):
         raise ValueError(
             f"no network of search_space takes a {height}x{width} input ({field}): {misfits[0]}"
         )

@@ -140,7 +140,7 @@ def _fit(
     until_step: int | None = None,
 ) -> Candidate:
     from search_spaces.branches import is_branched
-    from search_spaces.modules import build, load_weights, weights_of
+    from search_spaces.modules import build, load_some_weights, weights_of
     from trainers.fit import fit
 
     home = experiment.ledger.home(candidate.name)
@@ -155,7 +155,7 @@ def _fit(
         note = f"branches={budget.branches}: nothing in this network takes them, it trains without"
         experiment.view.note(note)
     if experiment.weights is not None:
-        load_weights(network, experiment.weights)
+        load_some_weights(network, experiment.weights)
     try:
         with _giving_way(experiment) as progress:
             report = fit(

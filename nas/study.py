@@ -11,7 +11,7 @@ all that is known, and answers with the sampler that draws this trial's choices.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from math import inf
@@ -30,7 +30,7 @@ from nas.policies.breeding import Breeding
 from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
 from nas.storage import Notice, journal, outlast
-from search_spaces.base import SearchSpace
+from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.vary import NothingToVary, mutate
@@ -327,6 +327,15 @@ class Study:
 def _runs(study: optuna.Study, trial: Trial) -> bool:
     """Whether it still runs: it may have been told before it was claimed."""
     return study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
+
+
+def choosers(count: int, *, seed: int) -> Iterator[Chooser]:
+    """What so many proposals of a search are drawn from; nothing of them is kept."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for number in range(count):
+        study.sampler = Wished(seed_of(seed, number), {})
+        yield study.ask()
 
 
 def _constrain(trial: Trial, name: str, violation: float) -> None:

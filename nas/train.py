@@ -141,7 +141,10 @@ def teacher_in(folder: Path, task: Task) -> nn.Module:
             f"{task.in_channels} by {task.scale}: name another one"
         )
     network = build(lower(architecture), seed=0)
-    load_weights(network, weights)
+    try:
+        load_weights(network, weights)
+    except ValueError as error:
+        raise UnknownNetwork(f"{folder}: {error}") from error
     return network.eval()
 
 
@@ -169,6 +172,7 @@ def begun(experiment: Experiment, folder: str) -> Experiment:
     """
     from nas.report.describe import describe
     from search_spaces.initial import last_layers
+    from search_spaces.modules import Network, load_some_weights, require_weights
 
     assert isinstance(experiment.space, OneNetwork)
     mine = experiment.space.architecture
@@ -179,9 +183,15 @@ def begun(experiment: Experiment, folder: str) -> Experiment:
             f"{folder} holds another network ({describe(theirs)}): weights fit the network that "
             f"they were trained in, here {describe(mine)}"
         )
+    last: set[str] = set()
     if theirs.scale != mine.scale:
         last = {f"n{index}" for index in last_layers(lower(theirs))}
         weights = {key: value for key, value in weights.items() if key.split(".")[0] not in last}
+    try:
+        require_weights(Network(lower(theirs)), weights, without=last)
+        load_some_weights(Network(lower(mine)), weights)
+    except ValueError as error:
+        raise UnknownNetwork(f"{folder}: {error}") from error
     return replace(experiment, weights=weights)
 
 

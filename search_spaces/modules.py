@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -153,18 +153,72 @@ def fold(network: Network) -> Network:
 def load_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
     """Put weights, named as `weights_of` names them, into a network of the same Graph.
 
-    A branched layer takes them as its sum.
+    A branched layer takes them as its sum. Those of fixed layers may be left out.
 
     Raises:
-        ValueError: the network is normalized, and these weights leave nothing to normalize.
+        ValueError: a tensor is missing, has another shape, or is none of this network; or the
+            network is normalized, and these weights leave nothing to normalize.
+    """
+    require_weights(network, weights)
+    load_some_weights(network, weights)
+
+
+def require_weights(
+    network: Network, names: Collection[str], *, without: Collection[str] = ()
+) -> None:
+    """Refuse names that are not those of every learned tensor of a network.
+
+    Args:
+        without: layers that need none, as `n4`.
+
+    Raises:
+        ValueError: says which tensor is missing, and its shape.
+    """
+    for layer_name, layer in network.layers.items():
+        if layer_name in without or not getattr(layer, "learned", True):
+            continue
+        for kind, tensor in _tensors(layer).items():
+            key = f"{layer_name}.{kind}"
+            if key not in names:
+                raise ValueError(
+                    f"the weights lack '{key}' of shape {tuple(tensor.shape)}: they are not of "
+                    "this network, or not whole"
+                )
+
+
+def load_some_weights(network: Network, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """As `load_weights`; what they lack stays as it is in the network.
+
+    Raises:
+        ValueError: a tensor has another shape, or is none of this network; or the network is
+            normalized.
     """
     with torch.no_grad():
         for key, value in weights.items():
-            name, kind = key.split(".")
-            layer, tensor = network.layers[name], torch.from_numpy(np.array(value))
+            kind = key.partition(".")[2]
+            layer, tensor = _layer(network, key), torch.from_numpy(np.array(value))
             if getattr(layer, "norm", None) is not None:
                 raise ValueError("a normalized network takes no folded weights: build it without")
+            own = _tensors(layer)[kind]
+            if tensor.shape != own.shape:
+                raise ValueError(
+                    f"the weights hold '{key}' of shape {tuple(tensor.shape)}, and the network "
+                    f"takes {tuple(own.shape)}"
+                )
             if kind == "weight" and is_branched(layer):
                 layer.weight = tensor
             else:
-                getattr(layer, kind).copy_(tensor)
+                own.copy_(tensor)
+
+
+def _layer(network: Network, key: str) -> nn.Module:
+    name, _, kind = key.partition(".")
+    if name not in network.layers or kind not in _tensors(network.layers[name]):
+        raise ValueError(f"the weights hold '{key}', and the network has no such tensor")
+    return network.layers[name]
+
+
+def _tensors(layer: nn.Module) -> dict[str, Tensor]:
+    """A layer's weight, bias and slope, those that it has."""
+    found = {kind: getattr(layer, kind, None) for kind in ("weight", "bias", "slope")}
+    return {kind: tensor for kind, tensor in found.items() if isinstance(tensor, Tensor)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,13 @@ ENGINES: dict[str, str] = {
     "tensorrt": "latency_models.engines.trt:TensorRTEngine",
     "inductor": "latency_models.engines.inductor:InductorEngine",
 }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def pick_engine(
@@ -30,9 +38,16 @@ def pick_engine(
         settings: further arguments of the engine's class, by name.
 
     Raises:
-        ValueError: the name is not known, or the engine has no such setting.
+        ValueError: the name is not known, the engine has no such setting, or this process has
+            fewer cores than threads were asked for.
         EngineUnavailable: the engine cannot run here; says why and what to install.
     """
+    if threads > cores():
+        raise ValueError(
+            f"threads is {threads}, and this process has {cores()} "
+            f"core{'s' if cores() > 1 else ''}: threads without a core only wait for each other, "
+            "so ask for no more"
+        )
     if name == "auto":
         if settings:
             raise ValueError(f"settings {sorted(settings)} need an engine's name, not auto")

@@ -11,6 +11,12 @@ from typing import Any
 from latency_models.base import CompileError, Precision, first_input_shape
 
 WEIGHTED_OPS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+INTEGER_OPS = frozenset(
+    "QLinearConv ConvInteger QLinearMatMul MatMulInteger QGemm DynamicQuantizeMatMul "
+    "MatMulIntegerToFloat".split()
+)
+"""Layers that are integer arithmetic by themselves, in the style of ONNX Runtime's quantizer."""
+_QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 
 
 def read_model(onnx_bytes: bytes) -> Any:
@@ -27,8 +33,6 @@ def read_model(onnx_bytes: bytes) -> Any:
     except Exception as error:
         words = " ".join(str(error).split())[:600]
         raise CompileError(f"not a valid ONNX file: {words or type(error).__name__}") from error
-    if not model.graph.input:
-        raise CompileError("the graph has no input, so there is nothing to run")
     first_input_shape(model)
     return model
 
@@ -52,6 +56,11 @@ def quantized_convs(model: Any) -> list[Any]:
     ]
 
 
+def integer_layers(model: Any) -> list[Any]:
+    """Nodes that are integer arithmetic without any Q/DQ pair around them."""
+    return [node for node in model.graph.node if node.op_type in INTEGER_OPS]
+
+
 def float_type(model: Any) -> Precision:
     """fp16 when the weights of the compute layers are half, else fp32."""
     from onnx import TensorProto
@@ -70,8 +79,8 @@ def float_type(model: Any) -> Precision:
 
 
 def file_precision(model: Any) -> Precision:
-    """int8 when the file has Q/DQ nodes, else the float type of its weights."""
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+    """int8 when the file has Q/DQ nodes or integer layers, else the float type of its weights."""
+    if any(node.op_type in _QUANTIZERS | INTEGER_OPS for node in model.graph.node):
         return "int8"
     return float_type(model)
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import Closing, DeviceError, Layer, Precision, Sample, random_inputs
+from latency_models.base import (
+    Closing,
+    DeviceError,
+    Layer,
+    Precision,
+    Sample,
+    graph_inputs,
+    input_values,
+    require_outputs,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +33,12 @@ def example_inputs(model: Any, processor: str) -> list[torch.Tensor]:
     import torch
     from onnx import helper
 
-    known = {initializer.name for initializer in model.graph.initializer}
     found = []
-    for index, value in enumerate(v for v in model.graph.input if v.name not in known):
+    for index, value in enumerate(graph_inputs(model)):
         kind = value.type.tensor_type
         shape = tuple(int(d.dim_value) for d in kind.shape.dim)
         dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
-        array = random_inputs(shape, seed=index).astype(dtype)
+        array = input_values(value.name, shape, dtype, seed=index)
         found.append(torch.from_numpy(array).to(processor))
     return found
 
@@ -59,7 +67,8 @@ class InductorModel(Closing):
 
             torch.cuda.reset_peak_memory_stats()
         for _ in range(_WARM_RUNS):
-            self._call(inputs)
+            outputs = self._call(inputs)
+        require_outputs({f"number {i}": list(out.shape) for i, out in enumerate(outputs)})
         self._synchronize()
 
     def close(self) -> None:

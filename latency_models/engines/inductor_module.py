@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import CompileError
+from latency_models.base import CompileError, graph_inputs
 from latency_models.engines.inductor_ops import OPERATORS, Call
 from latency_models.engines.inductor_resize import sampling_buffers
 
@@ -35,8 +35,7 @@ def to_module(model: Any) -> nn.Module:
     from torch import nn
 
     steps, weights = _steps(model)
-    known = {initializer.name for initializer in model.graph.initializer}
-    input_names = [value.name for value in model.graph.input if value.name not in known]
+    input_names = [value.name for value in graph_inputs(model)]
     output_names = [value.name for value in model.graph.output]
     buffers = {name: f"weight{index}" for index, name in enumerate(weights)}
 

@@ -17,6 +17,7 @@ from latency_models.base import (
     EngineUnavailable,
     Layer,
     Precision,
+    graph_inputs,
     random_inputs,
 )
 from latency_models.engines import file_facts, ort_flavour
@@ -24,6 +25,7 @@ from latency_models.engines.ort_model import OnnxRuntimeModel, blame
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
+_INT8_KINDS = frozenset({"QLinearConv", *file_facts.INTEGER_OPS})
 _COMPUTE_KINDS = frozenset({"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul"})
 
 _PROVIDERS: dict[str, str] = {
@@ -85,10 +87,10 @@ class OnnxRuntimeEngine:
     def compile(self, onnx: bytes, precision: Precision) -> OnnxRuntimeModel:
         """Compile one file written at this precision.
 
-        On the CPU an int8 file is rewritten to ONNX Runtime's flavour; scales that it does not
-        hold are taken from one random input, which is enough for timing. To ship, call
-        `ort_flavour.to_ort_flavour` with ranges of real images and compile its result, which is
-        taken as it is.
+        On the CPU an int8 file in TensorRT's style is rewritten to ONNX Runtime's flavour; scales
+        that it does not hold are taken from one random input, which is enough for timing. To
+        ship, call `ort_flavour.to_ort_flavour` with ranges of real images and compile its result,
+        which is taken as it is. So are files of ONNX Runtime's own quantizer.
 
         Raises:
             CompileError: the graph is refused, or would not run as asked.
@@ -98,12 +100,13 @@ class OnnxRuntimeEngine:
         model = file_facts.read_model(onnx)
         file_facts.require_precision(model, precision)
         convs = len(file_facts.quantized_convs(model))
-        if precision == "int8":
-            onnx = self._int8_file(onnx, model, convs)
-        compiled = OnnxRuntimeModel(self, onnx, precision)
+        taken = self._int8_file(onnx, model, convs) if precision == "int8" else onnx
+        compiled = OnnxRuntimeModel(self, taken, precision)
         if self.provider == "cpu" and precision != "fp32":
+            # What others quantized may run in float in part; what was rewritten here may not.
+            least = 1 if taken is onnx else convs
             try:
-                _require_run_precision(compiled.layers(), precision, convs)
+                _require_run_precision(compiled.layers(), precision, least=least)
             except (CompileError, DeviceError):
                 compiled.close()
                 raise
@@ -115,11 +118,13 @@ class OnnxRuntimeEngine:
                 "the CUDA provider has no int8 convolution and would run this file in float: use "
                 "the tensorrt engine, or the cpu provider"
             )
+        if file_facts.integer_layers(model):
+            return onnx
         if convs == 0:
             raise CompileError("int8 was asked for, but no convolution of the file is quantized")
-        if self.provider == "tensorrt" or _has_ort_flavour(model):
+        if self.provider == "tensorrt" or not ort_flavour.can_rewrite(model):
             return onnx
-        shapes = [_shape(value) for value in model.graph.input]
+        shapes = [_shape(value) for value in graph_inputs(model)]
         inputs = [random_inputs(shape, seed=index) for index, shape in enumerate(shapes)]
         return ort_flavour.to_ort_flavour(onnx, ort_flavour.ranges_from_inputs(onnx, [inputs]))
 
@@ -140,9 +145,12 @@ class OnnxRuntimeEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # failures come as exceptions
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without it, processors that have no VNNI saturate sums of uint8 x int8 products: outputs
-        # were wrong by 10 % of their range. With VNNI it changes nothing.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if not _is_qoperator(onnx):
+            # Without it, processors that have no VNNI saturate sums of uint8 x int8 products:
+            # outputs were wrong by 10 % of their range. With VNNI it changes nothing. QLinearConv
+            # of int8 in the file itself is refused with it (ONNX Runtime 1.32: half of the types
+            # are changed to uint8).
+            options.add_session_config_entry("session.x64quantprecision", "1")
         if self.provider != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if profile is not None:
@@ -167,14 +175,20 @@ class OnnxRuntimeEngine:
             raise EngineUnavailable(reason)
 
 
-def _require_run_precision(layers: Sequence[Layer], precision: Precision, convs: int) -> None:
-    """Refuse what would run at another precision than the report will say."""
+def _require_run_precision(
+    layers: Sequence[Layer], precision: Precision, *, least: int
+) -> None:
+    """Refuse what would run at another precision than the report will say.
+
+    Args:
+        least: how many layers have to run in int8, where that was asked for.
+    """
     if precision == "int8":
-        found = sum(layer.kind == "QLinearConv" for layer in layers)
-        if found != convs:
+        found = sum(layer.kind in _INT8_KINDS for layer in layers)
+        if found < least:
             raise CompileError(
-                f"{convs} convolutions are quantized, but ONNX Runtime runs only {found} in int8 "
-                "and the others in float"
+                f"layers of the file are quantized, at least {least}, but ONNX Runtime runs only "
+                f"{found} in int8 and the others in float"
             )
     elif any(layer.kind in _COMPUTE_KINDS and layer.precision == "fp32" for layer in layers):
         raise DeviceError(
@@ -183,10 +197,13 @@ def _require_run_precision(layers: Sequence[Layer], precision: Precision, convs:
         )
 
 
-def _has_ort_flavour(model: Any) -> bool:
-    """True when the output is quantized, as only `to_ort_flavour` does it."""
-    (output, *_), nodes = model.graph.output, model.graph.node
-    return any(n.op_type == "DequantizeLinear" and output.name in n.output for n in nodes)
+def _is_qoperator(onnx: bytes) -> bool:
+    """True when the file holds QLinearConv and its like, and no Q/DQ pairs around floats."""
+    from onnx import load_model_from_string
+
+    return b"QLinear" in onnx and bool(
+        file_facts.integer_layers(load_model_from_string(onnx))
+    )
 
 
 def _shape(value: Any) -> tuple[int, ...]:

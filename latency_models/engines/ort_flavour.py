@@ -51,6 +51,18 @@ def to_ort_flavour(onnx: bytes, ranges: Mapping[str, tuple[float, float]] | None
     return bytes(stripped.model.SerializeToString())
 
 
+def can_rewrite(model: Any) -> bool:
+    """True for a TensorRT-style file that is not rewritten yet: symmetric scales, a float output.
+
+    What ONNX Runtime's own quantizer makes is neither, and runs in int8 as it is.
+    """
+    try:
+        strip_activation_quantizers(model)
+    except CompileError:
+        return False
+    return True
+
+
 def unscaled_tensors(onnx: bytes) -> list[str]:
     """Tensors that get a quantizer but have no scale in the file: what `ranges` should hold."""
     rewriter = _Rewriter(strip_activation_quantizers(read_model(onnx)), {})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from latency_models.base import Layer
+from latency_models.engines.file_facts import INTEGER_OPS
 
 _KERNEL = "_kernel_time"
 _BLOCKED = "_nchwc"
@@ -45,7 +46,7 @@ def _precision(node: Any, types: Mapping[str, int]) -> str:
     """int8 for the integer kernels, else the type of the node's constants."""
     from onnx import TensorProto
 
-    if node.op_type.startswith(("QLinear", "QGemm", "QAttention")):
+    if node.op_type in INTEGER_OPS or node.op_type.startswith(("QLinear", "QAttention")):
         return "int8"
     known: dict[int, str] = {
         TensorProto.FLOAT: "fp32",

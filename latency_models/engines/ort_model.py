@@ -19,7 +19,8 @@ from latency_models.base import (
     Layer,
     Precision,
     Sample,
-    random_inputs,
+    input_values,
+    require_outputs,
 )
 from latency_models.engines.ort_layers import event_times_ms, optimized_layers
 
@@ -95,14 +96,29 @@ class OnnxRuntimeModel(Closing):
 
         place = "cpu" if self._engine.provider == "cpu" else "cuda"
         binding = self._session.io_binding()
-        for index, value in enumerate(self._session.get_inputs()):
-            array = random_inputs(tuple(value.shape), seed=index).astype(_numpy_type(value.type))
+        for name, array in self._feeds().items():
             binding.bind_ortvalue_input(
-                value.name, onnxruntime.OrtValue.ortvalue_from_numpy(array, place, 0)
+                name, onnxruntime.OrtValue.ortvalue_from_numpy(array, place, 0)
             )
-        for value in self._session.get_outputs():
-            binding.bind_output(value.name, place)
+        names = [value.name for value in self._session.get_outputs()]
+        for name in names:
+            binding.bind_output(name, place)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise blame("run the network", error) from error
+        shapes = (output.shape() for output in binding.get_outputs())
+        require_outputs(dict(zip(names, shapes, strict=True)))
         return binding
+
+    def _feeds(self) -> dict[str, NDArray[Any]]:
+        """Values for each input, the same in every session."""
+        return {
+            value.name: input_values(
+                value.name, tuple(value.shape), _numpy_type(value.type), seed=index
+            )
+            for index, value in enumerate(self._session.get_inputs())
+        }
 
     def layers(self, *, timed: bool = False) -> list[Layer]:
         """Nodes of the optimized graph; with `timed`, from a second session that is profiled."""
@@ -126,12 +142,7 @@ class OnnxRuntimeModel(Closing):
 
     def _profile(self, folder: Path) -> list[tuple[str, float]]:
         session = self._engine.session(self.onnx, profile=folder / "profile")
-        feeds = {
-            value.name: random_inputs(tuple(value.shape), seed=index).astype(
-                _numpy_type(value.type)
-            )
-            for index, value in enumerate(session.get_inputs())
-        }
+        feeds = self._feeds()
         for _ in range(7):
             session.run(None, feeds)
         return event_times_ms(json.loads(Path(session.end_profiling()).read_text()))

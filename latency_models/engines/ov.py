@@ -21,7 +21,8 @@ from latency_models.base import (
     Layer,
     Precision,
     Sample,
-    random_inputs,
+    input_values,
+    require_outputs,
 )
 
 _INT8 = frozenset({"i8", "u8"})
@@ -229,13 +230,34 @@ def _ms(duration: Any) -> float:
 
 
 def _bound_request(compiled: Any) -> Any:
-    """An inference request whose inputs are set once, to random values."""
+    """An inference request whose inputs are set once, to random values; run once.
+
+    Raises:
+        CompileError: an input cannot be made up, the first run fails, or it gives nothing.
+    """
     ov = _import_openvino()
     request = compiled.create_infer_request()
     for index, port in enumerate(compiled.inputs):
-        values = random_inputs(tuple(port.shape), seed=index)
-        request.set_input_tensor(index, ov.Tensor(values.astype(port.element_type.to_dtype())))
+        values = input_values(
+            port.any_name, tuple(port.shape), port.element_type.to_dtype(), seed=index
+        )
+        request.set_input_tensor(index, ov.Tensor(values))
+    try:
+        request.infer()
+    except MemoryError as error:
+        raise DeviceError("out of memory while OpenVINO ran the network") from error
+    except Exception as error:
+        raise CompileError(f"OpenVINO cannot run the network: {_one_line(error)}") from error
+    require_outputs({
+        _name(port, index): list(request.get_output_tensor(index).shape)
+        for index, port in enumerate(compiled.outputs)
+    })
     return request
+
+
+def _name(port: Any, index: int) -> str:
+    """A port's name; a tensor that several outputs share may have none."""
+    return str(port.any_name) if port.names else f"number {index}"
 
 
 def _compile(core: Any, onnx_bytes: bytes, config: Mapping[str, str]) -> Any:

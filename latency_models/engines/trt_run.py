@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import CompileError, DeviceError, Sample, random_inputs
+from latency_models.base import (
+    CompileError,
+    DeviceError,
+    Sample,
+    input_values,
+    require_outputs,
+)
 from latency_models.engines.trt_build import build_log
 from latency_models.engines.trt_graph import check_replay
 
@@ -115,9 +121,12 @@ class PlanRunner:
             dtype = torch_dtype(self.engine.get_tensor_dtype(name))
             buffer = torch.empty(shape, dtype=dtype, device=self._device)
             if self.engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT:
-                buffer.copy_(torch.from_numpy(random_inputs(shape, seed=index)))
+                # numpy has no bfloat16: floats are cast when they are copied.
+                kind = "float32" if dtype.is_floating_point else str(dtype).removeprefix("torch.")
+                buffer.copy_(torch.from_numpy(input_values(name, shape, kind, seed=index)))
                 inputs[name] = buffer
             else:
+                require_outputs({name: shape})
                 outputs[name] = buffer
             if not self.context.set_tensor_address(name, buffer.data_ptr()):
                 raise build_log().failure(f"TensorRT does not accept the buffer of '{name}'")

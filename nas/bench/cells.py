@@ -17,6 +17,7 @@ from nas.networks import Form, Network, Unsuitable
 
 GUARD = 0.01
 """Two processes that time one file differ by so much: a median this near a limit is at it."""
+_NAMED = 5
 _NOT_IN_A_LINE = ("conditions", "input_shape", "estimated", "precision", "engine", "batch_size")
 
 
@@ -41,6 +42,7 @@ class Cell:
 
     Attributes:
         why: why there is no report; empty where there is one.
+        origin: where the file came from, where somebody could mistake it.
         was_kept: the report is a receipt of an earlier run.
         layers: with the nodes of the file that each was made from, none for the engine's own.
         notes: what else was asked for and could not be had.
@@ -58,6 +60,7 @@ class Cell:
     peaks: Peaks | None = None
     findings: Sequence[Finding] | None = None
     notes: Sequence[str] = ()
+    origin: str = ""
 
     @property
     def images_per_s(self) -> float | None:
@@ -81,7 +84,7 @@ class Cell:
 def measure_cell(network: Network, form: Form, bench: Bench, questions: Questions) -> Cell:
     """Answer the questions about one cell; what cannot be says why and stops nothing else."""
     name, engine = network.name, bench.engine.name
-    findings = None
+    findings, origin = None, network.origin(form, engine)
     try:
         onnx = network.file(form, engine)
         # As TensorRT would be given it: int8 files for CPUs hold uint8 tensors.
@@ -90,7 +93,7 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
         report = bench.latency.measure(onnx, form.precision)
         was_kept = bench.measured == before
     except (Unsuitable, CompileError, DeviceError) as error:
-        return Cell(name, engine, form, why=_line(error), findings=findings)
+        return Cell(name, engine, form, why=_line(error), findings=findings, origin=origin)
     layers: Sequence[Layer] = ()
     found, peaks, notes = None, None, []
     try:
@@ -104,11 +107,18 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
             found = roof(work_of_file(onnx), peaks)
     except (CompileError, DeviceError) as error:
         notes.append(f"no roofline: {_line(error)}")
+    in_float = report.conditions.get("layers_in_float")
+    if in_float:
+        notes.append(
+            f"{in_float:.0f} of {report.conditions['compute_layers']:.0f} layers that compute "
+            "run in float here"
+        )
     if found is not None and found.work.uncounted:
-        notes.append(f"not counted in the roofline: {', '.join(found.work.uncounted[:5])}")
+        notes.append(f"not counted: {_some(found.work.uncounted)}")
     return Cell(
         name, engine, form, report, was_kept=was_kept,
         layers=layers, roof=found, peaks=peaks, findings=findings, notes=tuple(notes),
+        origin=origin,
     )
 
 
@@ -135,6 +145,11 @@ def _by_the_files_names(layers: Sequence[Layer], onnx: bytes) -> list[Layer]:
     return [replace(layer, original_nodes=known(layer)) for layer in layers]
 
 
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -151,6 +166,7 @@ def _cell_json(cell: Cell, limit_ms: float | None) -> dict[str, Any]:
         "precision": cell.form.precision,
         "size": list(cell.form.size),
         "batch": cell.form.batch,
+        "file": cell.origin or None,
         "error": cell.why or None,
         "images_per_s": cell.images_per_s,
         "side": None if limit_ms is None else cell.side(limit_ms),
@@ -173,6 +189,7 @@ def _roof_facts(cell: Cell) -> dict[str, float | str | None]:
     return {
         "macs": cell.roof.work.macs,
         "bytes_moved": cell.roof.work.bytes_moved,
+        "not_counted": ", ".join(cell.roof.work.uncounted),
         "macs_per_byte": cell.roof.work.macs_per_byte,
         "compute_ms": cell.roof.compute_ms,
         "memory_ms": cell.roof.memory_ms,
@@ -206,4 +223,4 @@ def _csv_lines(cells: Sequence[Cell], limit_ms: float | None) -> Iterator[Mappin
             line["energy_mj"] = cell.condition("energy_mj")
         if limit_ms is not None:
             line["side"] = cell.side(limit_ms)
-        yield {**line, **_roof_facts(cell), "error": cell.why}
+        yield {**line, **_roof_facts(cell), "file": cell.origin, "error": cell.why}

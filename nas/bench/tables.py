@@ -46,8 +46,11 @@ def print_latencies(
         words = f"{kept} of {len(cells)} from receipts of earlier runs (--no-cache measures anew)"
         console.print(Text(words, style="dim"))
     for cell in cells:
+        name = name_of(cell, cells)
+        if cell.origin and cell.report is not None:
+            console.print(Text(f"{name}: {cell.origin}", style="dim"), soft_wrap=True)
         for note in cell.notes:
-            console.print(Text(f"{name_of(cell, cells)}: {note}", style="yellow"))
+            console.print(Text(f"{name}: {note}", style="yellow"), soft_wrap=True)
 
 
 def _latency_line(cell: Cell, reasons: Sequence[str], limit_ms: float | None) -> Line:
@@ -175,16 +178,17 @@ def print_rooflines(console: Console, cells: Sequence[Cell]) -> None:
     for cell in known:
         assert cell.roof is not None and cell.report is not None
         work = cell.roof.work
+        over = "over " if work.uncounted else ""
         lines.append({
             "network": name_of(cell, cells),
-            "GMACs": f"{work.macs / 1e9:.3g}",
-            "MB moved": f"{work.bytes_moved / 1e6:.3g}",
+            "GMACs": f"{over}{work.macs / 1e9:.3g}",
+            "MB moved": f"{over}{work.bytes_moved / 1e6:.3g}",
             "MACs/byte": f"{work.macs_per_byte:.3g}",
             "by arithmetic": milliseconds(cell.roof.compute_ms),
             "by memory": milliseconds(cell.roof.memory_ms),
             "measured": milliseconds(cell.report.median_ms),
-            "nearer to": f"{_ROOFS[cell.roof.nearer]} roof",
-            "reached": f"{100 * cell.roof.share(cell.report.median_ms):.0f} %",
+            "nearer to": "" if over else f"{_ROOFS[cell.roof.nearer]} roof",
+            "reached": f"{over}{100 * cell.roof.share(cell.report.median_ms):.0f} %",
         })
     _print_table(console, lines, title="roofline: the least time that the device's peaks allow")
     peaks = {(cell.engine, p.precision): p for cell in known if (p := cell.peaks)}

@@ -13,6 +13,7 @@ from latency_models.device import each_wait_once
 
 if TYPE_CHECKING:
     from nas.bench.benches import Bench
+    from nas.onnx_networks import Given
 
 
 class Mistake(Exception):
@@ -66,6 +67,25 @@ def share(text: str) -> float:
             f"'{text}' is no such share: give per cent above 0 and at most 20, as 1%"
         )
     return float(match[1]) / 100
+
+
+def told_input(text: str) -> tuple[str, Given]:
+    """`sizes=1,3,720,1280` as values of an input, `guide=1x3x64x64` as its shape.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    from nas.onnx_networks import Given
+
+    name, is_there, what = text.rpartition("=")
+    if is_there and name and re.fullmatch(r"-?\d+(,-?\d+)*", what):
+        return name, Given(values=tuple(map(int, what.split(","))))
+    if is_there and name and re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", what):
+        return name, Given(shape=tuple(map(int, what.split("x"))))
+    raise argparse.ArgumentTypeError(
+        f"'{text}' tells nothing about an input: give NAME=1,3,720,1280 for its values, or "
+        "NAME=1x3x64x64 for its shape"
+    )
 
 
 def bench_for(

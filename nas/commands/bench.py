@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from latency_models.base import PRECISIONS, EngineUnavailable, Precision
 from nas.commands import fail
-from nas.commands.arguments import Mistake, Parser, bench_for, positive, share, size
+from nas.commands.arguments import (
+    Mistake,
+    Parser,
+    bench_for,
+    positive,
+    share,
+    size,
+    told_input,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         help="output size / input size of published networks (default: 2 where they have it)")
     add("--channels", type=positive, metavar="N",
         help="input channels of a Python module (default: those of its first convolution)")
+    add("--input", nargs="+", type=told_input, default=[], metavar="NAME=...",
+        help="of an ONNX file: values of an input of whole numbers, as sizes=1,3,720,1280, or the "
+        "shape of a further open input, as guide=1x3x64x64")
     add("--layers", action="store_true", help="time, precision and origin of each layer that runs")
     add("--roofline", action="store_true",
         help="the least time that this device's measured peaks allow, and how near it is")
@@ -105,10 +116,13 @@ def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nas.bench.cells import Questions
+    from nas.told_apart import told_apart
 
     if options.limit is not None and not options.limit > 0:
         raise Mistake(f"--limit is {options.limit:g} ms: give a positive number")
-    networks = [_resolve(spec, options) for spec in options.networks]
+    networks = told_apart(
+        options.networks, [_resolve(spec, options) for spec in options.networks]
+    )
     beside = Console(stderr=True)
     questions = Questions(options.layers, options.roofline, options.check)
     engines = dict.fromkeys(options.engine)
@@ -129,7 +143,10 @@ def _resolve(spec: str, options: argparse.Namespace) -> Network:
     from search_spaces.base import InvalidArchitecture, UnknownName
 
     try:
-        return resolve(spec, scale=options.scale, channels=options.channels)
+        given = dict(options.input)
+        if given and not spec.endswith(".onnx"):
+            raise Mistake(f"--input tells about inputs of ONNX files, and {spec} is none")
+        return resolve(spec, scale=options.scale, channels=options.channels, given=given)
     except (UnknownNetwork, UnknownName, InvalidArchitecture) as error:
         raise Mistake(str(error)) from error
 

@@ -87,7 +87,10 @@ def _serve(options: argparse.Namespace) -> None:
             f"this machine has version {code_version()} of the code, the search {wanted.code}: "
             "install the same here"
         )
-    engine, _ = pick_engine(wanted.engine, threads=wanted.threads)
+    try:
+        engine, _ = pick_engine(wanted.engine, threads=wanted.threads)
+    except ValueError as error:
+        raise Mistake(f"this machine does not suit the search: {error}") from error
     with ExitStack() as stack:
         timers = {
             protocol: stack.enter_context(

@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
         options = _parser().parse_args(arguments)
     except Mistake as error:
         return fail(str(error))
+    from nas.candidate import OutsideFolder
     from nas.crew.status import NoStudy, read_status
     from nas.ledger import as_json
 
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
             if options.watch is None:
                 return 0
             time.sleep(options.watch)
-    except NoStudy as error:
+    except (NoStudy, OutsideFolder) as error:
         return fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -48,6 +48,7 @@ def _train(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import SettingsError, assemble
+    from nas.candidate import OutsideFolder
     from nas.live.training import training_view
     from nas.pipeline import BrokenMachine
     from nas.train import prepared, train_one
@@ -62,7 +63,7 @@ def _train(config: DictConfig) -> int:
                 ),
             ) as experiment:
                 candidate = train_one(prepared(experiment, config), str(config.label))
-        except (SettingsError, BrokenMachine) as error:
+        except (SettingsError, BrokenMachine, OutsideFolder) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)

@@ -39,8 +39,10 @@ from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, as_json, write_aside
 from nas.live.view import View
+from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.report.results import conclude
+from nas.spaces import check_space, find_modules_here
 from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
 from nas.study import Study
 from nas.tracking.trackers import (
@@ -90,7 +92,7 @@ def prepare(
         SettingsError: the sweep cannot run as it was asked for; nothing was submitted.
     """
     plan = Plan(**typed("study", Plan, config.study))
-    Target(**typed("target", Target, config.target))
+    target = Target(**typed("target", Target, config.target))
     typed("budget", Budget, config.budget)
     policy_of(config)
     _pace(config)
@@ -98,12 +100,20 @@ def prepare(
     served = served_for(config)
     if "slurm" in launcher.lower():
         check_partition(OmegaConf.select(config, "cluster.partition"))
+    find_modules_here()
     space = instantiate(config.search_space, _convert_="all")
     task: Task = instantiate(config.task)
     folder = study_folder(config)
+    try:
+        offers = check_space(space, task, target)
+        require_same(folder, offers)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     with ExitStack() as stack:
         claim_folder(folder, stack, together=True)
-        settings = settings_of(folder, config) | {"metric": asdict(task.metric)}
+        settings = settings_of(folder, config) | {
+            "metric": asdict(task.metric), OFFERS: offers,
+        }
         try:
             changed = compare_pictures(folder, task)
         except DataError as error:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from latency_models import engines
 from latency_models.base import EngineUnavailable
 from latency_models.engines import ENGINES, pick_engine
 from latency_models.engines.ov import OpenVINOEngine
 
 
-def test_the_engine_that_was_asked_for_is_given() -> None:
+def test_the_engine_that_was_asked_for_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "cores", lambda: 2)
     engine, sentence = pick_engine("openvino", threads=2)
     assert isinstance(engine, OpenVINOEngine)
     assert engine.threads == 2
     assert "openvino" in sentence
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "auto"])
+def test_more_threads_than_cores_are_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "cores", lambda: 2)
+    with pytest.raises(ValueError, match="threads is 3, and this process has 2 cores"):
+        pick_engine(name, threads=3)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -8,12 +8,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from fake_benches import REFUSED, FakeIsolated
 
 from latency_models.engines.trt import TensorRTEngine
 from nas.commands.bench import main
-from tests.latency_models.small_nets import conv_net
+from nas.networks import Form, resolve
+from search_spaces.references import reference
+from tests.latency_models.small_nets import conv_net, finished
+from tests.nas.finished_studies import receipt
 
 SMALL = ["--shape", "16x16"]
 
@@ -229,3 +234,142 @@ def test_energy_is_a_column_only_where_it_is_counted(
     monkeypatch.setattr(FakeIsolated, "measure", counted)
     assert main(asked) == 0
     assert "12.3 mJ" in capsys.readouterr().out
+
+
+def test_files_of_one_name_are_told_apart_by_the_shortest_path(
+    fake: type[FakeIsolated], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "int8.onnx").write_bytes(conv_net(size=8, int8=True))
+    files = [str(tmp_path / folder / "int8.onnx") for folder in ("one", "other")]
+    assert main([*files, "--engine", "openvino", "--json"]) == 0
+    assert [cell["network"] for cell in cells(capsys)] == ["one/int8", "other/int8"]
+
+
+def bundle(folder: Path, shipped: bytes) -> Path:
+    """A winner's folder with one shipped file, for pictures of 16x24."""
+    folder.mkdir()
+    architecture = reference("ecbsr_m4c16", 2).to_json()
+    told = receipt(3.0, precision="int8", engine="openvino", input_shape=(1, 3, 16, 24))
+    documents = {
+        "architecture.json": architecture,
+        "case.json": {"architecture": architecture},
+        "latency.json": {"int8": told.to_json()},
+    }
+    for name, content in documents.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "int8.onnx").write_bytes(shipped)
+    return folder
+
+
+def test_a_bundles_row_says_which_file_was_timed(
+    fake: type[FakeIsolated], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = resolve("ecbsr_m4c16").file(Form("int8", (16, 24)), "openvino")
+    folder = bundle(tmp_path / "1a2b", trained)
+    asked = [str(folder), "--engine", "openvino", "--precision", "int8", "fp32"]
+    assert main([*asked, "--json"]) == 0
+    shipped, anew = cells(capsys)
+    assert shipped["file"] == f"the shipped file, {folder / 'int8.onnx'}"
+    assert anew["file"].startswith("written anew with untrained weights")
+    assert main(asked) == 0
+    out = capsys.readouterr().out
+    assert "1a2b int8: the shipped file" in out and "1a2b fp32: written anew" in out
+    assert main([*asked, "--csv"]) == 0
+    (line, _) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert line["file"] == shipped["file"]
+
+
+@pytest.mark.parametrize("damaged", [b"", bytes(4096)], ids=["empty", "zeros"])
+def test_a_shipped_file_that_is_damaged_has_no_latency(
+    tmp_path: Path, damaged: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = bundle(tmp_path / "1a2b", damaged)
+    assert main([str(folder), "--engine", "openvino"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("nas: nothing could be measured: ")
+    assert told.err.count("\n") == 1
+
+
+def test_json_stays_json_whatever_a_module_prints(
+    fake: type[FakeIsolated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "loud_nets.py").write_text(
+        "from torch import nn\nprint('imported')\n"
+        "def loud():\n    print('made')\n    return nn.Conv2d(3, 4, 3)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["loud_nets:loud", *SMALL, "--engine", "openvino", "--json"]) == 0
+    told = capsys.readouterr()
+    assert [cell["network"] for cell in json.loads(told.out)["cells"]] == ["loud"]
+    assert "imported" in told.err and "made" in told.err
+
+
+def resizer(folder: Path) -> Path:
+    """A Resize whose sizes are an input."""
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["c"], "conv", pads=[1] * 4),
+        onnx.helper.make_node("Resize", ["c", "", "", "sizes"], ["y"]),
+    ]
+    model = onnx.load_model_from_string(finished(
+        nodes, {"w": np.ones((4, 3, 3, 3), np.float32)}, "y", [1, 3, 8, 8], [1, 4, "h", "w"]
+    ))
+    sizes = onnx.helper.make_tensor_value_info("sizes", onnx.TensorProto.INT64, [4])
+    model.graph.input.append(sizes)
+    (folder / "resizer.onnx").write_bytes(model.SerializeToString())
+    return folder / "resizer.onnx"
+
+
+def test_values_of_an_input_are_asked_for_and_told_with_the_latency(
+    fake: type[FakeIsolated], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [str(resizer(tmp_path)), "--engine", "openvino", "--json"]
+    assert main(asked) == 2
+    assert "--input sizes=1,3,720,1280" in capsys.readouterr().err
+    assert main([*asked, "--input", "sizes=1,4,32,32"]) == 0
+    (cell,) = cells(capsys)
+    assert cell["file"] == "given: sizes = 1,4,32,32"
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (["espcn", "--input", "x=1"], "espcn is none"),
+        (["a.onnx", "--input", "sizes"], "tells nothing about an input"),
+        (["a.onnx", "--input", "sizes=1x"], "tells nothing about an input"),
+    ],
+)
+def test_an_input_that_is_told_wrongly_is_refused(
+    told: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(told) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_work_that_cannot_be_counted_is_marked_and_told(
+    fake: type[FakeIsolated], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["c"], "conv", pads=[1] * 4),
+        onnx.helper.make_node("Strange", ["c"], ["y"], "odd", domain="elsewhere"),
+    ]
+    net = finished(
+        nodes, {"w": np.ones((4, 3, 3, 3), np.float32)}, "y", [1, 3, 8, 8], [1, 4, 8, 8]
+    )
+    model = onnx.load_model_from_string(net)
+    model.opset_import.append(onnx.helper.make_opsetid("elsewhere", 1))
+    (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
+    asked = [str(tmp_path / "odd.onnx"), "--engine", "openvino", "--roofline"]
+    assert main(asked) == 0
+    out = capsys.readouterr().out
+    assert "odd: not counted: elsewhere.Strange odd" in out and "over 6.91e-06" in out
+    assert main([*asked, "--json"]) == 0
+    (cell,) = cells(capsys)
+    assert cell["roofline"]["not_counted"] == "elsewhere.Strange odd"
+
+
+def test_more_threads_than_cores_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["espcn", "--threads", "4096"]) == 2
+    assert "threads is 4096, and this process has" in capsys.readouterr().err

@@ -113,6 +113,8 @@ def test_settings_are_shown_without_running_anything(
         (["study.candidates=many"], "study.candidates is 'many': use a whole number"),
         (["study.seed=1.5"], "study.seed is '1.5': use a whole number"),
         (["study.name=a/b"], "study.name is 'a/b'"),
+        (["study.name=.."], "study.name is '..'"),
+        (["target.threads=4096"], "threads is 4096, and this process has"),
         (["study.references=[edsr]"], "unknown published network 'edsr'; known: abpn_m4c28"),
         (["target.precision=int4"], "target.precision is 'int4': use int8, fp16 or fp32"),
         (["target.height=0"], "target.height is 0: it must be a positive number"),

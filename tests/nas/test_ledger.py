@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from finished_studies import finished_study, probed, proposal, winner
 
+from nas.candidate import OutsideFolder
 from nas.ledger import (
     Ledger,
     load_arrays,
@@ -148,3 +150,30 @@ def test_numbers_that_are_not_finite_are_words_in_json_and_read_back(
     assert [again.trained.metric, *again.trained.scores] == pytest.approx(
         [value, value, 1.0], nan_ok=True
     )
+
+
+@pytest.mark.parametrize("name", ["../../evil", "..", ".", "a/b", "/tmp/evil", "", "a\\b"])
+def test_a_name_that_leads_elsewhere_is_no_candidates(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutsideFolder, match="is no name of a folder"):
+        replace(proposal(1), name=name)
+    for use in (Ledger(tmp_path).home, Ledger(tmp_path).load):
+        with pytest.raises(OutsideFolder):
+            use(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_case_file_that_names_another_place_is_told_by_its_path(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.save(proposal(1))
+    path = ledger.home(proposal(1).name) / "case.json"
+    path.write_text(path.read_text().replace(proposal(1).name, "../../evil"))
+    with pytest.raises(OutsideFolder, match=r"case.json: a candidate's name is '../../evil'"):
+        Ledger(tmp_path).all()
+
+
+def test_the_folder_of_a_bundle_lies_in_the_study() -> None:
+    exported = winner(8, 31.5, 33.10).exported
+    assert exported is not None
+    for folder in ("../elsewhere", "/tmp/evil", "winners/../../x"):
+        with pytest.raises(OutsideFolder, match="the folder of a bundle"):
+            replace(exported, folder=folder)

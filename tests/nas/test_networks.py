@@ -11,7 +11,9 @@ import pytest
 
 from latency_models.engines.file_facts import file_precision
 from latency_models.int8_support import largest_weight
-from nas.networks import FileNetwork, Form, UnknownNetwork, Unsuitable, resolve, rules_for
+from nas.networks import Form, UnknownNetwork, Unsuitable, resolve, rules_for
+from nas.onnx_networks import FileNetwork
+from nas.told_apart import told_apart
 from search_spaces.references import reference
 from tests.latency_models.small_nets import conv_net, finished
 from tests.nas.finished_studies import receipt
@@ -46,6 +48,8 @@ def bundle(folder: Path) -> Path:
         told = receipt(3.0, precision=precision, engine="openvino", input_shape=(1, 3, 16, 24))
         receipts[precision] = told.to_json()
     (folder / "latency.json").write_text(json.dumps(receipts))
+    # A case file lies in a bundle as well, and names the network that shipped.
+    (folder / "case.json").write_text(json.dumps({"architecture": architecture}))
     return folder
 
 
@@ -104,13 +108,95 @@ def test_a_case_file_is_read_as_the_architecture_it_holds(tmp_path: Path) -> Non
     assert resolve(str(path)).file(SMALL, "openvino")
 
 
-def test_a_bundle_gives_its_trained_file_where_it_was_measured(tmp_path: Path) -> None:
-    network = resolve(str(bundle(tmp_path / "1a2b")))
+@pytest.mark.parametrize("named", [".", "case.json"])
+def test_a_bundle_gives_its_shipped_file_at_its_precision_and_shape(
+    tmp_path: Path, named: str
+) -> None:
+    folder = bundle(tmp_path / "1a2b")
+    network = resolve(str(folder / named))
     assert network.name == "1a2b"
     assert network.own == SMALL
-    assert network.file(SMALL, "openvino") == b"trained int8"
-    assert shape_of(network.file(SMALL, "onnxruntime")) == (1, 3, 16, 24)
-    assert shape_of(network.file(Form("int8", (32, 32)), "openvino")) == (1, 3, 32, 32)
+    for engine in ("openvino", "onnxruntime"):
+        assert network.file(SMALL, engine) == b"trained int8"
+        assert network.origin(SMALL, engine) == f"the shipped file, {folder / 'int8.onnx'}"
+    single = Form("fp32", SMALL.size)
+    assert network.file(single, "tensorrt") == b"trained fp32"
+
+
+@pytest.mark.parametrize(
+    ("form", "engine"),
+    [
+        (Form("int8", (32, 32)), "openvino"),
+        (Form("int8", (16, 24), 2), "openvino"),
+        (Form("fp16", (16, 24)), "openvino"),
+        (SMALL, "tensorrt"),
+    ],
+)
+def test_in_another_form_a_bundle_is_written_anew_and_says_so(
+    tmp_path: Path, form: Form, engine: str
+) -> None:
+    network = resolve(str(bundle(tmp_path / "1a2b")))
+    assert shape_of(network.file(form, engine)) == (form.batch, 3, *form.size)
+    told = network.origin(form, engine)
+    assert told.startswith("written anew with untrained weights")
+    assert f"no {form.precision} file for {engine}" in told
+
+
+def test_a_bundle_without_receipts_is_asked_for_its_shapes(tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "1a2b")
+    (folder / "latency.json").unlink()
+    (folder / "fp32.onnx").unlink()
+    (folder / "int8.onnx").write_bytes(conv_net(size=8, int8=True))
+    network = resolve(str(folder))
+    assert network.own == Form("int8", (8, 8))
+    assert network.file(network.own, "openvino") == conv_net(size=8, int8=True)
+    (folder / "int8.onnx").write_bytes(bytes(100))
+    with pytest.raises(UnknownNetwork, match="int8.onnx is no ONNX file"):
+        resolve(str(folder))
+
+
+def test_an_architecture_alone_is_no_bundle(tmp_path: Path) -> None:
+    network = resolve(str(bundle(tmp_path / "1a2b") / "architecture.json"))
+    assert shape_of(network.file(SMALL, "openvino")) == (1, 3, 16, 24)
+    assert network.origin(SMALL, "openvino") == ""
+
+
+@pytest.mark.parametrize(
+    ("specs", "names"),
+    [
+        (["a/int8.onnx", "b/int8.onnx"], ["a/int8", "b/int8"]),
+        (["a/x/int8.onnx", "b/x/int8.onnx"], ["a/x/int8", "b/x/int8"]),
+        (["a/int8.onnx", "a/fp32.onnx"], ["int8", "fp32"]),
+        (["a/int8.onnx", "a/int8.onnx"], ["int8", "int8"]),
+        (["espcn", "a/espcn.onnx"], ["espcn", "a/espcn"]),
+        (["a/1a2b", "b/1a2b"], ["a/1a2b", "b/1a2b"]),
+        (["a/int8.onnx", "./b/int8.onnx", "a/x/int8.onnx"], ["a/int8", "b/int8", "x/int8"]),
+    ],
+)
+def test_networks_of_one_name_are_told_apart_by_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, specs: list[str], names: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for spec in specs:
+        path = Path(spec)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.write_bytes(conv_net(size=8, int8="int8" in spec))
+        elif path.parts[1:]:
+            bundle(path)
+    networks = [resolve(spec) for spec in specs]
+    apart = told_apart(specs, networks)
+    assert [network.name for network in apart] == names
+    for before, after in zip(networks, apart, strict=True):
+        assert after.file(after.own, "openvino") == before.file(before.own, "openvino")
+
+
+def test_functions_of_one_name_are_told_apart_by_their_modules(
+    modules: str, tmp_path: Path
+) -> None:
+    (tmp_path / "more_of_mine.py").write_text(MODULES)
+    specs = [f"{modules}:up", "more_of_mine:up"]
+    assert [n.name for n in told_apart(specs, [resolve(s) for s in specs])] == specs
 
 
 def test_an_onnx_file_is_taken_byte_by_byte_at_its_own_form(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
+from nas.candidate import Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
 from nas.experiment import Experiment
@@ -34,7 +35,7 @@ from nas.train import (
     train_one,
     trained_in,
 )
-from search_spaces.modules import build, load_weights, weights_of
+from search_spaces.modules import build, load_some_weights, weights_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.data.sources import Sources
@@ -164,7 +165,7 @@ def test_from_another_scale_all_but_the_last_layers_are_taken(
     assert taken is not None
     assert 0 < len(taken) < len(trained)
     network = build(lower(space.architecture), seed=0)
-    load_weights(network, taken)
+    load_some_weights(network, taken)
     found = weights_of(network)
     for key, value in taken.items():
         np.testing.assert_array_equal(found[key], value)
@@ -183,6 +184,30 @@ def test_weights_of_another_network_are_refused(
         begun(other, str(first.folder))
     with pytest.raises(UnknownNetwork, match="holds 0 trained networks"):
         begun(other, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w.pop("n2.weight"), r"lack 'n2.weight' of shape"),
+        (lambda w: w.update({"n2.weight": w["n2.weight"][:1]}), r"hold 'n2.weight' of shape"),
+    ],
+)
+def test_weights_that_are_not_whole_or_misshapen_are_refused_before_training(
+    tmp_path: Path, photos: Path, saved: Path, change: Any, words: str
+) -> None:
+    made = experiment(tmp_path / "first", photos, saved)
+    home = made.ledger.home("mine")
+    weights = weights_of(build(lower(SMALL), seed=0))
+    assert "n2.weight" in weights
+    change(weights)
+    save_arrays(home / FLOAT_WEIGHTS, weights)
+    made.ledger.save(Candidate("mine", SMALL))
+    other = experiment(tmp_path / "second", photos, saved)
+    with pytest.raises(UnknownNetwork, match=words):
+        begun(other, str(made.folder))
+    with pytest.raises(UnknownNetwork, match=words):
+        teacher_in(made.folder, made.task)
 
 
 def test_networks_are_named_as_references_files_or_bundles(tmp_path: Path, saved: Path) -> None:

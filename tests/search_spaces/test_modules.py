@@ -11,7 +11,7 @@ from search_spaces.base import Architecture, BlockSpec, Scalar
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph
 from search_spaces.layers import WeightedLayer
-from search_spaces.modules import Network, build, load_weights, weights_of
+from search_spaces.modules import Network, build, load_some_weights, load_weights, weights_of
 from search_spaces.primitives import (
     Activation,
     Add,
@@ -160,3 +160,43 @@ def test_a_slope_of_its_own_is_learned_and_taken_out_by_its_node() -> None:
     weights = weights_of(build(graph, seed=0))
     assert set(weights) == {"n1.weight", "n1.bias", "n2.slope"}
     assert weights["n2.slope"].shape == (8,)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape", "words"),
+    [
+        ("n1.weight", (1,), r"'n1.weight' of shape \(1,\), and the network takes \(8, 4, 3, 3\)"),
+        ("n1.bias", (1,), r"'n1.bias' of shape \(1,\), and the network takes \(8,\)"),
+        ("n1.weight", (8, 4, 1, 1), "takes .8, 4, 3, 3."),
+        ("n9.weight", (3,), "hold 'n9.weight', and the network has no such tensor"),
+        ("n1.scale", (3,), "hold 'n1.scale', and the network has no such tensor"),
+    ],
+)
+@pytest.mark.parametrize("branches", ["none", "edge"])
+def test_weights_of_another_shape_are_refused_and_never_broadcast(
+    tensor: str, shape: tuple[int, ...], words: str, branches: str
+) -> None:
+    network = build(Graph((Input((), 4), Conv((0,), 8))), seed=0, branches=branches)
+    weights = weights_of(network) | {tensor: np.ones(shape, np.float32)}
+    for load in (load_weights, load_some_weights):
+        with pytest.raises(ValueError, match=words):
+            load(network, weights)
+
+
+def test_weights_that_are_not_whole_are_refused_with_what_they_lack() -> None:
+    graph = Graph((Input((), 4), Conv((0,), 8), Activation((1,), "prelu")))
+    network, weights = build(graph, seed=0), weights_of(build(graph, seed=1))
+    for lost in weights:
+        rest = {key: value for key, value in weights.items() if key != lost}
+        with pytest.raises(ValueError, match=rf"lack '{lost}' of shape \(8,"):
+            load_weights(network, rest)
+        load_some_weights(network, rest)
+
+
+def test_weights_of_fixed_layers_may_be_left_out() -> None:
+    graph = upscaler(base="bicubic")
+    network = build(graph, seed=0)
+    fixed = {f"n{i}" for i, n in enumerate(graph.nodes) if isinstance(n, Conv) and n.fixed}
+    weights = {k: v for k, v in weights_of(network).items() if k.split(".")[0] not in fixed}
+    assert fixed and len(weights) < len(weights_of(network))
+    load_weights(network, weights)
