@@ -39,6 +39,14 @@ def test_reports_that_are_not_there_may_be_missing_from_the_file() -> None:
     assert Candidate.from_json(data) == Candidate("espcn", network())
 
 
+def test_where_a_candidate_comes_from_is_kept_and_unknown_in_old_files() -> None:
+    candidate = Candidate("trial-00001", network(), origin="mutation of trial-00000")
+    data = candidate.to_json()
+    assert Candidate.from_json(data) == candidate
+    del data["origin"]
+    assert Candidate.from_json(data).origin == ""
+
+
 def test_a_damaged_architecture_in_a_case_file_is_named() -> None:
     data = {**winner(1, 14.0, 32.0).to_json(), "architecture": {"skeleton": "upscaler"}}
     with pytest.raises(InvalidArchitecture):
