@@ -253,7 +253,7 @@ def policy_of(config: DictConfig) -> Policy:
             typed("policy", kind, config.policy)
         policy = instantiate(config.policy, _convert_="all")
     except InstantiationException as error:
-        raise SettingsError(f"{error.__cause__ or error}") from error
+        raise SettingsError(" ".join(f"{error.__cause__ or error}".split())) from error
     except (ValueError, ErrorDuringImport, OmegaConfBaseException) as error:
         raise SettingsError(str(error)) from error
     if not hasattr(policy, "propose"):

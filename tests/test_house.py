@@ -13,7 +13,8 @@ LEAVES = ("search_spaces", "latency_models", "trainers")
 ROOMS = ("nas", *LEAVES)
 LONGEST = 400
 HOMES = {
-    "optuna": ("nas/study.py", "nas/storage.py", "nas/crew/measuring.py"),
+    "optuna": ("nas/study.py", "nas/storage.py", "nas/crew/measuring.py", "nas/policies/"),
+    "scipy": ("nas/policies/improvement.py",),
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
     "hydra": ("nas/assemble.py", "nas/crew/sweep.py", "nas/commands/s"),

@@ -86,9 +86,7 @@ class GaussianProcess:
         pending = [n for n, (k, _) in enumerate(known) if k.pending]
         ms_mean, ms_std, log_ms = self._predicted("log_ms", log_ms, pending, rows, ahead)
         gain_mean, gain_std, gains = self._predicted("gain", gains, pending, rows, ahead)
-        limit_ms = question.limit_ms
-        if not isfinite(limit_ms):
-            limit_ms = _BEYOND * exp(max(log_ms.values()))
+        limit_ms = _counted(question.limit_ms, [exp(ms) for ms in log_ms.values()])
         points = [(exp(log_ms[n]), gains[n]) for n in gains if n in log_ms]
         within = [gain for ms, gain in points if ms <= limit_ms]
         return expected_improvement(
@@ -133,3 +131,10 @@ class GaussianProcess:
             before = (evidence, likeliest(scaled(rows[:count]), values[:count]))
             self._settings[what] = before
         return before[1]
+
+
+def _counted(limit_ms: float, times_ms: Sequence[float]) -> float:
+    """The slowest that counts: the limit, or the fastest known while nothing is within it."""
+    if not isfinite(limit_ms):
+        return _BEYOND * max(times_ms)
+    return max(limit_ms, min(times_ms))

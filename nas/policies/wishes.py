@@ -27,9 +27,13 @@ class Wished(BaseSampler):
     """Answers each suggestion with the wished choice where that is offered, and draws the rest.
 
     What is drawn is drawn evenly, by the seed and the name alone.
+
+    Attributes:
+        wanted: what is wished.
     """
 
     def __init__(self, seed: int, wanted: Choices) -> None:
+        self.wanted = wanted
         self._chooser = SeededChooser(seed, wanted)
 
     def infer_relative_search_space(

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from real_search import ROOT, TOY
 from toy_search import write_photos
 
-from nas.assemble import SettingsError, assemble
+from nas.assemble import SettingsError, assemble, policy_of
 from nas.crew.roster import Pace
 from nas.experiment import Plan, Target
 from nas.storage import StorageSettings
@@ -55,7 +55,8 @@ def plain(node: DictConfig) -> dict[str, object]:
 def test_there_is_a_choice_for_every_group() -> None:
     groups = {choice.partition("=")[0] for choice in CHOICES}
     assert groups == {
-        "search_space", "task", "target", "budget", "study", "cluster", "storage", "tracking",
+        "search_space", "task", "target", "budget", "study", "policy", "cluster", "storage",
+        "tracking",
     }
 
 
@@ -73,6 +74,7 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
     Pace(**plain(config.crew))  # type: ignore[arg-type]
     StorageSettings(**plain(config.storage))  # type: ignore[arg-type]
     TrackingSettings(**plain(config.tracking))  # type: ignore[arg-type]
+    assert policy_of(config)
     plan = Plan(**plain(config.study))  # type: ignore[arg-type]
     for name in plan.references:
         assert lower(reference(name, config.task.scale)).nodes
@@ -132,6 +134,42 @@ def test_a_plan_may_be_made_longer_and_nothing_else_may_change(
     with pytest.raises(SettingsError, match="search_space.kernels was"):
         with assemble(settings(*begun, "search_space.kernels=[3]")):
             pass
+
+
+def test_a_studys_policy_may_not_change(tmp_path: Path, photos: Path) -> None:
+    begun = [*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}"]
+    with assemble(settings(*begun)):
+        pass
+    with pytest.raises(SettingsError, match="policy.starts was 12, now 8"):
+        with assemble(settings(*begun, "policy.starts=8")):
+            pass
+    with pytest.raises(SettingsError, match="policy._target_ was"):
+        with assemble(settings(*begun, "policy=random")):
+            pass
+
+
+SAMPLER = ("policy=optuna", "policy.sampler._target_=optuna.samplers")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["policy.starts=many"], "policy.starts is 'many': use a whole number"),
+        (["policy.crossovers=2.0"], "policy.crossovers is 2.0: use 0 to 1"),
+        (["+policy.depth=3"], "there is no policy.depth; there are starts, crossovers, grown"),
+        (["policy._target_=nowhere.Policy"], "nowhere.Policy, and no such class is found"),
+        (["policy._target_=nas.experiment.Target"], "there is no policy.starts"),
+        (["policy=gaussian_process", "policy.drawn=0"], "policy.drawn is 0: it must be at least"),
+        (["policy=optuna", "+policy.sampler.depth=3"], "unexpected keyword argument 'depth'"),
+        ([SAMPLER[0], f"{SAMPLER[1]}.NoSampler"], "NoSampler"),
+        ([SAMPLER[0], f"{SAMPLER[1]}.CmaEsSampler"], "does not do here: .*multi-objective"),
+        ([SAMPLER[0], f"{SAMPLER[1]}.GridSampler"], "missing 1 required .*'search_space'"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_in_one_line(overrides: list[str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as refused:
+        policy_of(settings(*overrides))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("planes", "channels"), [("rgb", 3), ("luma", 1), ("ycbcr420", 6)])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.experiment import Target
-from nas.spaces import check_space, own_space
+from nas.spaces import check_space, own_classes
 from search_spaces.base import Architecture, BlockSpec, Chooser
 from search_spaces.encoder_decoder import EncoderDecoderSpace
 from search_spaces.mobile import MobileSpace
@@ -75,9 +75,17 @@ def test_an_input_that_no_network_takes_is_refused_before_all_of_them_are_tried(
 
 def test_a_class_of_ones_own_takes_the_place_of_the_default_space_and_its_fields() -> None:
     given = ["target.height=48", "search_space._target_=my.Space", "search_space.depth=3"]
-    assert own_space(given) == [
+    assert own_classes(given) == [
         "~search_space", "target.height=48", "+search_space._target_=my.Space",
         "+search_space.depth=3",
+    ]
+
+
+def test_a_policy_of_ones_own_takes_the_place_of_the_default_one() -> None:
+    given = ["policy._target_=my.Policy", "policy.depth=3", "search_space._target_=my.Space"]
+    assert own_classes(given) == [
+        "~policy", "~search_space", "+policy._target_=my.Policy", "+policy.depth=3",
+        "+search_space._target_=my.Space",
     ]
 
 
@@ -90,4 +98,4 @@ def test_a_class_of_ones_own_takes_the_place_of_the_default_space_and_its_fields
     ],
 )
 def test_other_command_lines_stay_as_they_are(given: list[str]) -> None:
-    assert own_space(given) == given
+    assert own_classes(given) == given

@@ -1,53 +1,82 @@
-"""Numbers that describe a network."""
+"""Networks as rows of numbers."""
 
 from __future__ import annotations
 
-import numpy as np
+from math import log2
+
 import pytest
-import torch
 
-from search_spaces.base import Architecture, BlockSpec
-from search_spaces.features import features, receptive_field
-from search_spaces.graph import Graph
-from search_spaces.modules import build
+from search_spaces.blocks import BLOCKS
+from search_spaces.draws import draw
+from search_spaces.features import SIDE, depth, features, receptive_field
+from search_spaces.graph import GraphBuilder
+from search_spaces.mobile import MobileSpace
+from search_spaces.primitives import Add, Conv, ConvTranspose, DepthToSpace, MaxPool, Resize
+from search_spaces.references import reference
 from search_spaces.skeletons import lower
+from search_spaces.super_resolution import SuperResolutionSpace
+from search_spaces.work import gmacs, params_of
+
+SPACES = [SuperResolutionSpace(ops=sorted(BLOCKS)), MobileSpace(classes=10)]
 
 
-def upscaler(*blocks: BlockSpec, reduction: str = "none") -> Graph:
-    args = (("base", "nearest"), ("centre", True), ("reduction", reduction), ("skip", False))
-    return lower(Architecture("upscaler", 3, 3, 2, blocks, args))
+def test_every_network_has_the_same_names_in_the_same_order() -> None:
+    rows = [
+        features(lower(draw(space, seed=seed).architecture))
+        for space in SPACES for seed in range(20)
+    ]
+    assert len({tuple(row) for row in rows}) == 1
+    assert all(0 <= row[name] <= 1.0001 for row in rows for name in row if name[:5] == "macs_")
 
 
-def reach(graph: Graph, side: int = 48) -> int:
-    """How many columns of the input one output pixel depends on, found by gradients."""
-    network = build(graph, seed=0)
-    for parameter in network.parameters():
-        torch.nn.init.uniform_(parameter, 0.1, 1.0)
-    image = torch.rand(1, 3, side, side, requires_grad=True)
-    network(image)[0, :, side, side].sum().backward()
-    assert image.grad is not None
-    columns = np.flatnonzero(image.grad[0].abs().sum((0, 1)).numpy())
-    return int(columns[-1] - columns[0]) + 1
+def test_sizes_are_logarithms_of_what_the_graph_costs() -> None:
+    graph = lower(reference("espcn", 2))
+    found = features(graph)
+    assert found["log_macs"] == pytest.approx(log2(gmacs(graph, SIDE, SIDE) * 1e9))
+    assert found["log_params"] == pytest.approx(log2(params_of(graph)))
+    assert found["traffic_Conv"] > 0.5
+    shares = [value for name, value in found.items() if name[:8] == "traffic_"]
+    assert sum(shares) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(
-    "graph",
-    [
-        upscaler(BlockSpec.of("conv", 8), BlockSpec.of("conv", 8, repeat=2)),
-        upscaler(BlockSpec.of("conv", 8, kernel=5)),
-        upscaler(BlockSpec.of("conv", 8), BlockSpec.of("conv", 8), reduction="strided"),
-    ],
-)
-def test_the_receptive_field_is_what_gradients_reach(graph: Graph) -> None:
-    told = receptive_field(graph)
-    # Behind a reduction a pixel's phase decides which neighbours it sees.
-    assert reach(graph) <= told <= reach(graph) + 2
+def test_the_receptive_field_counts_every_kernel_at_its_place() -> None:
+    graph = GraphBuilder(3)
+    one = graph.add(Conv, 0, out_channels=8, kernel=(3, 3))
+    assert receptive_field(graph.finish(one)) == 3
+    halved = graph.add(Conv, one, out_channels=8, kernel=(3, 3), stride=2)
+    assert receptive_field(graph.finish(halved)) == 5
+    wide = graph.add(Conv, halved, out_channels=8, kernel=(3, 5), dilation=2)
+    assert receptive_field(graph.finish(wide)) == 5 + 4 * 2 * 2
+    pooled = graph.add(MaxPool, wide, factor=2)
+    assert receptive_field(graph.finish(pooled)) == 21 + 2
+    grown = graph.add(DepthToSpace, pooled, factor=2)
+    last = graph.add(Conv, grown, out_channels=4, kernel=(3, 3))
+    assert receptive_field(graph.finish(last)) == 23 + 2 * 2
 
 
-def test_a_deeper_network_has_more_of_everything() -> None:
-    shallow = features(upscaler(BlockSpec.of("conv", 8), BlockSpec.of("conv", 8)))
-    deep = features(upscaler(BlockSpec.of("conv", 8), BlockSpec.of("conv", 8, repeat=3)))
-    for name in ("log_macs", "log_params", "log_traffic", "depth", "log_receptive_field"):
-        assert deep[name] > shallow[name]
-    assert deep["depth"] == shallow["depth"] + 2
-    assert deep["log_widest"] == shallow["log_widest"]
+def test_a_skip_connection_sees_no_more_and_is_no_deeper() -> None:
+    graph = GraphBuilder(3)
+    first = graph.add(Conv, 0, out_channels=8, kernel=(3, 3))
+    second = graph.add(Conv, first, out_channels=8, kernel=(3, 3))
+    both = graph.finish(graph.add(Add, second, first))
+    assert (depth(both), receptive_field(both)) == (2, 5)
+
+
+def test_enlarging_makes_the_steps_finer() -> None:
+    for make in (
+        lambda g: g.add(ConvTranspose, 0, out_channels=8, kernel=(4, 4), stride=2),
+        lambda g: g.add(Resize, 0, factor=2, mode="bilinear"),
+    ):
+        graph = GraphBuilder(3)
+        enlarged = make(graph)
+        end = graph.add(Conv, enlarged, out_channels=4, kernel=(3, 3))
+        assert receptive_field(graph.finish(end)) == 2 + 2 / 2
+
+
+def test_a_fixed_upsampler_is_no_layer() -> None:
+    space = SuperResolutionSpace(bases=("bicubic",))
+    graph = lower(draw(space, seed=0).architecture)
+    fixed = sum(isinstance(node, Conv) and node.fixed != "" for node in graph.nodes)
+    convolutions = sum(isinstance(node, Conv) for node in graph.nodes)
+    assert fixed
+    assert features(graph)["layers"] == convolutions - fixed

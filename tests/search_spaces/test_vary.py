@@ -7,7 +7,7 @@ from toy_spaces import PROPOSALS, Toy
 
 from search_spaces.draws import draw
 from search_spaces.super_resolution import SuperResolutionSpace
-from search_spaces.vary import NothingToVary, crossover, mutate
+from search_spaces.vary import NothingToVary, crossover, mutate, mutate_evenly
 
 SPACE = SuperResolutionSpace()
 FORKED = Toy(PROPOSALS["forked"][0])
@@ -80,3 +80,14 @@ def test_a_space_of_one_network_cannot_be_varied() -> None:
     single = Toy(lambda c: c.suggest_categorical("only", ["one"]))
     with pytest.raises(NothingToVary, match="widen it"):
         mutate(single, {}, seed=0)
+
+
+def test_a_number_goes_up_as_often_as_down() -> None:
+    parent = {"kind": "large", "depth": 4, "width": 8, "last": False}
+    children = [mutate_evenly(FORKED, parent, seed=seed).choices for seed in range(600)]
+    depths = [c["depth"] for c in children if c.get("depth", 4) != 4]
+    assert set(depths) == {1, 2, 3, 5}
+    assert 0.4 < sum(depth > 4 for depth in depths) / len(depths) < 0.6
+    highest = {**parent, "depth": 5}
+    lower = [mutate_evenly(FORKED, highest, seed=seed).choices for seed in range(300)]
+    assert {c["depth"] for c in lower if "depth" in c} == {1, 2, 3, 4, 5}
