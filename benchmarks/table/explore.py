@@ -46,7 +46,7 @@ def explore(
     within_s: float,
     forecast: bool = True,
 ) -> list[Seen]:
-    """Propose, look up and tell, until timing and short trainings have taken so long.
+    """Propose, look up and tell: the quick study, and on until a search would take so long.
 
     Args:
         forecast: whether the policy is told what the short training lets expect, or its metric.
@@ -60,8 +60,10 @@ def explore(
         study.enqueue_trial(fitting)
     seen: list[Seen] = []
     known: list[Known] = []
-    spent = repeats = 0
-    while spent < within_s and repeats < _MOST_REPEATS:
+    spent, repeats = 0.0, 0
+    while (
+        len(seen) < QUICK[0] or spent + _finalists_s(seen) < within_s
+    ) and repeats < _MOST_REPEATS:
         number = len(study.get_trials(deepcopy=False, states=(
             TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING)))
         question = Question(space, metric, limit_ms, number, seed, tuple(known))
@@ -85,6 +87,15 @@ def explore(
         ))
         _tell(study, trial, quality, one.latency_ms, limit_ms)
     return seen
+
+
+def _finalists_s(seen: Sequence[Seen]) -> float:
+    """About what the finalists of so many candidates take."""
+    return sum(s.train_s for s in seen) / len(seen) * _finalists(len(seen)) / AT_ONCE
+
+
+def _finalists(candidates: int) -> int:
+    return max(1, round(candidates * QUICK[1] / QUICK[0]))
 
 
 def _tell(
@@ -113,9 +124,8 @@ def moments(
 def _moment(
     seen: Sequence[Seen], rule: Rule, frame: Frame, metric: Metric, *, probes: bool
 ) -> Moment:
-    count = max(1, round(len(seen) * QUICK[1] / QUICK[0]))
     fast = [s for s in seen if s.probed is not None]
-    chosen = rule(fast, count, frame)
+    chosen = rule(fast, _finalists(len(seen)), frame)
     spent = sum(s.screen_s for s in seen)
     if probes:
         spent += sum(s.probe_s for s in seen) + sum(s.train_s for s in chosen) / AT_ONCE
