@@ -29,9 +29,10 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
+from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
-from nas.ledger import SETTINGS, Ledger, as_json, write_aside
+from nas.ledger import SETTINGS, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for

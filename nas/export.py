@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,11 +10,12 @@ import numpy as np
 from latency_models.base import LatencyReport, Precision
 from latency_models.trt_compatibility import check
 from nas.candidate import Candidate, ExportReport, Rejection
+from nas.durable import digest, write_folder
 from nas.experiment import Experiment
-from nas.ledger import load_arrays, unpack_scales
+from nas.ledger import as_json, unpack_scales
 from nas.stages import (
-    INT8_WEIGHTS,
     Images,
+    int8_arrays,
     module_run,
     settled,
     shipped_file,
@@ -27,6 +25,8 @@ from trainers.base import Run
 from trainers.tasks.super_resolution import as_input
 
 WINNERS = "winners"
+MANIFEST = "manifest.json"
+"""The sha256 of every other file of a bundle."""
 
 
 def export(candidate: Candidate, experiment: Experiment) -> Candidate:
@@ -59,6 +59,7 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
         reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {target.max_latency_ms:g}"
         missed = Rejection("latency_ms", reason, shipped_ms, target.max_latency_ms)
         return replace(candidate, rejected=missed)
+    experiment.crew.check(candidate.name)
     _write_bundle(experiment.folder / folder, exported, files, report)
     return exported
 
@@ -66,26 +67,20 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
 def _write_bundle(
     folder: Path, candidate: Candidate, files: dict[Precision, bytes], report: ExportReport
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-        bundle = Path(making) / "bundle"
-        bundle.mkdir()
-        for precision, onnx in files.items():
-            (bundle / f"{precision}.onnx").write_bytes(onnx)
-        documents = {
-            "architecture.json": candidate.architecture.to_json(),
-            "latency.json": {p: asdict(r) for p, r in _receipts(report, files).items()},
-            "parity.json": {
-                "max_abs_error": dict(report.max_abs_error),
-                "mean_abs_error": dict(report.mean_abs_error),
-            },
-            "tensorrt.json": {p: [asdict(f) for f in check(o)] for p, o in files.items()},
-            "case.json": candidate.to_json(),
-        }
-        for name, content in documents.items():
-            (bundle / name).write_text(json.dumps(content, indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        bundle.rename(folder)
+    documents = {
+        "architecture.json": candidate.architecture.to_json(),
+        "latency.json": {p: asdict(r) for p, r in _receipts(report, files).items()},
+        "parity.json": {
+            "max_abs_error": dict(report.max_abs_error),
+            "mean_abs_error": dict(report.mean_abs_error),
+        },
+        "tensorrt.json": {p: [asdict(f) for f in check(o)] for p, o in files.items()},
+        "case.json": candidate.to_json(),
+    }
+    contents = {f"{precision}.onnx": onnx for precision, onnx in files.items()}
+    contents |= {name: (as_json(d) + "\n").encode() for name, d in documents.items()}
+    manifest = {name: digest(content) for name, content in contents.items()}
+    write_folder(folder, contents | {MANIFEST: (as_json(manifest) + "\n").encode()})
 
 
 def _receipts(
@@ -111,7 +106,7 @@ def _module(candidate: Candidate, experiment: Experiment, precision: Precision) 
         return module_run(network)
     from search_spaces.fake_quantize import restore
 
-    arrays = load_arrays(experiment.ledger.home(candidate.name) / INT8_WEIGHTS)
+    arrays = int8_arrays(candidate, experiment)
     weights, placement, scales = unpack_scales(arrays, network.graph, experiment.rules)
     return module_run(restore(network, placement, weights, scales))
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.ledger import SETTINGS, as_json, write_aside
+from nas.durable import write_aside
+from nas.ledger import SETTINGS, as_json
 from search_spaces.base import Architecture
 from trainers.base import DataError, Digests, KnowsItsPictures, Task
 from trainers.data.fingerprint import of_examples

@@ -7,20 +7,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate, OutsideFolder, require_plain
+from nas.durable import digest, read_checked, write_aside
 from search_spaces.graph import Graph
 from search_spaces.quantize import Placement, QuantRules, Scales, place
+from trainers.base import Damaged
 
 SETTINGS, REPORT = "settings.json", "report.html"
 """What else lies in a study's folder: what was asked for, and what came of it."""
@@ -43,25 +45,6 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return data
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a death on any line, sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{_writer()}")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _writer() -> str:
-    """Different for any two processes that share a folder, those of other machines included."""
-    return f"{socket.gethostname()}.{os.getpid()}"
 
 
 class Ledger:
@@ -116,18 +99,31 @@ class Ledger:
         return [candidate for candidate in found if candidate is not None]
 
 
-def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays into one file, aside first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{_writer()}.npz")
-    np.savez(aside, allow_pickle=False, **dict(arrays))
-    aside.replace(path)
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write named arrays into one file, and return its sha256 for the evidence."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    content = buffer.getvalue()
+    write_aside(path, content)
+    return digest(content)
 
 
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what `save_arrays` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+def load_arrays(path: Path, *, sha256: str = "") -> dict[str, NDArray[Any]]:
+    """Read what `save_arrays` wrote.
+
+    Args:
+        sha256: what it returned; empty in evidence from before that was kept.
+
+    Raises:
+        Damaged: the file is missing, broken, or another one.
+    """
+    remedy = f"remove the folder {path.parent}, and the search makes it again"
+    content = read_checked(path, sha256, remedy=remedy)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (ValueError, EOFError, OSError, BadZipFile) as error:
+        raise Damaged(f"{path} is broken ({error}): {remedy}") from error
 
 
 def pack_scales(scales: Scales) -> dict[str, NDArray[Any]]:

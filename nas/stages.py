@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,7 +172,10 @@ def _fit(
     except Diverged as error:
         return replace(candidate, rejected=Rejection("trains", str(error)))
     if evidence == "trained":
-        save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
+        # Whoever lost the claim meanwhile must not replace what another has judged.
+        experiment.crew.check(candidate.name)
+        sha256 = save_arrays(home / FLOAT_WEIGHTS, weights_of(network))
+        report = replace(report, weights_sha256=sha256)
     return _with_report(candidate, evidence, report)
 
 
@@ -206,7 +209,7 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Bring the network to the precision that ships and judge it by the engine's own output."""
     assert candidate.trained is not None
     home = experiment.ledger.home(candidate.name)
-    steps, train_s, in_float = 0, 0.0, frozenset[int]()
+    steps, train_s, in_float, sha256 = 0, 0.0, frozenset[int](), ""
     if experiment.target.precision == "int8":
         from search_spaces.fake_quantize import convert, prepare
         from trainers.qat import fine_tune
@@ -237,7 +240,8 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         except Diverged as error:
             return replace(candidate, rejected=Rejection("quantizes", str(error)))
         weights, _, scales = convert(prepared)
-        save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
+        experiment.crew.check(candidate.name)
+        sha256 = save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
         steps, train_s = tuned.steps, tuned.train_s
     scores = experiment.task.scores(engine_run(candidate, experiment))
     metric = float(np.mean(scores))
@@ -245,7 +249,9 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     if experiment.task.metric.mode == "min":
         drop = -drop
     precision = experiment.target.precision
-    report = QuantReport(metric, drop, precision, steps, train_s, len(in_float), scores)
+    report = QuantReport(
+        metric, drop, precision, steps, train_s, len(in_float), scores, sha256
+    )
     return replace(candidate, quantized=report)
 
 
@@ -282,11 +288,27 @@ def trained_network(candidate: Candidate, experiment: Experiment) -> Network:
     from search_spaces.modules import build, load_weights
 
     network = build(lower(candidate.architecture), seed=experiment.plan.seed)
-    load_weights(
-        network, load_arrays(experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS)
-    )
+    load_weights(network, float_arrays(candidate, experiment))
     network.eval()
     return network
+
+
+def float_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArray[Any]]:
+    """The trained weights, held against the evidence that speaks of them.
+
+    Raises:
+        Damaged: they are missing, broken or others.
+    """
+    sha256 = candidate.trained.weights_sha256 if candidate.trained else ""
+    path = experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS
+    return load_arrays(path, sha256=sha256)
+
+
+def int8_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArray[Any]]:
+    """The quantized weights and scales, held against their evidence as `float_arrays`."""
+    sha256 = candidate.quantized.weights_sha256 if candidate.quantized else ""
+    path = experiment.ledger.home(candidate.name) / INT8_WEIGHTS
+    return load_arrays(path, sha256=sha256)
 
 
 def shipped_file(
@@ -294,11 +316,10 @@ def shipped_file(
 ) -> bytes:
     """The trained network as an ONNX file at one precision and input size."""
     graph = lower(candidate.architecture)
-    home = experiment.ledger.home(candidate.name)
     if precision != "int8":
-        weights = load_arrays(home / FLOAT_WEIGHTS)
+        weights = float_arrays(candidate, experiment)
         return _file(graph, weights, experiment, precision, height, width, None)
-    arrays = load_arrays(home / INT8_WEIGHTS)
+    arrays = int8_arrays(candidate, experiment)
     weights, placement, scales = unpack_scales(arrays, graph, experiment.rules)
     return _file(graph, weights, experiment, precision, height, width, (placement, scales))
 

@@ -122,7 +122,10 @@ def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32
             f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
             "run of nas train, or <study>/candidates/<name>"
         )
-    return read_architecture(found[0] / "case.json"), load_arrays(found[0] / FLOAT_WEIGHTS)
+    case = json.loads((found[0] / "case.json").read_text())
+    sha256 = (case.get("trained") or {}).get("weights_sha256", "")
+    weights = load_arrays(found[0] / FLOAT_WEIGHTS, sha256=sha256)
+    return read_architecture(found[0] / "case.json"), weights
 
 
 def teacher_in(folder: Path, task: Task) -> nn.Module:

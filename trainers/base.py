@@ -32,6 +32,10 @@ class DataError(Exception):
     """The data that was asked for is missing or unusable; the message says what to do."""
 
 
+class Damaged(Exception):
+    """A file is not what it was when it was written; the message says what to do."""
+
+
 class Diverged(Exception):
     """Training broke down: the loss is not finite any more or has grown far beyond its best."""
 
@@ -68,6 +72,8 @@ class TrainReport:
         device: what it was trained on, and in which arithmetic, as `cpu fp32`.
         scores: the metric on each validation picture, in the task's order; the metric is their
             mean. Empty in reports that were written before they were kept.
+        weights_sha256: of the file of weights that the report speaks of; empty where none was
+            written.
     """
 
     metric: float
@@ -77,6 +83,7 @@ class TrainReport:
     stopped: str | None = None
     device: str = ""
     scores: tuple[float, ...] = ()
+    weights_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -99,6 +106,7 @@ class QuantReport:
         steps: optimizer steps of fine-tuning.
         float_layers: how many layers were left in float because int8 hurt them too much.
         scores: as in `TrainReport`, of the quantized network.
+        weights_sha256: of its file of weights and scales.
     """
 
     metric: float
@@ -108,6 +116,7 @@ class QuantReport:
     train_s: float
     float_layers: int = 0
     scores: tuple[float, ...] = ()
+    weights_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""

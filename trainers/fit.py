@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainers.base import Companion, Diverged, Judged, Progress, Task, TrainReport
+from trainers.base import Companion, Damaged, Diverged, Judged, Progress, Task, TrainReport
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def fit(
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
         ValueError: the checkpoint belongs to another training, or this machine cannot train as
             the budget asks.
+        Damaged: the checkpoint has changed since it was written.
     """
     from trainers.devices import settle
     from trainers.module import Learner, Watch, lay_out
@@ -168,10 +170,29 @@ def _train(
     )
     learner.module.train()
     lay_out(learner, budget)
-    resumed = checkpoint if checkpoint is not None and checkpoint.exists() else None
+    resumed = None
+    if checkpoint is not None and checkpoint.exists():
+        resumed = _sound(checkpoint)
     with _own_signals():
         trainer.fit(learner, train_dataloaders=Steps(), ckpt_path=resumed)
     return trainer
+
+
+def _sound(checkpoint: Path) -> Path:
+    """The checkpoint, every part of which was held against its checksum.
+
+    Raises:
+        Damaged: a part has changed since it was written; torch itself would load it.
+    """
+    remedy = "remove it, and the training begins again"
+    try:
+        with zipfile.ZipFile(checkpoint) as parts:
+            broken = parts.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+        raise Damaged(f"{checkpoint} is no checkpoint any more ({error}): {remedy}") from error
+    if broken is not None:
+        raise Damaged(f"{checkpoint} is damaged (in {broken}): {remedy}")
+    return checkpoint
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.finalists import pick
+from nas.forecast import Forecast
 from nas.table.answers import Table
 from nas.table.base import Answer, metric_at
 from nas.table.features import NAMES, features
@@ -19,8 +21,8 @@ from search_spaces.skeletons import lower
 Array = NDArray[np.float64]
 OWN_SPEARMAN = 0.66
 """Rank correlation of a short training with a schedule of its own and the full one, measured."""
-PROBE_STEPS = 100
-_DRAWS, _STRIPS = 64, 64
+OWN_STEPS, CUT_STEPS = 100, 200
+"""Steps of a short training with a schedule of its own, as it was, and of the one that is cut."""
 _WORK = NAMES.index("work")
 _REACH = NAMES.index("reach")
 
@@ -52,6 +54,7 @@ class Probe:
     def __init__(self, table: Table, *, own: bool) -> None:
         """Find what it says of the full metric, on the measured networks of the table."""
         self._table, self._own = table, own
+        self._steps = OWN_STEPS if own else CUT_STEPS
         known = [e for e in table.entries if e.quick and e.quick.metric is not None]
         graphs = [lower(e.architecture) for e in known]
         answers = [table.answer(e.architecture) for e in known]
@@ -68,13 +71,13 @@ class Probe:
     def metric(self, answer: Answer, graph: Graph, *, seed: int) -> float:
         """The metric of the averaged weights after the short training."""
         noise = random.Random(f"probe {seed} {graph.canonical_hash()}").gauss(0.0, 1.0)
-        return metric_at(answer.training, PROBE_STEPS) + self._noise * noise
+        return metric_at(answer.training, self._steps) + self._noise * noise
 
     def seen(self, answer: Answer, graph: Graph, *, seed: int, limit_ms: float) -> Seen:
         """What a search sees of a network, and what it would have to pay."""
         training = answer.training
         latency = answer.latency_ms["int8"]
-        probe_s = training.train_s * PROBE_STEPS / self._table.about.steps
+        probe_s = training.train_s * self._steps / self._table.about.steps
         name = graph.canonical_hash()
         if latency > limit_ms or training.metric is None:
             return Seen(name, latency, None, 0.0, 0.0, answer.screening_s, 0.0, 0.0)
@@ -93,7 +96,7 @@ class Probe:
 
 def _noise_for(answers: Sequence[Answer], graphs: Sequence[Graph]) -> float:
     """The noise that brings the rank correlation down to that of a schedule of its own."""
-    short = np.array([metric_at(a.training, PROBE_STEPS) for a in answers])
+    short = np.array([metric_at(a.training, OWN_STEPS) for a in answers])
     full = np.array([a.training.metric for a in answers], dtype=float)
     noise = np.random.default_rng(0).normal(size=(64, len(full)))
 
@@ -149,20 +152,10 @@ def bands(seen: Sequence[Seen], count: int, frame: Frame) -> list[Seen]:
 
 
 def by_hypervolume(seen: Sequence[Seen], count: int, frame: Frame) -> list[Seen]:
-    """One after the other, whoever lets expect the largest growth of the hypervolume."""
+    """One after the other, whoever lets expect the largest growth: the search's own rule."""
     if not seen:
         return []
-    latency = np.array([s.latency_ms for s in seen])
-    gains = np.array([s.expected for s in seen]) - frame.baseline
-    drawn = gains + frame.doubt * np.random.default_rng(0).normal(size=(_DRAWS, len(seen)))
-    ends = np.linspace(latency.min(), frame.limit_ms, _STRIPS)
-    fits = latency[:, None] <= ends
-    reached = np.zeros((_DRAWS, _STRIPS))
-    chosen: list[int] = []
-    for _ in range(min(count, len(seen))):
-        grown = np.maximum(drawn[:, :, None] * fits - reached[:, None, :], 0.0).sum(axis=(0, 2))
-        grown[chosen] = -1.0
-        best = int(np.argmax(grown))
-        chosen.append(best)
-        reached = np.maximum(reached, drawn[:, best, None] * fits[best])
+    gains = [Forecast(one.expected - frame.baseline, frame.doubt) for one in seen]
+    latencies = [one.latency_ms for one in seen]
+    chosen = pick(latencies, gains, count, limit_ms=frame.limit_ms, aim="front")
     return [seen[i] for i in chosen]

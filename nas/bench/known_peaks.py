@@ -12,7 +12,7 @@ from typing import Any
 from latency_models.base import Precision
 from latency_models.roofline import Peaks
 from nas.bench.benches import Bench
-from nas.ledger import write_aside
+from nas.durable import write_aside
 
 PEAKS = "peaks.json"
 

@@ -91,6 +91,7 @@ def _search_alone(config: DictConfig) -> int:
     from nas.storage import StorageError
     from nas.study import Study
     from nas.tracking.trackers import track_study
+    from trainers.base import Damaged
 
     with terminable():
         try:
@@ -110,7 +111,7 @@ def _search_alone(config: DictConfig) -> int:
                 outcome = conclude(experiment, candidates)
                 if tracker is not None:
                     track_study(experiment, study, candidates, tracker)
-        except (SettingsError, StorageError, NothingFastEnough, BrokenMachine) as error:
+        except (SettingsError, StorageError, NothingFastEnough, BrokenMachine, Damaged) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)

@@ -158,7 +158,7 @@ def _resolve(options: argparse.Namespace) -> GraphNetwork:
 
 
 def _write_drawing(path: Path, network: GraphNetwork, form: Form) -> None:
-    from nas.ledger import write_aside
+    from nas.durable import write_aside
     from nas.report.drawing import drawing_file
     from search_spaces.base import InvalidArchitecture
 

@@ -110,11 +110,11 @@ def be_worker(config: DictConfig) -> int:
     from nas.crew.sweep import work
     from nas.pipeline import BrokenMachine, NothingFastEnough
     from nas.storage import StorageError
-    from trainers.base import Interrupted
+    from trainers.base import Damaged, Interrupted
 
     try:
         work(config)
-    except (SettingsError, StorageError, NothingFastEnough, BrokenMachine) as error:
+    except (SettingsError, StorageError, NothingFastEnough, BrokenMachine, Damaged) as error:
         return fail(str(error))
     except (Interrupted, KeyboardInterrupt):
         _tell("stopped; what was begun here is open to the other workers")

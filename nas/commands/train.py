@@ -52,6 +52,7 @@ def _train(config: DictConfig) -> int:
     from nas.live.training import training_view
     from nas.pipeline import BrokenMachine
     from nas.train import prepared, train_one
+    from trainers.base import Damaged
 
     console = Console()
     with terminable():
@@ -63,7 +64,7 @@ def _train(config: DictConfig) -> int:
                 ),
             ) as experiment:
                 candidate = train_one(prepared(experiment, config), str(config.label))
-        except (SettingsError, BrokenMachine, OutsideFolder) as error:
+        except (SettingsError, BrokenMachine, Damaged, OutsideFolder) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from nas.ledger import write_aside
+from nas.durable import write_aside
 
 WORKERS = "workers"
 

@@ -35,9 +35,10 @@ from nas.crew.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
 from nas.crew.roster import Pace, Worker
 from nas.crew.status import report_is_fresh
 from nas.crew.worker import Attended, at_work
+from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
-from nas.ledger import SETTINGS, as_json, write_aside
+from nas.ledger import SETTINGS, as_json
 from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.confidence import Gain
+from nas.durable import write_aside
 from nas.experiment import Plan
-from nas.ledger import write_aside
 from nas.report.cards import card, measurement
 from nas.report.course_plot import searched
 from nas.report.crops import CropRow, data_uri

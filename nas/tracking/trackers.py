@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nas.candidate import Candidate
+from nas.durable import write_aside
 from nas.experiment import Experiment
-from nas.ledger import write_aside
 from nas.live.view import View
 from nas.study import Study
 from nas.tracking.runs import Curve, TrackedRun, candidate_run, study_run

@@ -81,7 +81,7 @@ def test_a_failure_while_writing_leaves_the_old_file_and_nothing_beside_it(
 
 _DIES_WHILE_WRITING = """
 import os, pathlib, signal, sys
-from nas.ledger import write_aside
+from nas.durable import write_aside
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -21,7 +21,7 @@ from nas.candidate import Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
 from nas.experiment import Experiment
-from nas.ledger import load_arrays, save_arrays
+from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.networks import UnknownNetwork
 from nas.stages import FLOAT_WEIGHTS
 from nas.train import (
@@ -337,7 +337,9 @@ def test_a_run_does_not_go_on_from_weights_that_were_trained_anew_since(
     for _ in range(2):
         assert command.main(arguments) == 0
     weights = here / "first" / "candidates" / first.name / FLOAT_WEIGHTS
-    save_arrays(weights, {key: value * 0.5 for key, value in load_arrays(weights).items()})
+    halved = {key: value * 0.5 for key, value in load_arrays(weights).items()}
+    trained = replace(first.trained, weights_sha256=save_arrays(weights, halved))
+    Ledger(here / "first").save(replace(first, trained=trained))
     capfd.readouterr()
     assert command.main(arguments) == 2
     assert f"another network in {here / 'first'} ({role})" in capfd.readouterr().err

@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.trainers.conftest import TinyNet
+from trainers.base import Damaged
 from trainers.budget import Budget
 from trainers.data.sources import Sources
-from trainers.fit import fit
+from trainers.fit import _sound, fit
 from trainers.tasks.super_resolution import SuperResolution
 
 
@@ -74,8 +76,9 @@ _RUNG = """
 import sys
 from pathlib import Path
 from tests.trainers.conftest import TinyNet
+from trainers.base import Damaged
 from trainers.budget import Budget
-from trainers.fit import fit
+from trainers.fit import _sound, fit
 from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 task = SuperResolution(data=Sources(sys.argv[1]), crop=12)
@@ -146,6 +149,30 @@ def test_a_checkpoint_of_another_training_is_refused(
         fit(TinyNet(), task, budget, seed=1, checkpoint=path)
     with pytest.raises(ValueError, match="name another checkpoint"):
         fit(TinyNet(), task, replace(budget, learning_rate=1.0), seed=0, checkpoint=path)
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_refused_by_name(
+    task: SuperResolution, budget: Budget, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.ckpt"
+    fit(TinyNet(), task, budget, seed=0, until_step=5, checkpoint=path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    loaded = 0
+    for place in random.integers(0, len(whole), 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        try:
+            with pytest.raises(Damaged, match=r"c\.ckpt .*remove it"):
+                _sound(path)
+        except pytest.fail.Exception:
+            # Padding and dates between the parts belong to nobody.
+            loaded += 1
+    assert loaded < 12
+    path.write_bytes(whole[:-30])
+    with pytest.raises(Damaged, match="remove it"):
+        fit(TinyNet(), task, budget, seed=0, checkpoint=path)
 
 
 def test_the_checkpoint_is_safe_to_load(

@@ -1,0 +1,192 @@
+"""Files that outlive a power cut, and evidence that never speaks of data that is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_search import small_candidate, toy_experiment, write_photos
+
+from nas import durable
+from nas.durable import read_checked, write_aside, write_folder
+from nas.experiment import Experiment
+from nas.export import MANIFEST
+from nas.ledger import load_arrays
+from nas.pipeline import advance
+from nas.stages import FLOAT_WEIGHTS, INT8_WEIGHTS, quantize, shipped_file
+from trainers.base import Damaged
+
+
+class Recorder:
+    """The order in which bytes and names were sent to the disk."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.events: list[tuple[str, str]] = []
+        fsync, renamed, replaced = os.fsync, os.rename, os.replace
+
+        def sync(handle: int) -> None:
+            fsync(handle)
+            self.events.append(("sync", os.readlink(f"/proc/self/fd/{handle}")))
+
+        def rename(source: Any, target: Any, **kwargs: Any) -> None:
+            renamed(source, target, **kwargs)
+            self.events += [("from", str(source)), ("to", str(target))]
+
+        def replace_(source: Any, target: Any, **kwargs: Any) -> None:
+            replaced(source, target, **kwargs)
+            self.events += [("from", str(source)), ("to", str(target))]
+
+        patch.setattr(os, "fsync", sync)
+        patch.setattr(os, "rename", rename)
+        patch.setattr(os, "replace", replace_)
+
+    def named(self, path: Path) -> list[int]:
+        """When the path got its content by a rename."""
+        return [k for k, event in enumerate(self.events) if event == ("to", str(path))]
+
+    def durable(self, path: Path) -> int:
+        """When the first content of the path is certain to outlive a power cut."""
+        at = self.named(path)[0]
+        source = self.events[at - 1][1]
+        assert ("sync", source) in self.events[:at], f"{path}: renamed before its bytes were safe"
+        after = self.events[at:].index(("sync", str(path.parent)))
+        return at + after
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to tell which file a handle belongs to")
+    return Recorder(monkeypatch)
+
+
+def test_a_file_is_safe_before_its_name_and_its_name_before_the_call_returns(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    write_aside(tmp_path / "a.json", b"{}")
+    assert recorder.durable(tmp_path / "a.json") == len(recorder.events) - 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_folder_is_safe_with_every_file_and_replaces_the_old_one(
+    tmp_path: Path, recorder: Recorder
+) -> None:
+    write_folder(tmp_path / "b", {"one": b"1", "two": b"2"})
+    write_folder(tmp_path / "b", {"one": b"3"})
+    assert [(p.name, p.read_bytes()) for p in (tmp_path / "b").iterdir()] == [("one", b"3")]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    first = recorder.named(tmp_path / "b")[0]
+    synced = {Path(path).name for kind, path in recorder.events[:first] if kind == "sync"}
+    assert {"one", "two"} <= synced
+    assert recorder.durable(tmp_path / "b") > first
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_aside(tmp_path / "a", b"old")
+    write_folder(tmp_path / "b", {"x": b"old"})
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "_write", full)
+    for write in (lambda: write_aside(tmp_path / "a", b"new"),
+                  lambda: write_folder(tmp_path / "b", {"x": b"new"})):
+        with pytest.raises(OSError, match="No space"):
+            write()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b" / "x").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.mark.slow
+def test_no_cut_leaves_evidence_of_data_that_is_gone(
+    tmp_path: Path, photos: Path, recorder: Recorder
+) -> None:
+    here = toy_experiment(tmp_path / "study", photos)
+    exported = advance(small_candidate(), here, upto="exported")
+    assert exported.exported is not None
+    home = here.ledger.home(exported.name)
+    cases = recorder.named(home / "case.json")
+    # One case file for each of the six stages; the earliest that a cut may leave is its rename.
+    assert len(cases) == 6
+    trained, quantized, shipped = cases[3:]
+    assert recorder.durable(home / FLOAT_WEIGHTS) < trained
+    assert recorder.durable(home / INT8_WEIGHTS) < quantized
+    assert recorder.durable(here.folder / exported.exported.folder) < shipped
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Any:
+    here = toy_experiment(tmp_path_factory.mktemp("study"), photos)
+    return advance(small_candidate(), here, upto="quantized"), here
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "one bit", "gone", "of another training"])
+@pytest.mark.parametrize("name", [FLOAT_WEIGHTS, INT8_WEIGHTS])
+def test_weights_that_changed_since_they_were_judged_do_not_ship(
+    quantized: Any, name: str, damage: str
+) -> None:
+    candidate, here = quantized
+    path: Path = here.ledger.home(candidate.name) / name
+    before = path.read_bytes()
+    flipped = bytearray(before)
+    flipped[len(before) // 2] ^= 1
+    other = (path.parent / ({FLOAT_WEIGHTS, INT8_WEIGHTS} - {name}).pop()).read_bytes()
+    path.unlink()
+    contents = {"zeroed": bytes(len(before)), "one bit": bytes(flipped),
+                "of another training": other}
+    try:
+        if damage in contents:
+            path.write_bytes(contents[damage])
+        precision = "int8" if name == INT8_WEIGHTS else "fp32"
+        with pytest.raises(Damaged, match=f"{name}.*remove the folder"):
+            shipped_file(candidate, here, precision, 24, 32)
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_bundle_says_what_each_of_its_files_was(tmp_path: Path, photos: Path) -> None:
+    here = toy_experiment(tmp_path, photos)
+    exported = advance(small_candidate(), here, upto="exported").exported
+    assert exported is not None
+    bundle = tmp_path / exported.folder
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    assert set(manifest) == {path.name for path in bundle.iterdir()} - {MANIFEST}
+    for name, sha256 in manifest.items():
+        read_checked(bundle / name, sha256, remedy="export it again")
+
+
+def test_evidence_from_before_hashes_were_kept_is_read(quantized: Any) -> None:
+    candidate, here = quantized
+    old = replace(candidate, trained=replace(candidate.trained, weights_sha256=""))
+    assert shipped_file(old, here, "fp32", 24, 32)
+    path = here.ledger.home(candidate.name) / FLOAT_WEIGHTS
+    assert load_arrays(path).keys() == load_arrays(path, sha256="").keys()
+
+
+def test_who_lost_its_claim_writes_no_weights(quantized: Any) -> None:
+    from nas.crew.base import Alone, LostClaim
+
+    candidate, here = quantized
+
+    class Lost(Alone):
+        def check(self, name: str) -> None:
+            raise LostClaim(f"{name} was given to another worker")
+
+    path: Path = here.ledger.home(candidate.name) / INT8_WEIGHTS
+    before = path.read_bytes()
+    lost: Experiment = replace(here, crew=Lost())
+    with pytest.raises(LostClaim):
+        quantize(replace(candidate, quantized=None), lost)
+    assert path.read_bytes() == before
