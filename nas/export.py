@@ -13,6 +13,7 @@ from nas.candidate import Candidate, ExportReport, Rejection
 from nas.durable import digest, write_folder
 from nas.experiment import Experiment
 from nas.ledger import as_json, unpack_scales
+from nas.networks import MANIFEST
 from nas.stages import (
     Images,
     int8_arrays,
@@ -25,8 +26,6 @@ from trainers.base import Run
 from trainers.tasks.super_resolution import as_input
 
 WINNERS = "winners"
-MANIFEST = "manifest.json"
-"""The sha256 of every other file of a bundle."""
 
 
 def export(candidate: Candidate, experiment: Experiment) -> Candidate:

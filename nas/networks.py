@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from latency_models.base import PRECISIONS, Precision
 from latency_models.int8_support import largest_weight
+from nas.durable import read_checked
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
 from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
+from trainers.base import Damaged
 
 if TYPE_CHECKING:
     from nas.onnx_networks import Given
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _SCALE = 2
 ARCHITECTURE = "architecture.json"
 CASE = "case.json"
+MANIFEST = "manifest.json"
+"""The sha256 of every other file of a bundle."""
 _RECEIPTS = "latency.json"
 
 
@@ -244,10 +248,29 @@ def _from_bundle(folder: Path) -> Network:
     for precision in PRECISIONS:
         path = folder / f"{precision}.onnx"
         if path.is_file():
+            _check_manifest(path)
             shipped[precision] = found = _shipped(path, receipts.get(precision))
             own = Form(precision, found.shape[2:], found.shape[0])
     name = folder.resolve().name
     return GraphNetwork(name, lower(architecture), own, shipped, folder if shipped else None)
+
+
+def _check_manifest(path: Path) -> None:
+    """Refuse a file that is not what its bundle was made with; old bundles do not say.
+
+    Raises:
+        UnknownNetwork: it has changed since.
+    """
+    manifest = path.parent / MANIFEST
+    if not manifest.is_file():
+        return
+    try:
+        read_checked(
+            path, json.loads(manifest.read_text()).get(path.name, ""),
+            remedy="export it again, or name the file itself to time it as it is",
+        )
+    except (ValueError, AttributeError, Damaged) as error:
+        raise UnknownNetwork(str(error)) from error
 
 
 def _shipped(path: Path, receipt: Mapping[str, Any] | None) -> Shipped:

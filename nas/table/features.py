@@ -1,4 +1,8 @@
-"""What a network is like, as a row of numbers: counted on its Graph, whatever space it is from."""
+"""What a network is like, as a row of numbers: counted on its Graph, whatever space it is from.
+
+These are not the features by which policies decide (`search_spaces.features`): who is judged by a
+fit must not be judged by their own view of networks.
+"""
 
 from __future__ import annotations
 

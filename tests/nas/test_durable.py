@@ -14,8 +14,8 @@ from toy_search import small_candidate, toy_experiment, write_photos
 from nas import durable
 from nas.durable import read_checked, write_aside, write_folder
 from nas.experiment import Experiment
-from nas.export import MANIFEST
 from nas.ledger import load_arrays
+from nas.networks import MANIFEST, UnknownNetwork, _check_manifest
 from nas.pipeline import advance
 from nas.stages import FLOAT_WEIGHTS, INT8_WEIGHTS, quantize, shipped_file
 from trainers.base import Damaged
@@ -165,6 +165,18 @@ def test_a_bundle_says_what_each_of_its_files_was(tmp_path: Path, photos: Path) 
     assert set(manifest) == {path.name for path in bundle.iterdir()} - {MANIFEST}
     for name, sha256 in manifest.items():
         read_checked(bundle / name, sha256, remedy="export it again")
+
+
+def test_a_bundle_whose_file_was_zeroed_is_not_timed(tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    contents = {"int8.onnx": b"a network", "architecture.json": b"{}"}
+    manifest = {name: durable.digest(content) for name, content in contents.items()}
+    write_folder(tmp_path / "w", contents | {MANIFEST: json.dumps(manifest).encode()})
+    path = tmp_path / "w" / "int8.onnx"
+    _check_manifest(path)
+    path.write_bytes(bytes(9))
+    with pytest.raises(UnknownNetwork, match=r"int8\.onnx has changed since"):
+        _check_manifest(path)
 
 
 def test_evidence_from_before_hashes_were_kept_is_read(quantized: Any) -> None:
