@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.overrides import readable, unknown_addition, unknown_name
 from nas.redact import has_password
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def main(arguments: list[str]) -> int:
     from nas.commands.sweep import MULTIRUN, SHOWING, start
     from nas.spaces import own_classes
 
-    settings = own_classes(arguments)
+    settings = own_classes(readable(arguments))
+    if told := unknown_addition(arguments, "config"):
+        return fail(f"{told} (nas search --cfg job shows all settings)")
     if MULTIRUN & set(settings) and not SHOWING & set(settings):
         return start(settings, body=_search)
     return configured("search", "config", settings, _search)
@@ -58,10 +61,13 @@ def configured(
 
     # Raw exceptions instead of Hydra's own exit, so that a mistake is one line and exit code 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"nas {verb}", *arguments]
+    sys.argv = [f"nas {verb}", *readable(arguments)]
     try:
         task()
     except (HydraException, OmegaConfBaseException) as error:
+        told = unknown_name(str(error), config_name)
+        if told:
+            return fail(f"{told} (nas {verb} --cfg job shows all settings)")
         return fail(plain(error, verb))
     return codes[0] if codes else 0
 

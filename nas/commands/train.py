@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.overrides import quoted
 from nas.commands.search import INTERRUPTED, configured, terminable
 
 if TYPE_CHECKING:
@@ -34,14 +35,8 @@ def main(arguments: list[str]) -> int:
         architecture_named(first, scale=None)
     except UnknownNetwork as error:
         return fail(str(error))
-    settings = [f"network={_quoted(first)}", f"label={_quoted(label(first))}", *rest]
+    settings = [f"network={quoted(first)}", f"label={quoted(label(first))}", *rest]
     return configured("train", "train", settings, _train)
-
-
-def _quoted(text: str) -> str:
-    """A string as Hydra's grammar takes any."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _train(config: DictConfig) -> int:

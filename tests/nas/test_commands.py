@@ -104,7 +104,7 @@ def test_settings_are_shown_without_running_anything(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["study.foo=1"], "Could not override 'study.foo'"),
+        (["study.foo=1"], "there is no setting 'study.foo'"),
         (["+study.foo=1"], "there is no study.foo; there are name, candidates"),
         (["+budget.foo=1"], "there is no budget.foo; there are max_steps"),
         (["task=nope"], "Available options in 'task': denoising super_resolution"),

@@ -1,0 +1,74 @@
+"""What people type after `nas search`."""
+
+from __future__ import annotations
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from nas.commands import search
+from nas.commands.overrides import quoted, readable, unknown_addition, unknown_name
+
+PATHS = [
+    "/photos", "/my photos", "/a=b", "/p(1)", "/it's", "/#1", "/[x]", "/{y}", "/a,b", "/фото",
+    "/写真", "/a\\b", "/a\\'b", "/ends\\", "./here", "../there", "/a:b", "/$HOME", "/100%",
+]
+
+
+def parsed(argument: str) -> object:
+    return OverridesParser.create().parse_override(argument).value()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_reaches_hydra_as_it_was_typed(path: str) -> None:
+    (argument,) = readable([f"task.data.train={path}"])
+    assert parsed(argument) == path
+
+
+@pytest.mark.parametrize("text", ["it's", "a\\", "\\'", "x\\\\'y", "", "${a}"])
+def test_any_text_can_be_quoted(text: str) -> None:
+    assert parsed(f"x={quoted(text)}") == text
+
+
+def test_the_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/some one")
+    (argument,) = readable(["task.data.train=~/photos"])
+    assert parsed(argument) == "/home/some one/photos"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["target.max_latency_ms=50,20", "-m", "worker='range(0,2)'", "task=denoising", "--cfg",
+     "study.references=[a,b]", "~policy", "policy.starts=12"],
+)
+def test_what_is_no_path_is_left_alone(argument: str) -> None:
+    assert readable([argument]) == [argument]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("max_latency_ms", "target.max_latency_ms"), ("target.max_latency", "target.max_latency_ms"),
+     ("study.candidate", "study.candidates"), ("budget.steps", "budget.max_steps"),
+     ("seed", "study.seed")],
+)
+def test_a_misspelt_setting_is_told_with_what_was_meant(typed: str, meant: str) -> None:
+    told = unknown_name(f"Could not override '{typed}'.", "config")
+    assert told.startswith(f"there is no setting '{typed}': did you mean ")
+    assert meant in told
+
+
+def test_an_addition_that_nobody_reads_is_refused() -> None:
+    assert "did you mean target.max_latency_ms?" in unknown_addition(
+        ["+max_latency_ms=25"], "config"
+    )
+    assert unknown_addition(["+experiment=typo"], "config")
+    fine = ["+policy.sampler.n_startup_trials=16", "study.seed=1", "-m", "+target@x=cpu"]
+    assert unknown_addition(fine, "config") == ""
+
+
+def test_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for argument in ("max_latency_ms=25", "+max_latency_ms=25"):
+        assert search.main([argument, "runs_dir=/nowhere/at/all"]) == 2
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert len(errors.splitlines()) == 1
+        assert "did you mean target.max_latency_ms?" in errors
