@@ -17,7 +17,9 @@ HOMES = {
     "scipy": ("nas/policies/improvement.py",),
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
-    "hydra": ("nas/assemble.py", "nas/crew/sweep.py", "nas/commands/overrides.py", "nas/commands/s"),
+    "hydra": (
+        "nas/assemble.py", "nas/crew/sweep.py", "nas/commands/overrides.py", "nas/commands/s",
+    ),
     "openvino": ("latency_models/engines/ov.py",),
     "onnxruntime": ("latency_models/engines/ort",),
     "tensorrt": ("latency_models/engines/trt",),
