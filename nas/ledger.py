@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from search_spaces.graph import Graph
 from search_spaces.quantize import Placement, QuantRules, Scales, place
 from trainers.base import Damaged
 
-SETTINGS, REPORT = "settings.json", "report.html"
+SETTINGS, REPORT, IDENTITY = "settings.json", "report.html", ".identity"
 """What else lies in a study's folder: what was asked for, and what came of it."""
 
 
@@ -45,6 +46,16 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return data
+
+
+def identity_of(folder: Path) -> str:
+    """What tells this study's folder from every other, wherever it is moved; made once."""
+    path = folder / IDENTITY
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        write_aside(path, uuid.uuid4().hex.encode())
+        return path.read_text().strip()
 
 
 class Ledger:

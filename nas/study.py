@@ -11,6 +11,7 @@ all that is known, and answers with the sampler that draws this trial's choices.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -25,11 +26,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
+from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
 from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
-from nas.storage import Notice, journal, outlast
+from nas.storage import Notice, StorageError, journal, outlast
 from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
@@ -38,7 +40,7 @@ from trainers.base import Metric
 
 _NAME, _START, _INSTEAD = "name", "start", "instead_of"
 _CLOSED, _CODE, _PARKED = "closed", "code", "parked"
-_ORIGIN = "origin"
+_ORIGIN, _HOME = "origin", "home"
 _MOST_DUPLICATES = 200
 
 
@@ -83,6 +85,7 @@ class Study:
         metric: Metric,
         policy: Policy | None = None,
         limit_ms: float = inf,
+        home: Path | None = None,
         patience_s: float = 0.0,
         notice: Notice = print,
     ) -> None:
@@ -92,8 +95,13 @@ class Study:
             storage: a journal file that this process holds alone, or what `open_storage` gave.
             policy: decides what is proposed; breeding where none is given.
             limit_ms: the slowest that is allowed, which policies are told.
+            home: the folder with the evidence of its candidates, which it belongs to from the
+                first time that it is opened with one.
             patience_s: how long a database may be away before that is an error.
             notice: told when it is.
+
+        Raises:
+            StorageError: a study of this name belongs to another folder.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._metric = metric
@@ -108,6 +116,21 @@ class Study:
             directions=["maximize" if metric.mode == "max" else "minimize", "minimize"],
             load_if_exists=True,
         )
+        if home is not None:
+            self._belong_to(home)
+
+    def _belong_to(self, home: Path) -> None:
+        """Hold the study against its folder: proposals are worth nothing without evidence."""
+        mine = {"id": identity_of(home), "folder": f"{socket.gethostname()}:{home.resolve()}"}
+        known = self._study.user_attrs.get(_HOME)
+        if known is None:
+            self._study.set_user_attr(_HOME, mine)
+        elif known["id"] != mine["id"]:
+            raise StorageError(
+                f"the study '{self._study.study_name}' in this storage belongs to "
+                f"{known['folder']}, this search writes to {home}: give study.name=<another>, or "
+                "runs_dir=<where that folder is>"
+            )
 
     def start_from(self, space: SearchSpace) -> None:
         """Open the study for proposals, and queue the choices that the space wants tried first.

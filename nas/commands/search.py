@@ -110,6 +110,7 @@ def _search_alone(config: DictConfig) -> int:
                     metric=experiment.task.metric,
                     policy=policy,
                     limit_ms=experiment.target.max_latency_ms,
+                    home=experiment.folder,
                     notice=experiment.view.note,
                 )
                 tracker = tracker_for(config, experiment.folder)

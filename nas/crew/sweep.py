@@ -301,18 +301,16 @@ def check_partition(partition: str | None) -> None:
 def _study(
     config: DictConfig, plan: Plan, task: Task, *, notice: Callable[[str], None], patience_s: float
 ) -> Study:
-    settings = storage_settings(config)
+    settings, folder = storage_settings(config), study_folder(config)
     try:
-        storage = open_storage(
-            settings, study_folder(config), patience_s=patience_s, notice=notice
+        return Study(
+            open_storage(settings, folder, patience_s=patience_s, notice=notice),
+            name=plan.name, seed=plan.seed, metric=task.metric, policy=policy_of(config),
+            limit_ms=float(config.target.max_latency_ms), home=folder,
+            patience_s=settings.patience_s, notice=notice,
         )
     except StorageError as error:
         raise SettingsError(str(error)) from error
-    return Study(
-        storage, name=plan.name, seed=plan.seed, metric=task.metric,
-        policy=policy_of(config), limit_ms=float(config.target.max_latency_ms),
-        patience_s=settings.patience_s, notice=notice,
-    )
 
 
 def storage_for(

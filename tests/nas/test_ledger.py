@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finished_studies import finished_study, probed, proposal, winner
+from finished_studies import PSNR, finished_study, probed, proposal, winner
 
 from nas.candidate import OutsideFolder
 from nas.ledger import (
@@ -25,6 +25,8 @@ from nas.ledger import (
     unpack_scales,
     write_aside,
 )
+from nas.storage import StorageError
+from nas.study import Study
 from search_spaces.graph import Conv, Graph, Input
 from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import CPU_RULES, nominal_scales, place
@@ -177,3 +179,15 @@ def test_the_folder_of_a_bundle_lies_in_the_study() -> None:
     for folder in ("../elsewhere", "/tmp/evil", "winners/../../x"):
         with pytest.raises(OutsideFolder, match="the folder of a bundle"):
             replace(exported, folder=folder)
+
+
+def test_a_study_belongs_to_one_folder_wherever_that_is_moved(tmp_path: Path) -> None:
+    def opened(home: Path) -> Study:
+        return Study(tmp_path / "shared.journal", name="x", seed=0, metric=PSNR, home=home)
+
+    opened(tmp_path / "one")
+    opened(tmp_path / "one")
+    with pytest.raises(StorageError, match=r"belongs to .*one, this search writes to .*other"):
+        opened(tmp_path / "other")
+    (tmp_path / "one").rename(tmp_path / "moved")
+    opened(tmp_path / "moved")
