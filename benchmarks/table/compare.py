@@ -15,7 +15,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,14 @@ from explore import QUICK, Moment, explore, moments, volume
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from numpy.typing import NDArray
+from optuna.samplers import TPESampler
 from rules import Frame, Probe, Rule, Seen, bands, by_hypervolume, everyone
-from stand_ins import Policy, random, tpe
 
+from nas.policies.base import Policy
+from nas.policies.breeding import Breeding
+from nas.policies.gaussian_process import GaussianProcess
+from nas.policies.optuna import Optuna
+from nas.policies.random import Random
 from nas.table.answers import Table
 from nas.table.models import FITS
 from search_spaces.base import SearchSpace
@@ -54,22 +59,21 @@ class Row:
 
 def rows() -> list[Row]:
     """Every way that is compared; a policy of the search is one line here."""
-    found = [
-        Row("random", "random, all trained in full", random, everyone),
+    return [
+        Row("random", "random, all trained in full", Random, everyone),
         Row("before", "TPE, own schedule, bands: as it was", tpe, bands, own=True,
             forecast=False),
         Row("cut", "+ short training cut from the full one", tpe, bands, forecast=False),
         Row("finalists", "+ forecast, finalists by hypervolume", tpe, by_hypervolume),
-        Row("control", "random instead of TPE", random, by_hypervolume),
+        Row("control", "random instead of TPE", Random, by_hypervolume),
+        Row("breeding", "breeding instead of TPE", Breeding, by_hypervolume),
+        Row("process", "Gaussian process instead of TPE", GaussianProcess, by_hypervolume),
     ]
-    for name, words, where in (
-        ("breeding", "breeding instead of TPE", "nas.policies.breeding:Breeding"),
-        ("process", "Gaussian process instead of TPE",
-         "nas.policies.gaussian_process:GaussianProcess"),
-    ):
-        if find_spec("nas.policies"):
-            found.append(Row(name, words, policy_at(where), by_hypervolume))
-    return found
+
+
+def tpe() -> Policy:
+    """What the search proposed by before there were policies."""
+    return Optuna(partial(TPESampler, n_startup_trials=16, multivariate=False))
 
 
 def policy_at(where: str) -> Callable[[], Policy]:

@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import Trial, TrialState
 from rules import Frame, Probe, Rule, Seen
-from stand_ins import Known, Policy, Question
 
+from nas.policies.base import Known, Policy, Question
 from nas.table.answers import Table
 from nas.winners import hypervolume
 from search_spaces.base import SearchSpace
