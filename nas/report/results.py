@@ -26,6 +26,7 @@ from trainers.metrics import to_pixels
 from trainers.tasks.super_resolution import as_input
 
 _WINNERS_SHOWN = 3
+_PICTURES_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,13 @@ def conclude(
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
-    """Pieces of every validation picture: without a network, by the networks, and the truth."""
+    """Pieces of some validation pictures: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
     chosen = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
-    return [_row(experiment, chosen, example) for example in experiment.task.examples()]
+    every = experiment.task.examples()
+    # Spread over all of them: neighbours are often of one kind.
+    few = every[:: -(-len(every) // _PICTURES_SHOWN)]
+    return [_row(experiment, chosen, example) for example in few]
 
 
 def _row(experiment: Experiment, chosen: Sequence[Candidate], example: Example) -> CropRow:
