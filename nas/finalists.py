@@ -31,11 +31,13 @@ _Array = NDArray[np.float64]
 def contenders(experiment: Experiment, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that may become finalists, told by their probes and first receipts alone.
 
-    They are timed again, for longer, before the choice.
+    They are timed again, for longer, before the choice. For each that turns out too slow then,
+    or breaks the engine, the next one comes forward.
     """
     probed = {c.name: c for c in candidates if c.probed and not c.is_reference}
     before = [replace(_as_probed(c), settled=None) for c in probed.values()]
-    count = _CONTENDERS * experiment.plan.finalists
+    lost = sum(_is_lost(c, experiment) for c in probed.values())
+    count = _CONTENDERS * experiment.plan.finalists + lost
     return [probed[name] for name in _next(experiment, before, (), count)]
 
 
@@ -48,8 +50,7 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
     until all of the first are trained or rejected.
     """
     now = {c.name: c for c in contenders(experiment, candidates)}
-    limit_ms = experiment.target.max_latency_ms
-    fast = [c for c in now.values() if _as_probed(c).latency_ms <= limit_ms]
+    fast = [c for c in now.values() if not _is_lost(c, experiment)]
     chosen: list[str] = []
     for count in _rounds(experiment.plan.finalists):
         if any(now[name].trained is None and now[name].rejected is None for name in chosen):
@@ -57,6 +58,13 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
         known = [_as_trained(c) if c.name in chosen else _as_probed(c) for c in fast]
         chosen += _next(experiment, known, chosen, count)
     return [now[name] for name in chosen]
+
+
+def _is_lost(candidate: Candidate, experiment: Experiment) -> bool:
+    """Whether the second timing was the end of a candidate that was fast enough at first."""
+    if candidate.settled is None:
+        return candidate.rejected is not None
+    return candidate.settled.median_ms > experiment.target.max_latency_ms
 
 
 def _rounds(finalists: int) -> tuple[int, int]:

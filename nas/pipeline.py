@@ -101,7 +101,8 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     if experiment.crew.alone:
         study.start_from(experiment.space)
     explore(experiment, study)
-    together(experiment, contenders(experiment, experiment.ledger.all()), upto="settled")
+    while left := _unsettled(contenders(experiment, experiment.ledger.all())):
+        together(experiment, left, upto="settled")
     published = [
         Candidate(name, reference(name, experiment.task.scale))
         for name in experiment.plan.references
@@ -158,6 +159,10 @@ def _take_on(experiment: Experiment, candidate: Candidate, *, upto: str) -> bool
 
 def _now(experiment: Experiment, candidates: Iterable[Candidate]) -> list[Candidate]:
     return [experiment.ledger.load(c.name) or c for c in candidates]
+
+
+def _unsettled(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [c for c in candidates if not _is_through(c, "settled")]
 
 
 def _is_through(candidate: Candidate, upto: str) -> bool:

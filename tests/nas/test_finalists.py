@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_search import FakeStages, experiment, quality, searched
-from finished_studies import probed, trained
+from finished_studies import probed, receipt, trained
 
-from nas.finalists import choose_finalists, pick
+from nas.candidate import Rejection
+from nas.finalists import choose_finalists, contenders, pick
 from nas.forecast import Forecast
 from nas.ledger import Ledger
 
@@ -77,8 +78,6 @@ def test_a_second_round_waits_for_the_first(tmp_path: Path, finalists: int) -> N
 
 
 def test_one_that_diverged_was_chosen_all_the_same(tmp_path: Path) -> None:
-    from nas.candidate import Rejection
-
     here = experiment(tmp_path, finalists=4)
     known = [probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k) for k in range(8)]
     first = choose_finalists(here, known)
@@ -103,3 +102,20 @@ def test_the_second_round_learns_from_the_first(tmp_path: Path, use: Any) -> Non
     assert {c.name for c in chosen} == {c.name for c in ended}
     best = max((c for c in found if c.probed and not c.is_reference), key=quality)
     assert best.name in {c.name for c in ended}
+
+
+def test_for_each_contender_that_is_too_slow_after_all_the_next_one_comes(tmp_path: Path) -> None:
+    here = experiment(tmp_path, finalists=1)
+    known = [probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k) for k in range(6)]
+    first = contenders(here, known)
+    assert len(first) == 2
+    slow = {c.name for c in first}
+    after = [
+        replace(c, settled=receipt(99.0), rejected=Rejection("latency_ms", "too slow"))
+        if c.name in slow else c for c in known
+    ]
+    more = contenders(here, after)
+    assert [c.name for c in more[:2]] == [c.name for c in first]
+    assert len(more) == 4
+    (chosen,) = choose_finalists(here, after)
+    assert chosen.name not in slow

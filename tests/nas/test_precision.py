@@ -64,7 +64,8 @@ def test_the_layer_that_int8_cannot_hold_is_named_first(
     drops = layer_drops(network, task, RULES, calibration=8)
     assert {found.layer for found in drops} == place(network.graph, RULES).layers
     assert drops[0].layer == loudest(network)
-    assert drops[0].drop > max(0.02, drops[1].drop)
+    # How much depends on the processor: integers are twice as coarse without VNNI.
+    assert drops[0].drop > 10 * max(0.001, drops[1].drop)
 
 
 def test_layers_are_left_in_float_until_little_enough_is_lost(

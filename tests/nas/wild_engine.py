@@ -39,4 +39,4 @@ class Wild:
             while True:
                 kept.append(np.ones(4 << 20, np.uint8))
                 time.sleep(0.001)
-        return receipt(5.0 + number, precision=precision)
+        return receipt(5.0 + number / 10, precision=precision)
