@@ -79,7 +79,10 @@ def test_a_second_round_waits_for_the_first(tmp_path: Path, finalists: int) -> N
 
 def test_one_that_diverged_was_chosen_all_the_same(tmp_path: Path) -> None:
     here = experiment(tmp_path, finalists=4)
-    known = [probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k) for k in range(8)]
+    known = [
+        replace(probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k), settled=receipt(5.0 + 3 * k))
+        for k in range(8)
+    ]
     first = choose_finalists(here, known)
     broken = first[0].name
     after = [
