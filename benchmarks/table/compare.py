@@ -1,7 +1,7 @@
 """Compare policies, short trainings and rules for finalists on the table, with intervals.
 
-    python benchmarks/table/compare.py benchmarks/table/x2.json.gz
-    python benchmarks/table/compare.py x2.json.gz --policy my_policy:MyPolicy --rows mine breeding
+    python benchmarks/table/compare.py benchmarks/table/x2.json
+    python benchmarks/table/compare.py x2.json --policy my_policy:MyPolicy --rows mine breeding
 
 A search is simulated to its end for many seeds. The share is that of the best hypervolume known:
 of all that any of these runs has seen and of all networks of the table, above the metric without

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def figures(data: Array) -> str:
 
 def main(*, write: bool, path: Path) -> None:
     """Print the figures of every share, and write the beliefs."""
-    table = json.loads(gzip.decompress(path.read_bytes()))
+    table = json.loads(path.read_text())
     baseline = table["about"]["baseline"]
     print("course share |    n    probe  forecast  errors~macs  ~params   sd, dB")
     shares = []
@@ -92,6 +91,6 @@ def _rounded(value: Any) -> Any:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--table", type=Path, default=HERE / "x2.json.gz")
+    parser.add_argument("--table", type=Path, default=HERE / "x2.json")
     asked = parser.parse_args()
     main(write=asked.write, path=asked.table)

@@ -1,7 +1,7 @@
 """Make the table of networks that policies are compared on, and forecasts begin with.
 
     python benchmarks/table/make.py work <folder> &     # one process a core; again carries on
-    python benchmarks/table/make.py pack <folder>       # what is there -> x2.json.gz beside this
+    python benchmarks/table/make.py pack <folder>       # what is there -> x2.json beside this
 
 Each network is timed untrained in int8 and fp32, trained once on the bundled pictures with the
 quick budget's recipe and looked at every 50 steps; every fifth one also with 6,000 steps. Which
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -159,7 +158,7 @@ def _write(path: Path, entry: dict[str, Any]) -> None:
 
 
 def pack(folder: Path) -> None:
-    """Write everything that was found into one compressed file."""
+    """Write everything that was found into one file, a network a line."""
     entries = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     with initialize_config_module("conf", version_base="1.3"):
         config = OmegaConf.to_container(compose("config"), resolve=True)
@@ -169,9 +168,10 @@ def pack(folder: Path) -> None:
              "slowest_ms": SLOWEST_MS, "baseline": task.baseline(),
              "pictures": [e.name for e in task.examples()], "metric": asdict(task.metric),
              "settings": settings}
-    text = json.dumps({"about": about, "networks": entries}, separators=(",", ":"))
-    packed = HERE / "x2.json.gz"
-    packed.write_bytes(gzip.compress(text.encode(), mtime=0))
+    head, *lines = (json.dumps(part, separators=(",", ":")) for part in (about, *entries))
+    packed = HERE / "x2.json"
+    body = ",\n".join(lines)
+    packed.write_text(f'{{"about":{head},\n"networks":[\n{body}\n]}}\n')
     trained = sum("metric" in e.get("quick", {}) for e in entries)
     long = sum("metric" in e.get("long", {}) for e in entries)
     print(f"{packed}: {len(entries)} timed, {trained} trained, {long} of them for long, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,7 +151,7 @@ def read(path: Path) -> tuple[About, list[Entry]]:
         TableError: there is none, or it holds too little.
     """
     try:
-        data = json.loads(gzip.decompress(path.read_bytes()))
+        data = json.loads(path.read_text())
         entries = [Entry.from_json(e) for e in data["networks"] if "fp32_ms" in e]
         return About.from_json(data["about"]), entries
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from functools import cache
 from pathlib import Path
@@ -82,5 +81,5 @@ def write_table(path: Path, *, count: int = 40, **changed: dict[str, Any]) -> Pa
     }
     networks = [changed.get(f"n{number}", entry(number)) for number in range(count)]
     text = json.dumps({"about": about, "networks": networks})
-    path.write_bytes(gzip.compress(text.encode()))
+    path.write_text(text)
     return path

@@ -41,18 +41,18 @@ from nas.table.stages import simulated_s, stages_from
 from nas.table.surrogate import spearman
 from search_spaces.skeletons import lower
 
-PACKED = ROOT / "benchmarks" / "table" / "x2.json.gz"
+PACKED = ROOT / "benchmarks" / "table" / "x2.json"
 UNKNOWN = 1000
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    return Table.at(write_table(tmp_path_factory.mktemp("table") / "made.json.gz"))
+    return Table.at(write_table(tmp_path_factory.mktemp("table") / "made.json"))
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("packed") / "made.json.gz")
+    return write_table(tmp_path_factory.mktemp("packed") / "made.json")
 
 
 def fast(number: int) -> bool:
@@ -134,7 +134,7 @@ def test_a_training_beside_other_work_is_answered_with_the_seconds_of_a_quiet_on
 ) -> None:
     busy = copy.deepcopy(entry(TRAINED))
     busy["quick"]["train_s"] *= 50
-    made = Table.at(write_table(tmp_path / "t.json.gz", **{f"n{TRAINED}": busy}))
+    made = Table.at(write_table(tmp_path / "t.json", **{f"n{TRAINED}": busy}))
     assert made.answer(network(TRAINED)).training.train_s < 5 * train_s(network(TRAINED))
 
 
@@ -150,15 +150,15 @@ def test_ranks_of_equal_values_are_shared() -> None:
 
 def test_a_table_that_is_missing_or_broken_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="no table at"):
-        read(tmp_path / "none.json.gz")
-    (tmp_path / "broken.json.gz").write_bytes(b"no gzip")
+        read(tmp_path / "none.json")
+    (tmp_path / "broken.json").write_bytes(b"no json")
     with pytest.raises(TableError):
-        read(tmp_path / "broken.json.gz")
+        read(tmp_path / "broken.json")
 
 
 def test_too_few_trained_networks_answer_for_nobody(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="at least 8"):
-        Table.at(write_table(tmp_path / "t.json.gz", count=4))
+        Table.at(write_table(tmp_path / "t.json", count=4))
 
 
 @pytest.mark.parametrize(("group", "key", "value", "words"), [
@@ -250,7 +250,7 @@ def test_its_short_training_is_the_beginning_of_the_full_one(tmp_path: Path, mad
 def test_a_training_that_broke_down_is_a_rejection(tmp_path: Path) -> None:
     broken = copy.deepcopy(entry(TRAINED))
     broken["quick"] = {"diverged": "the loss is not finite", "curve": [[50, 20.0], [100, 19.0]]}
-    made = Table.at(write_table(tmp_path / "t.json.gz", **{f"n{TRAINED}": broken}))
+    made = Table.at(write_table(tmp_path / "t.json", **{f"n{TRAINED}": broken}))
     here, stages = simulated(tmp_path, made), stages_from(made)
     probed = stages["probed"](Candidate("trial-00000", network(TRAINED)), here)
     assert probed.rejected is None and probed.probed is not None
@@ -315,7 +315,7 @@ def test_the_command_runs_against_a_table_and_refuses_one_that_does_not_fit(
     assert "task.scale is 3, made with 2" in errors
 
 
-@pytest.mark.skipif(not PACKED.is_file(), reason="benchmarks/table/x2.json.gz is not packed yet")
+@pytest.mark.skipif(not PACKED.is_file(), reason="benchmarks/table/x2.json is not packed yet")
 def test_the_packed_table_fits_the_default_search_and_answers_well() -> None:
     about, entries = read(PACKED)
     refuse_unless_fits(about, settings(), where=str(PACKED))

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "table.md").read_text()
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("packed") / "made.json.gz")
+    return write_table(tmp_path_factory.mktemp("packed") / "made.json")
 
 
 def fenced(mark: str, language: str) -> str:
@@ -29,7 +29,7 @@ def fenced(mark: str, language: str) -> str:
 
 def test_the_page_asks_the_table_as_it_says(tmp_path: Path, packed: Path) -> None:
     (tmp_path / "benchmarks" / "table").mkdir(parents=True)
-    (tmp_path / "benchmarks" / "table" / "x2.json.gz").write_bytes(packed.read_bytes())
+    (tmp_path / "benchmarks" / "table" / "x2.json").write_bytes(packed.read_bytes())
     done = subprocess.run(
         [sys.executable, "-c", fenced("ask", "python")], cwd=tmp_path, check=True,
         env=_environment(), capture_output=True, text=True,
