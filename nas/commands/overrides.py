@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import Any
 
 _PATHLIKE = ("~", "/", "./", "../")
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
+_NAMELESS = re.compile(
+    r"(runs_dir|worker|measuring|variant|study|storage|tracking|cluster|hydra|crew"
+    r"|(crew|storage|tracking|cluster|hydra)[./].*|hydra/.*"
+    r"|study\.(name|candidates|finalists|max_minutes|patience|references|training_processes)"
+    r"|target\.(height|width|precision|max_latency_ms)|task\.scale)$"
+)
+_LONGEST = 60
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -36,6 +44,37 @@ def quoted(text: str) -> str:
     """A string as Hydra's grammar takes any; only backslashes before a quote are special in it."""
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return "'" + re.sub(r"(\\+)$", r"\1\1", escaped) + "'"
+
+
+def variant_of(arguments: Sequence[str]) -> str:
+    """What tells this search from one with the defaults, to be a part of its name: `-luma-photos`.
+
+    So a second search with another loss or other pictures gets a folder of its own, and the same
+    command finds its own again. What the name says already, and what changes where or how long a
+    search runs but not what it looks for, is left out.
+    """
+    words: set[str] = set()
+    for argument in arguments:
+        name, equals, value = argument.lstrip("+").partition("=")
+        if equals and not name.startswith(("-", "~")) and not _NAMELESS.match(name):
+            words.add(_word(name, value.strip("'\"")))
+    told = "".join(f"-{word}" for word in sorted(words - {""}))
+    if len(told) <= _LONGEST:
+        return told
+    return f"{told[:_LONGEST]}-{zlib.crc32(told.encode()):08x}"
+
+
+def _word(name: str, value: str) -> str:
+    leaf = re.split(r"[./@]", name)[-1]
+    if leaf == "_target_":
+        told = value.rpartition(".")[2]
+    elif value.startswith(_PATHLIKE):
+        told = Path(value).name
+    elif re.fullmatch(r"[A-Za-z_]\w*", value) and value not in ("true", "false", "null"):
+        told = value
+    else:
+        told = f"{leaf}-{value}"
+    return re.sub(r"[^A-Za-z0-9._]+", "-", told).strip("-.")
 
 
 def unknown_addition(arguments: Sequence[str], config_name: str) -> str:

@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
-from nas.commands.overrides import readable, unknown_addition, unknown_name
+from nas.commands.overrides import (
+    quoted,
+    readable,
+    unknown_addition,
+    unknown_name,
+    variant_of,
+)
 from nas.redact import has_password
 
 if TYPE_CHECKING:
@@ -31,6 +37,9 @@ def main(arguments: list[str]) -> int:
     from nas.spaces import own_classes
 
     settings = own_classes(readable(arguments))
+    if not any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
+        variant = variant_of(readable(arguments))
+        settings = [*([f"variant={quoted(variant)}"] if variant else []), *settings]
     if told := unknown_addition(arguments, "config"):
         return fail(f"{told} (nas search --cfg job shows all settings)")
     if MULTIRUN & set(settings) and not SHOWING & set(settings):

@@ -6,7 +6,13 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nas.commands import search
-from nas.commands.overrides import quoted, readable, unknown_addition, unknown_name
+from nas.commands.overrides import (
+    quoted,
+    readable,
+    unknown_addition,
+    unknown_name,
+    variant_of,
+)
 
 PATHS = [
     "/photos", "/my photos", "/a=b", "/p(1)", "/it's", "/#1", "/[x]", "/{y}", "/a,b", "/фото",
@@ -72,3 +78,31 @@ def test_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
         assert output == ""
         assert len(errors.splitlines()) == 1
         assert "did you mean target.max_latency_ms?" in errors
+
+
+@pytest.mark.parametrize(
+    ("typed", "variant"),
+    [
+        ([], ""),
+        (["target.max_latency_ms=25", "runs_dir=/x", "study.candidates=9", "--cfg", "-m"], ""),
+        (["study=thorough", "tracking=wandb", "tracking.project=p", "cluster=local"], ""),
+        (["task.data.train=/home/me/photos"], "-photos"),
+        (["task.planes=luma", "task/loss=structural"], "-luma-structural"),
+        (["task/loss=structural", "task.planes=luma"], "-luma-structural"),
+        (["search_space._target_=my_space.MySpace", "search_space.depth=4"], "-MySpace-depth-4"),
+        (["study.seed=2", "policy=gaussian_process"], "-gaussian_process-seed-2"),
+        (["+policy.sampler.n_startup_trials=16"], "-n_startup_trials-16"),
+        (["task.data.train='/my photos/at sea'"], "-at-sea"),
+    ],
+)
+def test_a_search_is_called_by_what_is_not_the_default(typed: list[str], variant: str) -> None:
+    assert variant_of(typed) == variant
+
+
+def test_a_long_variant_is_cut_and_still_tells_two_apart() -> None:
+    one, other = (
+        variant_of([f"budget.field_number_{k}={k}" for k in range(12)] + [f"budget.last={last}"])
+        for last in (1, 2)
+    )
+    assert one != other
+    assert max(len(one), len(other)) < 75
