@@ -3,6 +3,8 @@
     python benchmarks/table/make.py work <folder> &     # one process a core; again carries on
     python benchmarks/table/make.py pack <folder>       # what is there -> x2.json beside this
 
+A new folder begins with what x2.json holds.
+
 Each network is timed untrained in int8 and fp32, trained once on the bundled pictures with the
 quick budget's recipe and looked at every 50 steps; every fifth one also with 6,000 steps. Which
 networks, and in which order, follows from the spaces' yaml alone. Processes share the folder: a
@@ -42,6 +44,7 @@ from trainers.budget import Budget
 from trainers.fit import fit
 
 HERE = Path(__file__).parent
+PACKED = HERE / "x2.json"
 LONG_EVERY = 5
 LOOK_EVERY, LONG_STEPS, LONG_LOOK_EVERY = 50, 6000, 150
 SLOWEST_MS = 60.0
@@ -83,7 +86,7 @@ def networks(spaces: list[Any]) -> Iterator[tuple[str, dict[str, Any], Architect
 def work(folder: Path, count: int) -> None:
     """Take networks that nobody has until there are enough; then those that train for long."""
     torch.set_num_threads(1)
-    folder.mkdir(parents=True, exist_ok=True)
+    _unpack(folder)
     with initialize_config_module("conf", version_base="1.3"):
         configs = [compose("config", [f"search_space={name}"]) for name in (
             "super_resolution", "super_resolution_wide")]
@@ -107,6 +110,19 @@ def work(folder: Path, count: int) -> None:
                              "architecture": architecture.to_json()}
                     if not long or path.exists():
                         _examine(path, entry, architecture, latency, task, budget, long=long)
+
+
+def _unpack(folder: Path) -> None:
+    """Let a new folder begin with what the packed table holds already."""
+    if folder.exists() or not PACKED.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    folder.mkdir(parents=True)
+    for entry in json.loads(PACKED.read_text())["networks"]:
+        path = folder / f"{entry['number']:05d}.json"
+        _write(path, entry)
+        if "metric" in entry.get("quick", {}):
+            path.with_suffix(".trained").touch()
 
 
 def _examine(
@@ -169,13 +185,12 @@ def pack(folder: Path) -> None:
              "pictures": [e.name for e in task.examples()], "metric": asdict(task.metric),
              "settings": settings}
     head, *lines = (json.dumps(part, separators=(",", ":")) for part in (about, *entries))
-    packed = HERE / "x2.json"
     body = ",\n".join(lines)
-    packed.write_text(f'{{"about":{head},\n"networks":[\n{body}\n]}}\n')
+    PACKED.write_text(f'{{"about":{head},\n"networks":[\n{body}\n]}}\n')
     trained = sum("metric" in e.get("quick", {}) for e in entries)
     long = sum("metric" in e.get("long", {}) for e in entries)
-    print(f"{packed}: {len(entries)} timed, {trained} trained, {long} of them for long, "
-          f"{packed.stat().st_size / 1024:.0f} KiB")
+    print(f"{PACKED}: {len(entries)} timed, {trained} trained, {long} of them for long, "
+          f"{PACKED.stat().st_size / 1024:.0f} KiB")
 
 
 if __name__ == "__main__":
