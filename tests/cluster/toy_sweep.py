@@ -117,7 +117,9 @@ def conclude(experiment: Experiment, candidates: Sequence[Candidate], **_: Any) 
     """A report without pictures: the toys have no weights."""
     winners = sorted(c.architecture.id for c in candidates if c.exported)
     (experiment.folder / "report.html").write_text("\n".join(winners))
-    return SimpleNamespace(summary=None, report=experiment.folder / "report.html")
+    return SimpleNamespace(
+        summary=None, report=experiment.folder / "report.html", worth=None
+    )
 
 
 def outcome(candidates: Sequence[Candidate]) -> dict[str, Any]:
