@@ -125,7 +125,7 @@ def conclude(experiment: Experiment, candidates: Sequence[Candidate], **_: Any) 
 def outcome(candidates: Sequence[Candidate]) -> dict[str, Any]:
     """What became of each network, whatever its trial's number."""
     return {
-        c.architecture.id: replace(c, name="").to_json()
+        c.architecture.id: replace(c, name="any", origin="").to_json()
         | {"parameters": dict(sorted(c.parameters.items()))}
         for c in candidates
     }
