@@ -188,6 +188,7 @@ def _sound(checkpoint: Path) -> Path:
     try:
         with zipfile.ZipFile(checkpoint) as parts:
             broken = parts.testzip()
+    # A flipped bit in a header may ask for a compression that zipfile does not have.
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
         raise Damaged(f"{checkpoint} is no checkpoint any more ({error}): {remedy}") from error
     if broken is not None:
