@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.experiment import Experiment
 from nas.inputs import compare_network
@@ -16,6 +15,7 @@ from nas.ledger import load_arrays
 from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
 from nas.pipeline import STAGES, advance
+from nas.settings import SettingsError
 from nas.stages import FLOAT_WEIGHTS
 from search_spaces.base import Architecture, Chooser
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named

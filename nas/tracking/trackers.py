@@ -13,7 +13,6 @@ import netrc
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,43 +21,11 @@ from nas.durable import write_aside
 from nas.experiment import Experiment
 from nas.live.view import View
 from nas.study import Study
+from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.runs import Curve, TrackedRun, candidate_run, study_run
 
-Mode = Literal["auto", "online", "offline"]
 FOLDER, MARK = "tracking", "tracked.json"
 _WANDB_HOST = "api.wandb.ai"
-
-
-class TrackingUnavailable(Exception):
-    """What was asked for is not installed; the message says what to install."""
-
-
-@dataclass(frozen=True)
-class TrackingSettings:
-    """Where runs are shown.
-
-    Attributes:
-        kind: `none`, `wandb` or `tensorboard`.
-        project: of W&B.
-        entity: of W&B: a user or a team; None for the account's default.
-        mode: of W&B; `auto` is online where it knows an account, else offline.
-    """
-
-    kind: str = "none"
-    project: str = "freeway"
-    entity: str | None = None
-    mode: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what there is not.
-
-        Raises:
-            ValueError: the message names the field.
-        """
-        if self.kind not in ("none", "wandb", "tensorboard"):
-            raise ValueError(f"tracking.kind is '{self.kind}': use none, wandb or tensorboard")
-        if self.mode not in ("auto", "online", "offline"):
-            raise ValueError(f"tracking.mode is '{self.mode}': use auto, online or offline")
 
 
 class Tracker(Protocol):
