@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
-_LARGEST, _HUGE = 2**63, 1e30
+_LARGEST, _HUGE = 2**63, 1e18
 _LONGEST = 200
 _ENDLESS = ("target.max_latency_ms",)
 """May be infinite: no limit."""
@@ -23,6 +23,15 @@ _SCALARS = {
     float: "a number",
     str: "text",
     NoneType: "null",
+}
+_AT_THE_TOP: Mapping[str, Any] = {
+    "runs_dir": str,
+    "variant": str,
+    "measuring": Literal["here", "served"],
+    "worker": int | None,
+    "weights": str | None,
+    "teacher": str | None,
+    "teacher_weight": float,
 }
 _EARLY = ("search_space", "policy")
 """Groups whose own classes load no torch."""
@@ -63,23 +72,21 @@ def check_settings(config: DictConfig) -> None:
 
 
 def _check_the_rest(config: DictConfig) -> None:
-    searches = "network" not in config
-    if not str(config.runs_dir):
+    for name, kind in _AT_THE_TOP.items():
+        if name in config and (use := wanted(kind, config[name])):
+            raise SettingsError(f"{name} is '{shortened(config[name])}': use {use}")
+    if not config.runs_dir:
         raise SettingsError("runs_dir is empty: give a folder, or . for this one")
-    if not searches:
+    if "network" in config:
+        if not config.teacher_weight > 0:
+            raise SettingsError(f"teacher_weight is {config.teacher_weight:g}: use a positive one")
         return
     if not isfinite(config.target.max_latency_ms):
         raise SettingsError(
             "target.max_latency_ms is inf: a search needs a limit, so give one that is far away"
         )
-    if config.measuring not in ("here", "served"):
-        raise SettingsError(f"measuring is '{config.measuring}': use here or served")
-    worker = config.worker
-    if worker is not None and (wanted(int, worker) or worker < 0):
-        raise SettingsError(
-            f"worker is '{shortened(worker)}': use a whole number from 0 on, which of a sweep's "
-            "workers this is"
-        )
+    if config.worker is not None and config.worker < 0:
+        raise SettingsError(f"worker is {config.worker}: use a whole number from 0 on")
 
 
 def typed(group: str, kind: Any, node: Any) -> dict[str, Any]:

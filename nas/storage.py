@@ -23,7 +23,7 @@ Notice = Callable[[str], None]
 JOURNAL = "study.journal"
 _EXAMPLE = "postgresql://user@host:5432/database"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
-_CONNECT_S = 10
+_CONNECT_S, _PATIENT_S = 10, 10**9
 T = TypeVar("T")
 
 
@@ -49,8 +49,10 @@ class StorageSettings:
         Raises:
             ValueError: the message names the field.
         """
-        if not isinstance(self.patience_s, int | float) or self.patience_s < 0:
-            raise ValueError(f"storage.patience_s is {self.patience_s}: it must not be negative")
+        if not isinstance(self.patience_s, int | float) or not 0 <= self.patience_s <= _PATIENT_S:
+            raise ValueError(
+                f"storage.patience_s is {self.patience_s}: use 0 to {_PATIENT_S} seconds"
+            )
         if self.url is None:
             return
         try:
@@ -92,6 +94,8 @@ def storage_at(where: str) -> BaseStorage:
         StorageError: it cannot be opened.
     """
     if "://" not in where:
+        if not Path(where).is_file():
+            raise StorageError(f"there is no journal {where}: name the study.journal of a search")
         return journal(Path(where))
     return _postgres(StorageSettings(where), 0.0, print)
 

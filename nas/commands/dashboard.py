@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -9,25 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nas.commands import fail
-from nas.commands.arguments import Mistake, Parser
+from nas.commands.arguments import Mistake, Parser, port
 
 INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
     """Serve the dashboard until Ctrl-C; return its exit code."""
-    parser = Parser(
-        "nas dashboard",
-        description="Look at a study in a browser: the front, the history, which choices matter. "
-        "Candidates over the limit are pruned trials there. The database's address is read from "
-        "FREEWAY_STORAGE_URL when the study lies in one.",
-        epilog="example: nas dashboard runs/x2-360x640-int8-50ms --port 8080",
-    )
-    parser.add_argument("study", type=Path, help="the study's folder")
-    parser.add_argument("--port", type=int, default=8080)
-    parser.add_argument("--host", default="127.0.0.1")
     try:
-        options = parser.parse_args(arguments)
+        options = _parser().parse_args(arguments)
         where = _storage(options.study)
     except Mistake as error:
         return fail(str(error))
@@ -43,6 +34,20 @@ def main(arguments: list[str]) -> int:
         ).returncode
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        "nas dashboard",
+        description="Look at a study in a browser: the front, the history, which choices matter. "
+        "Candidates over the limit are pruned trials there. The database's address is read from "
+        "FREEWAY_STORAGE_URL when the study lies in one.",
+        epilog="example: nas dashboard runs/x2-360x640-int8-50ms --port 8080",
+    )
+    parser.add_argument("study", type=Path, help="the study's folder")
+    parser.add_argument("--port", type=port, default=8080)
+    parser.add_argument("--host", default="127.0.0.1")
+    return parser
 
 
 _SERVE = """

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+_LONGEST = 500
+"""Letters of a word, such as a path, that are printed of it."""
 USER_ERROR, INTERRUPTED, CLOSED = 2, 130, 1
 _REMEDIES = {
     errno.ENOSPC: "make room there, and give the same command again",
@@ -64,7 +66,8 @@ def guarded(body: Callable[[], int]) -> int:
 
 def fail(message: str) -> int:
     """Print one line on the error stream and return the exit code for it."""
-    print(f"nas: {' '.join(message.split())}", file=sys.stderr)
+    words = (word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in message.split())
+    print(f"nas: {' '.join(words)}", file=sys.stderr)
     return USER_ERROR
 
 
@@ -99,6 +102,11 @@ def _told(error: Exception) -> str:
         return f"{where}{error.strerror}: {_REMEDIES[error.errno]}"
     if isinstance(error, MemoryError):
         return f"there is not enough memory for this ({error})"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return (
+            "there is no home folder here, or no such user: set HOME (and XDG_CACHE_HOME, to keep "
+            "things elsewhere), or write paths without ~"
+        )
     from trainers.base import Damaged
 
     return str(error) if isinstance(error, Damaged) else ""

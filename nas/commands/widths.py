@@ -22,7 +22,7 @@ INTERRUPTED = 130
 _PIPED_WIDTH = 120
 _REFRESH_PER_S = 4
 _BAR = 20
-_MOST = 512
+_MOST, _WIDEST = 512, 2**16
 
 _HELP = """\
 Sweep the feature count of one layer and measure what each costs on this device.
@@ -91,10 +91,11 @@ def _range(text: str) -> list[int]:
     try:
         if ":" in text:
             first, last, *step = (int(part) for part in text.split(":"))
-            counts = list(range(first, last + 1, *step))
+            row = range(first, last + 1, *step)
+            counts = list(row[: _MOST + 1])
         else:
             counts = sorted({int(part) for part in text.split(",")})
-        if not counts or counts[0] < 1 or len(counts) > _MOST:
+        if not counts or counts[0] < 1 or len(counts) > _MOST or counts[-1] > _WIDEST:
             raise ValueError
     except (ValueError, TypeError) as error:
         raise argparse.ArgumentTypeError(

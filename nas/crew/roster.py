@@ -18,6 +18,7 @@ from typing import Any, Self
 from nas.durable import write_aside
 
 WORKERS = "workers"
+_LONGEST_S = 10**6
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Pace:
             value = getattr(self, one.name)
             if type(value) not in (int, float) or not value > 0:
                 raise ValueError(f"crew.{one.name} is {value}: it must be a positive number")
+            if value > _LONGEST_S:
+                raise ValueError(f"crew.{one.name} is {value}: use at most {_LONGEST_S} seconds")
         if self.lease_s < 3 * self.beat_s:
             raise ValueError(
                 f"crew.lease_s is {self.lease_s:g}: use at least 3 times crew.beat_s "

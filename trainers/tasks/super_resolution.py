@@ -75,6 +75,11 @@ class SuperResolution:
                 scale; no such planes.
         """
         self._planes = Planes(planes)
+        for name, value in (("scale", scale), ("multiple", multiple), ("crop", crop)):
+            if value < 1:
+                raise DataError(f"task.{name} is {value}: it must be at least 1")
+        if seed < 0:
+            raise DataError(f"task.seed is {seed}: it must not be negative")
         if degradation is not None and degradation.scale != scale:
             raise DataError(
                 f"the degradation divides the size by {degradation.scale}, the task's scale is "
