@@ -29,10 +29,11 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
-from nas.durable import write_aside
+from nas.durable import read_record, write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
-from nas.ledger import SETTINGS, Ledger, as_json
+from nas.kinds import shortened
+from nas.ledger import SETTINGS, SETTINGS_REMEDY, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
@@ -40,7 +41,7 @@ from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
 from nas.policies.base import Policy
 from nas.redact import redacted
-from nas.settings import SettingsError, check_calls, shortened, typed
+from nas.settings import SettingsError, check_calls, typed
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
 from nas.table.simulation import simulation_for
@@ -329,8 +330,8 @@ def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
     settings: dict[Any, Any] = json.loads(redacted(json.dumps(resolved)))
     path = folder / SETTINGS
     if path.is_file():
-        before = json.loads(path.read_text())
-        changed = _differences(_fixed(before), _fixed(settings))
+        before = read_record(path, _fixed, remedy=SETTINGS_REMEDY)
+        changed = _differences(before, _fixed(settings))
         if changed:
             raise SettingsError(
                 f"{folder} was begun with other settings ({'; '.join(changed[:3])}): "

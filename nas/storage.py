@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from nas.durable import naming
 from nas.redact import redacted
+from trainers.base import Damaged
 
 __all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage"]
 
@@ -110,8 +112,41 @@ def journal(path: Path, *, alone: bool = False) -> BaseStorage:
     if alone:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         mend(path)
-    lock = _MendingLock(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return JournalStorage(_NamedJournal(str(path), lock_obj=_MendingLock(path)))
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        # Lines that are read well and make no sense one after the other.
+        raise Damaged(_spoilt(path, f"{type(error).__name__}: {error}")) from error
+
+
+def _spoilt(path: Path, why: str) -> str:
+    return (
+        f"{path} is damaged ({why}): put back a copy of it, or give study.name=<another>; the "
+        "evidence beside it is whole"
+    )
+
+
+class _NamedJournal(JournalFileBackend):
+    """Optuna's journal, which says which file it is when something is wrong with it."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The lines from this one on.
+
+        Raises:
+            Damaged: one of them is no line of a journal.
+        """
+        number = log_number_from
+        try:
+            for number, line in enumerate(super().read_logs(log_number_from), log_number_from + 1):
+                yield line
+        except ValueError as error:
+            what = f"line {number + 1}: {error}"
+            raise Damaged(_spoilt(Path(self._file_path), what)) from error
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines at the end."""
+        with naming(Path(self._file_path)):
+            super().append_logs(logs)
 
 
 def mend(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.candidate import Candidate
+from nas.durable import read_record
 from nas.experiment import Experiment
 from nas.inputs import compare_network
 from nas.ledger import load_arrays
@@ -122,10 +123,15 @@ def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32
             f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
             "run of nas train, or <study>/candidates/<name>"
         )
-    case = json.loads((found[0] / "case.json").read_text())
-    sha256 = (case.get("trained") or {}).get("weights_sha256", "")
+    sha256 = read_record(
+        found[0] / "case.json", _weights_sha256, remedy="train it again, or name another one"
+    )
     weights = load_arrays(found[0] / FLOAT_WEIGHTS, sha256=sha256)
     return read_architecture(found[0] / "case.json"), weights
+
+
+def _weights_sha256(case: Any) -> str:
+    return str((case.get("trained") or {}).get("weights_sha256", ""))
 
 
 def teacher_in(folder: Path, task: Task) -> nn.Module:

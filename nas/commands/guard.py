@@ -21,6 +21,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "give it a shorter name",
     errno.EIO: "the disk or the network it lies on is at fault",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EBUSY: "another process keeps it: give the same command again when that is over",
     errno.ENOTDIR: "a file is where a folder should be",
     errno.EISDIR: "a folder is where a file should be",
     errno.ESTALE: "the network file system has lost it: give the same command again",
@@ -66,8 +67,9 @@ def guarded(body: Callable[[], int]) -> int:
 
 def fail(message: str) -> int:
     """Print one line on the error stream and return the exit code for it."""
-    words = (word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in message.split())
-    print(f"nas: {' '.join(words)}", file=sys.stderr)
+    words = message.split()
+    short = (word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..." for word in words)
+    print(f"nas: {' '.join(short)}", file=sys.stderr)
     return USER_ERROR
 
 
@@ -107,6 +109,7 @@ def _told(error: Exception) -> str:
             "there is no home folder here, or no such user: set HOME (and XDG_CACHE_HOME, to keep "
             "things elsewhere), or write paths without ~"
         )
+    from latency_models.base import DamagedReceipts
     from trainers.base import Damaged
 
-    return str(error) if isinstance(error, Damaged) else ""
+    return str(error) if isinstance(error, Damaged | DamagedReceipts) else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nas.candidate import Candidate
-from nas.durable import write_aside
+from nas.durable import read_record, write_aside
 from nas.experiment import Experiment
 from nas.live.view import View
 from nas.study import Study
@@ -189,8 +189,11 @@ def _write(candidate: Candidate, experiment: Experiment, tracker: Tracker) -> No
 
 def _is_written(candidate: Candidate, experiment: Experiment) -> bool:
     path = experiment.ledger.home(candidate.name) / MARK
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    return bool(known.get("evidence") == _digest(candidate))
+    if not path.is_file():
+        return False
+    remedy = "remove it, and the run is written again"
+    written = read_record(path, lambda known: str(known.get("evidence")), remedy=remedy)
+    return written == _digest(candidate)
 
 
 def _digest(candidate: Candidate) -> str:

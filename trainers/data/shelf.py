@@ -188,15 +188,15 @@ def _open(folder: Path) -> Shelf | None:
         else:
             # Copy on write: nothing writes, and torch warns about arrays that are read-only.
             pixels = np.memmap(folder / _PIXELS, dtype=dtype, mode="c", shape=shape)
+        photos = tuple(
+            Photo(name, pixels[start : start + h * w].reshape(h, w, _CHANNELS), pixels, start)
+            for name, h, w, start, _ in index["pictures"]
+        )
+        grey = tuple(bool(entry[4]) for entry in index["pictures"])
+        return Shelf(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         # Torn by something that is not this program: build it again.
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    photos = tuple(
-        Photo(name, pixels[start : start + h * w].reshape(h, w, _CHANNELS), pixels, start)
-        for name, h, w, start, _ in index["pictures"]
-    )
-    grey = tuple(bool(entry[4]) for entry in index["pictures"])
-    return Shelf(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))
