@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
-from functools import cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -79,17 +78,12 @@ def require_types(record: object) -> None:
     Raises:
         TypeError: names the field.
     """
-    for name, kind in _types_of(type(record)).items():
+    for name, kind in get_type_hints(type(record)).items():
         value = getattr(record, name)
         if is_dataclass(value):
             require_types(value)
         elif use := wanted(kind, _finite(value)):
             raise TypeError(f"{type(record).__name__}.{name} is {shortened(value)}: {use} is due")
-
-
-@cache
-def _types_of(kind: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _finite(value: Any) -> Any:

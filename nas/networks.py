@@ -316,6 +316,8 @@ def read_architecture(path: Path) -> Architecture:
     """
     try:
         data = json.loads(path.read_text())
-        return Architecture.from_json(data.get("architecture", data))
-    except (ValueError, AttributeError) as error:
+        found = Architecture.from_json(data.get("architecture", data))
+        lower(found)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise UnknownNetwork(f"{path} holds no architecture: {error}") from error
+    return found

@@ -135,12 +135,13 @@ class _NamedJournal(JournalFileBackend):
         Raises:
             Damaged: one of them is no line of a journal.
         """
-        number = log_number_from
+        number = log_number_from + 1
         try:
-            for number, line in enumerate(super().read_logs(log_number_from), log_number_from + 1):
+            for line in super().read_logs(log_number_from):
                 yield line
+                number += 1
         except ValueError as error:
-            what = f"line {number + 1}: {error}"
+            what = f"line {number}: {error}"
             raise Damaged(_spoilt(Path(self._file_path), what)) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
