@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from latency_models.base import PRECISIONS, Precision
 from latency_models.int8_support import largest_weight
 from nas.durable import read_checked, read_record
+from nas.kinds import meant
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
 from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
@@ -32,6 +33,7 @@ CASE = "case.json"
 MANIFEST = "manifest.json"
 """The sha256 of every other file of a bundle."""
 _RECEIPTS = "latency.json"
+_FILES = (".json", ".onnx")
 
 
 class UnknownNetwork(ValueError):
@@ -214,9 +216,12 @@ def resolve(
         from nas.module_networks import ModuleNetwork
 
         return ModuleNetwork(spec, channels)
+    if path.suffix in _FILES or len(path.parts) > 1:
+        raise UnknownNetwork(f"there is no file or folder {path}: give one that is there")
+    close = meant(spec, [*REFERENCES, *ALIASES])
     raise UnknownNetwork(
-        f"'{spec}' is no network: give an architecture's JSON or its bundle's folder, an ONNX "
-        f"file, module:function, or a published network ({', '.join(sorted(REFERENCES))})"
+        f"'{spec}' is no network{close}: give an architecture's JSON or its bundle's folder, an "
+        f"ONNX file, module:function, or a published network ({', '.join(sorted(REFERENCES))})"
     )
 
 
@@ -232,7 +237,7 @@ def _from_file(path: Path, given: Mapping[str, Given] | None) -> Network:
     if path.suffix == ".json":
         name = path.resolve().parent.name if path.name == ARCHITECTURE else path.stem
         return GraphNetwork(name, lower(read_architecture(path)))
-    raise UnknownNetwork(f"{path} is neither .json nor .onnx: one of these is needed")
+    raise UnknownNetwork(f"{path} is neither {' nor '.join(_FILES)}: one of these is needed")
 
 
 def _from_bundle(folder: Path) -> Network:

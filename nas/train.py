@@ -12,6 +12,7 @@ from nas.candidate import Candidate
 from nas.durable import read_record
 from nas.experiment import Experiment
 from nas.inputs import compare_network
+from nas.kinds import meant
 from nas.ledger import load_arrays
 from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
@@ -88,7 +89,9 @@ def architecture_named(spec: str, *, scale: int | None) -> Architecture:
         return read_architecture(path / ARCHITECTURE)
     if path.is_file() and path.suffix == ".json":
         return read_architecture(path)
-    why = f"there is no '{spec}'"
+    why = f"there is no '{spec}'{meant(spec, [*REFERENCES, *ALIASES])}"
+    if path.suffix in (".json", ".onnx") or len(path.parts) > 1:
+        why = f"there is no file or folder {path}"
     if path.is_file():
         why = f"{path} holds no architecture: other files can be timed (nas bench), not trained"
     elif path.is_dir():

@@ -105,7 +105,8 @@ def test_a_training_refuses_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     toy = [a for a in TOY if not a.startswith("study.")]
-    refused("train", ("espcn", *toy, f"task.data.train={photos}", *QUIET, *bad), monkeypatch, capfd)
+    arguments = ("espcn", *toy, f"task.data.train={photos}", *QUIET, *bad)
+    refused("train", arguments, monkeypatch, capfd)
 
 
 @pytest.mark.parametrize("bad", OPTIONS, ids=shown)

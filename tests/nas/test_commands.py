@@ -79,7 +79,7 @@ def test_every_command_that_is_named_has_its_file(verb: str) -> None:
 def test_an_unknown_command_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     code, output, errors = nas("serach", folder=tmp_path)
     assert (code, output) == (2, "")
-    assert errors.startswith("nas: unknown command 'serach' (did you mean search?); there are: search")
+    assert errors.startswith("nas: unknown command 'serach' (did you mean search?); there are: ")
     assert errors.count("\n") == 1
 
 
