@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from difflib import get_close_matches
 
 from nas.commands.guard import USER_ERROR, fail, guarded
 
@@ -46,6 +45,8 @@ def main() -> int:
     if verb in ("--version", "-V", "version"):
         return _tell_version()
     if verb not in VERBS:
+        from difflib import get_close_matches
+
         close = get_close_matches(verb, VERBS, 1)
         meant = f" (did you mean {close[0]}?)" if close else ""
         return fail(f"unknown command '{verb}'{meant}; there are: {', '.join(VERBS)}")

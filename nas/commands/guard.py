@@ -38,6 +38,7 @@ def guarded(body: Callable[[], int]) -> int:
         The exit code: the command's own, 130 after Ctrl-C, 2 for what the user can mend.
     """
     interrupted = False
+    _open_what_is_closed()
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
@@ -73,13 +74,19 @@ def fail(message: str) -> int:
     return USER_ERROR
 
 
+def _open_what_is_closed() -> None:
+    """Give a process that was started without an output one that goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))
+
+
 def _flushed(body: Callable[[], int]) -> int:
     try:
         code = body()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 0 if not leaving.code else 1
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    sys.stdout.flush()
     return code
 
 
