@@ -14,6 +14,7 @@ from pathlib import Path
 from pydoc import ErrorDuringImport, locate
 from typing import Any, cast
 
+import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -30,7 +31,7 @@ from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
 from nas.durable import read_record, write_aside
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Experiment, Plan, Runner, Target
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
 from nas.ledger import SETTINGS, SETTINGS_REMEDY, Ledger, as_json
@@ -47,8 +48,11 @@ from nas.stages import SCREENING
 from nas.table.simulation import simulation_for
 from search_spaces.base import SearchSpace, UnknownName
 from search_spaces.branches import FORMS
+from search_spaces.graph import channels_of
 from search_spaces.modules import NORMS
-from search_spaces.references import fitting_reference, reference_named
+from search_spaces.references import fitting_reference, reference, reference_named
+from search_spaces.skeletons import lower
+from search_spaces.untrained import untrained
 from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
@@ -222,6 +226,8 @@ def _build(
     for notice in (*getattr(task, "notices", ()), *changed):
         view.note(notice)
     quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
+    if engine is not None and isinstance(quick, IsolatedLatency):
+        require_precision(quick, target)
     if crew.alone:
         settings |= {"metric": asdict(task.metric), OFFERS: asked.offers}
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
@@ -244,6 +250,22 @@ def _build(
         crew=crew,
         stages=simulation.stages if simulation else None,
     )
+
+
+def require_precision(runner: Runner, target: Target) -> None:
+    """Let the engine run something tiny where its processor may lack the arithmetic.
+
+    Raises:
+        DeviceError: it does; the message says what it has.
+    """
+    if target.precision != "fp16":
+        return
+    graph, side = lower(reference("espcn", 2)), 16
+    onnx = untrained(
+        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
+    )
+    picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
+    runner.run(onnx, target.precision, [picture])
 
 
 def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> LatencyModel:

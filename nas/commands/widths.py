@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,6 +129,8 @@ def _widths(options: argparse.Namespace) -> int:
     for path in filter(None, (plot, options.out)):
         if not path.parent.is_dir():
             raise Mistake(f"there is no folder {path.parent} for {path.name}: make it first")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise Mistake(f"{path} cannot be written: name another place for it")
     shape = _shape(options)
     points, receipt = _measured(shape, options, Console(stderr=True))
     if receipt is None:

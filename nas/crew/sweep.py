@@ -14,18 +14,22 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from latency_models.engines import ENGINES, pick_engine
+from latency_models.isolated import IsolatedLatency
+from latency_models.measured import MeasuredLatency
 from nas.assemble import (
     Served,
     asked_for,
     assemble,
     claim_folder,
     policy_of,
+    require_precision,
     settings_of,
     told_as_settings,
     view_of_search,
@@ -43,6 +47,7 @@ from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.report.results import conclude
 from nas.settings import SettingsError, typed
+from nas.stages import SCREENING
 from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
 from nas.study import Study
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
@@ -123,8 +128,12 @@ def _check_machine(config: DictConfig, *, timed_here: bool) -> None:
     from trainers.devices import settle
 
     settle(Budget(**typed("budget", Budget, config.budget)))
-    if timed_here:
-        pick_engine(str(config.target.engine), threads=config.target.threads)
+    if not timed_here:
+        return
+    target = Target(**typed("target", Target, config.target))
+    engine, _ = pick_engine(target.engine, threads=target.threads)
+    with IsolatedLatency(partial(MeasuredLatency, engine, SCREENING)) as timer:
+        require_precision(timer, replace(target, engine=engine.name))
 
 
 def work(config: DictConfig) -> None:

@@ -217,7 +217,8 @@ def _has_account() -> bool:
     try:
         file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
         return netrc.netrc(file).authenticators(_WANDB_HOST) is not None
-    except (OSError, netrc.NetrcParseError):
+    except (OSError, RuntimeError, netrc.NetrcParseError):
+        # RuntimeError: there is no home folder.
         return False
 
 

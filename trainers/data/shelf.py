@@ -64,9 +64,18 @@ class Shelf:
 
 
 def default_home() -> Path:
-    """`$XDG_CACHE_HOME/freeway/pictures`, or `~/.cache/freeway/pictures`."""
+    """`$XDG_CACHE_HOME/freeway/pictures`, or `~/.cache/freeway/pictures`.
+
+    Raises:
+        DataError: there is no home folder.
+    """
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "freeway" / "pictures"
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "freeway" / "pictures"
+    except RuntimeError as error:
+        raise DataError(
+            "there is no home folder to keep decoded pictures in: set XDG_CACHE_HOME to a folder"
+        ) from error
 
 
 def state_of(files: Sequence[Path], root: Path, *settings: str) -> str:
