@@ -299,7 +299,8 @@ class Watch(lightning.Callback):
                 os.fsync(file.fileno())
             aside.replace(path)
         except OSError as error:
-            error.filename = error.filename or str(aside)
+            # Lightning writes elsewhere first, and the error would name that file.
+            error.filename = str(aside)
             aside.unlink(missing_ok=True)
             raise
         self._saved = time.monotonic()
