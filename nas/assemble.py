@@ -148,8 +148,8 @@ def _build(
     engine, why = None, "timed by measuring workers: nas measure-worker"
     simulation = simulation_for(config, plan)
     if simulation is not None:
-        # The table holds none of the published networks.
-        plan, why = replace(plan, references=()), simulation.words
+        # The table holds none of the published networks, and answers for the budget alone.
+        plan, why = replace(plan, references=(), horizon=None), simulation.words
     elif served is None:
         engine, why = pick_engine(asked.engine, threads=asked.threads)
     name = engine.name if engine else simulation.about.engine if simulation else asked.engine

@@ -68,6 +68,9 @@ class Plan:
         finalists: how many of them are trained in full and quantized.
         aim: what finalists are chosen for: the whole `front` of quality and latency, or the
             `best` network under the limit.
+        horizon: steps of a training on many pictures that networks are compared for, where the
+            budget is shorter and the published table tells what such a training adds; None to
+            compare them after the budget.
         max_minutes: no new candidate is proposed after this many minutes, all runs of the study
             together; what was begun is ended. None for no limit.
         patience: give up when so many candidates were timed and none was fast enough.
@@ -83,6 +86,7 @@ class Plan:
     probe_steps: int = 120
     finalists: int = 8
     aim: Aim = "front"
+    horizon: int | None = None
     max_minutes: float | None = None
     patience: int = 24
     references: Sequence[str] = ()
@@ -101,6 +105,8 @@ class Plan:
         for name in ("candidates", "probe_steps", "finalists", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"study.{name} is {getattr(self, name)}: it must be at least 1")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"study.horizon is {self.horizon}: use a number of steps, or null")
         if self.aim not in get_args(Aim):
             raise ValueError(f"study.aim is '{self.aim}': use front or best")
         if self.training_processes < 0:

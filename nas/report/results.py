@@ -10,7 +10,7 @@ from pathlib import Path
 from nas.candidate import Candidate
 from nas.confidence import Scored
 from nas.experiment import Experiment
-from nas.forecast import forecasts
+from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
 from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
@@ -51,6 +51,7 @@ def conclude(
         baseline=task.baseline(),
         baseline_name=task.baseline_name,
         baseline_scores=unaided,
+        horizon=experiment.plan.horizon,
     )
     counted, notes = funnel(candidates), list(notes)
     if experiment.simulated:
@@ -65,7 +66,7 @@ def conclude(
 
     limit_ms = experiment.target.max_latency_ms
     worth = worth_of(
-        candidates, task.metric, limit_ms, judge=forecast, by="the forecast of the full training"
+        candidates, task.metric, limit_ms, judge=forecast, by=_forecast_of(experiment)
     )
     path = experiment.folder / REPORT
     told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
@@ -84,6 +85,12 @@ def conclude(
         worth=worth,
     )
     return Outcome(summary, path, worth)
+
+
+def _forecast_of(experiment: Experiment) -> str:
+    if horizon_of(experiment) is None:
+        return "the forecast of the full training"
+    return f"the forecast of a training of {experiment.plan.horizon:,} steps"
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
