@@ -23,6 +23,8 @@ SHARES = (1 / 17, 2 / 17, 3 / 17, 4 / 17, 6 / 17, 8 / 17, 12 / 17, 1.0)
 
 
 LONG_STEPS, SHORT_STEPS = 6000, 850
+RIDGE = {"quick": 10.0, "long": 1.0}
+"""Of the regression after each course. What a long training adds follows the size."""
 
 
 def rows(
@@ -43,19 +45,19 @@ def rows(
     return np.array(found)
 
 
-def left_out(data: Array) -> Array:
+def left_out(data: Array, ridge: float) -> Array:
     """The full gain of each network, forecast from all the others."""
     told = np.empty(len(data))
     for k in range(len(data)):
         others = np.delete(data, k, 0)
-        belief = fitted(others[:, 1:], others[:, 0] - others[:, 1])
+        belief = _belief(others, ridge)
         told[k] = data[k, 1] + belief.tell(data[k : k + 1, 1:])[0][0]
     return told
 
 
-def figures(data: Array) -> str:
+def figures(data: Array, ridge: float) -> str:
     """Rank correlations of probe and forecast with the full metric, and what errors follow."""
-    full, probe, told = data[:, 0], data[:, 1], left_out(data)
+    full, probe, told = data[:, 0], data[:, 1], left_out(data, ridge)
     errors = told - full
     return (
         f"{len(data):4d}   {spearmanr(probe, full)[0]:6.3f}   {spearmanr(told, full)[0]:6.3f}   "
@@ -74,12 +76,12 @@ def main(*, write: bool, path: Path) -> None:
         data = rows(table["networks"], share, baseline)
         _print("quick", share, data)
         shares.append({"share": share, "probe_spread": float(data[:, 1].std()),
-                       "networks": len(data), "belief": _belief(data).to_json()})
+                       "networks": len(data), "belief": _belief(data, RIDGE["quick"]).to_json()})
     for share in (SHARES[3], SHARES[-1]):
         data = rows(table["networks"], share, baseline, course="long")
         _print("long", share, data)
     horizon = {"steps": LONG_STEPS, "short_steps": SHORT_STEPS, "networks": len(data),
-               "belief": _belief(data).to_json()}
+               "belief": _belief(data, RIDGE["long"]).to_json()}
     if write:
         out = Path(__file__).parents[2] / "nas" / PRIOR
         told = _rounded({"shares": shares, "horizon": horizon})
@@ -88,12 +90,13 @@ def main(*, write: bool, path: Path) -> None:
 
 
 def _print(course: str, share: float, data: Array) -> None:
-    best = data[data[:, 0] >= np.median(data[:, 0])]
-    print(f"{course:6} {share:5.2f} | {figures(data)}   best half: {figures(best)}")
+    best, ridge = data[data[:, 0] >= np.median(data[:, 0])], RIDGE[course]
+    told = f"{figures(data, ridge)}   best half: {figures(best, ridge)}"
+    print(f"{course:6} {share:5.2f} | {told}")
 
 
-def _belief(data: Array) -> Belief:
-    return fitted(data[:, 1:], data[:, 0] - data[:, 1])
+def _belief(data: Array, ridge: float) -> Belief:
+    return fitted(data[:, 1:], data[:, 0] - data[:, 1], ridge=ridge)
 
 
 def _rounded(value: Any) -> Any:

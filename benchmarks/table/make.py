@@ -7,8 +7,9 @@
 A new folder begins with what x2.json holds.
 
 Each network is timed untrained in int8 and fp32, trained once on the bundled pictures with the
-quick budget's recipe and looked at every 50 steps. The spaces' starting points and every third one
-of the others are also trained as one would for a product: 6,000 steps with the loss of the luma on
+quick budget's recipe and looked at every 50 steps. The spaces' starting points, and every second
+one of the others that is within 50 ms and reached 30 dB (and a few more), are also trained as one
+would for a product: 6,000 steps with the loss of the luma on
 many photographs (the packed table: 399 of BSDS500, T91, 80 of Sun and Hays, halved), and
 judged on the same twelve pictures. Which networks, and in which order, follows from the spaces'
 yaml alone. Processes share the folder: a network belongs to whoever makes its lock file first.
@@ -50,7 +51,7 @@ from trainers.fit import fit, scores_of
 
 HERE = Path(__file__).parent
 PACKED = HERE / "x2.json"
-LONG_EVERY = 3
+LONG_EVERY, LONG_MS, LONG_DB = 2, 50.0, 30.0
 LOOK_EVERY = 50
 LONG_RECIPE = (
     "task/loss=luma", "task.multiple=1", "budget=thorough", "budget.max_steps=6000",
@@ -121,10 +122,13 @@ def long(folder: Path, train: Path) -> None:
     starts = len(spaces[0][1].start)
     for path in sorted(folder.glob("?????.json")):
         entry = json.loads(path.read_text())
-        if int(path.stem) >= starts and int(path.stem) % LONG_EVERY:
+        reached = entry.get("quick", {}).get("metric")
+        if reached is None or "long" in entry or int(path.stem) >= starts and (
+            int(path.stem) % LONG_EVERY or entry["int8_ms"] > LONG_MS or reached < LONG_DB
+        ):
             continue
         with _owned(path) as owned:
-            if owned and "metric" in entry.get("quick", {}) and "long" not in entry:
+            if owned:
                 architecture = Architecture.from_json(entry["architecture"])
                 entry["long"] = _train(architecture, task, budget, judges)
                 _write(path, entry)
