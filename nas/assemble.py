@@ -39,9 +39,10 @@ from nas.networks import rules_for
 from nas.offers import OFFERS, require_same
 from nas.own_code import place, told
 from nas.policies.base import Policy
-from nas.redact import redacted
+from nas.redact import redacted_all
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
+from nas.storage import StorageSettings
 from nas.table.simulation import simulation_for
 from search_spaces.base import UnknownName
 from search_spaces.branches import FORMS
@@ -142,6 +143,8 @@ def _build(
     asked = Target(**typed("target", Target, config.target))
     plan = Plan(**typed("study", Plan, config.study))
     typed("budget", Budget, config.budget)
+    if "storage" in config:
+        storage_settings(config)
     folder = Path(str(config.runs_dir)).expanduser() / plan.name
     claim_folder(folder, stack, together=not crew.alone)
     settings = settings_of(folder, config)
@@ -277,6 +280,18 @@ def typed(group: str, kind: type, node: Any) -> dict[str, Any]:
     return values
 
 
+def storage_settings(config: DictConfig) -> StorageSettings:
+    """Where the study lies, as the settings say.
+
+    Raises:
+        SettingsError: they say nothing that is understood.
+    """
+    try:
+        return StorageSettings(**typed("storage", StorageSettings, config.storage))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
 def _plain(node: Any) -> dict[str, Any]:
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, dict)
@@ -312,7 +327,9 @@ def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
     """
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
-    settings: dict[Any, Any] = json.loads(redacted(json.dumps(resolved)))
+    settings: dict[Any, Any] = redacted_all(resolved)
+    if "storage" in config:
+        settings["storage"]["url"] = storage_settings(config).shown
     path = folder / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from nas.redact import redacted
+from nas.redact import has_password, redacted
 
 __all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage"]
 
 Notice = Callable[[str], None]
 JOURNAL = "study.journal"
 _EXAMPLE = "postgresql://user@host:5432/database"
+_ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _CONNECT_S = 10
 T = TypeVar("T")
@@ -51,19 +53,46 @@ class StorageSettings:
         """
         if not isinstance(self.patience_s, int | float) or self.patience_s < 0:
             raise ValueError(f"storage.patience_s is {self.patience_s}: it must not be negative")
-        if self.url is None:
-            return
-        try:
-            name = sqlalchemy.make_url(self.url).drivername
-        except ArgumentError as error:
-            raise ValueError(
-                f"storage.url '{redacted(self.url)}' is no address: write {_EXAMPLE}"
-            ) from error
-        if name.partition("+")[0] != "postgresql":
-            raise ValueError(
-                f"storage.url begins with '{name}': there is postgresql, as in {_EXAMPLE}, and "
-                "storage=journal for a file in the study's folder"
-            )
+        if self.url is not None:
+            _address(self.url)
+
+    @property
+    def shown(self) -> str | None:
+        """The address without its password, to be written and printed."""
+        return None if self.url is None else _shown(_address(self.url))
+
+
+def _address(url: str) -> sqlalchemy.URL:
+    """Read an address as it is read to connect; refuse what would be read as something else.
+
+    No message holds the address: in one that is misspelt nobody can tell where the password is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = sqlalchemy.make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            f"storage.url is no address (not shown, it may hold a password): write {_EXAMPLE}"
+        ) from None
+    if url.count("@") > (found.username is not None) or _ODD.search(found.username or ""):
+        raise ValueError(
+            "storage.url has signs in the user's name, or an @ in another place than before the "
+            f"host (not shown, it may hold a password): write an @ as %40, as in {_EXAMPLE}"
+        )
+    name = found.drivername
+    if name.partition("+")[0] != "postgresql":
+        raise ValueError(
+            f"storage.url begins with '{name}': there is postgresql, as in {_EXAMPLE}, and "
+            "storage=journal for a file in the study's folder"
+        )
+    return found
+
+
+def _shown(address: sqlalchemy.URL) -> str:
+    secret = [key for key in address.query if has_password(f"{key}=x")]
+    return redacted(address.difference_update_query(secret).render_as_string(hide_password=True))
 
 
 def open_storage(
@@ -86,14 +115,18 @@ def open_storage(
 
 
 def storage_at(where: str) -> BaseStorage:
-    """What lies at a journal's path or a database's address.
+    """What lies at a journal's path or a database's address; nothing is made.
 
     Raises:
-        StorageError: it cannot be opened.
+        StorageError: there is none, or it cannot be opened.
     """
-    if "://" not in where:
+    if Path(where).is_file():
         return journal(Path(where))
-    return _postgres(StorageSettings(where), 0.0, print)
+    try:
+        settings = StorageSettings(where)
+    except ValueError as error:
+        raise StorageError(f"there is no such study.journal, and {error}") from None
+    return _postgres(settings, 0.0, print)
 
 
 def journal(path: Path, *, alone: bool = False) -> BaseStorage:
@@ -137,10 +170,10 @@ class _MendingLock(JournalFileSymlinkLock):
 
 def _postgres(settings: StorageSettings, patience_s: float, notice: Notice) -> BaseStorage:
     assert settings.url is not None
-    url = sqlalchemy.make_url(settings.url)
+    url = _address(settings.url)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
-    where = redacted(url.render_as_string(hide_password=True))
+    where = _shown(url)
     options: dict[str, Any] = {
         # One connection per worker, and one to spare; tried before it is used.
         "pool_size": 1,
