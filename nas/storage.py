@@ -6,8 +6,9 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import optuna
 import sqlalchemy
@@ -26,7 +27,23 @@ _EXAMPLE = "postgresql://user@host:5432/database"
 _ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _CONNECT_S = 10
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Waits(Protocol):
+    """Something that waits for its database.
+
+    Attributes:
+        patience_s: how long it may be away before that is an error.
+        notice: told when it is.
+    """
+
+    patience_s: float
+    notice: Notice
+
+
+W = TypeVar("W", bound=Waits)
 
 
 class StorageError(Exception):
@@ -213,6 +230,21 @@ def outlast(call: Callable[[], T], where: str, *, patience_s: float, notice: Not
         notice(f"{where} does not answer ({said}); waiting, at most {patience_s:g} s")
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def patient(method: Callable[Concatenate[W, P], T]) -> Callable[Concatenate[W, P], T]:
+    """Repeat a method while the database is away; it must be repeatable from any line."""
+
+    @wraps(method)
+    def again(self: W, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return outlast(
+            lambda: method(self, *args, **kwargs),
+            "the study's database",
+            patience_s=self.patience_s,
+            notice=self.notice,
+        )
+
+    return again
 
 
 def _words(error: BaseException) -> str:

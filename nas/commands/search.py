@@ -106,7 +106,7 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import SettingsError, assemble, policy_of
+    from nas.assemble import SettingsError, assemble, policy_of, storage_settings
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
@@ -128,6 +128,7 @@ def _search_alone(config: DictConfig) -> int:
                     policy=policy,
                     limit_ms=experiment.target.max_latency_ms,
                     home=experiment.folder,
+                    patience_s=storage_settings(config).patience_s,
                     notice=experiment.view.note,
                 )
                 tracker = tracker_for(config, experiment.folder)

@@ -223,7 +223,7 @@ def served_for(
         storage = open_storage(
             settings, study_folder(config), patience_s=_JOINING_S, notice=notice
         )
-        requests = Requests(storage, study)
+        requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
         requests.want(Wanted(engine, int(config.target.threads), code_version()))
         quick, full = (
             ServedLatency(requests, protocol, notice=notice, safe_point=safe_point)
