@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -27,6 +28,7 @@ _EXAMPLE = "postgresql://user@host:5432/database"
 _ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _CONNECT_S = 10
+_LOOK_S = 0.5
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -152,6 +154,7 @@ def journal(path: Path, *, alone: bool = False) -> BaseStorage:
     Args:
         alone: nobody else has it open, so a lock that is there was left by a dead process.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     if alone:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
@@ -173,16 +176,39 @@ def mend(path: Path) -> None:
 
 
 class _MendingLock(JournalFileSymlinkLock):
-    """Optuna's lock of a journal; who gets it mends the file first."""
+    """Optuna's lock of a journal; who gets it mends the file first.
+
+    Optuna's link holds the journal's path as it was given, and when that leads nowhere (it was
+    relative, or the folder was moved after a kill) a waiting process never takes it for old. This
+    one holds the name beside it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
+        self._lock_target_file = path.name
         self._path = path
 
     def acquire(self) -> bool:
+        self._drop_dangling()
         got = super().acquire()
         mend(self._path)
         return got
+
+    def release(self) -> None:
+        """Let it go; after a long sleep another may have taken it for old and removed it."""
+        with suppress(RuntimeError):
+            super().release()
+
+    def _drop_dangling(self) -> None:
+        """Remove a link that leads nowhere, unless it goes away or changes within the grace."""
+        link, left_s = Path(self._lock_file), float(self.grace_period or 0)
+        with suppress(FileNotFoundError):
+            first = link.lstat()
+            while not link.exists() and link.lstat().st_ino == first.st_ino:
+                if left_s <= 0:
+                    return link.unlink()
+                time.sleep(_LOOK_S)
+                left_s -= _LOOK_S
 
 
 def _postgres(settings: StorageSettings, patience_s: float, notice: Notice) -> BaseStorage:
