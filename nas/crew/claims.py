@@ -14,7 +14,6 @@ worker of another machine that fell silent earlier, the file system knows how lo
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from typing import Self
 
 from nas.crew.base import LostClaim
 from nas.crew.roster import WORKERS, Pace, Worker, read_if_there, read_worker, write_worker
+from nas.durable import aside_of
 
 CLAIMS = "claims"
 WAITING = "waiting for others"
@@ -150,7 +150,7 @@ class Claims:
 
     def _link(self, what: str, number: int) -> bool:
         path = self._claims / f"{what}.{number}"
-        aside = self._claims / f".{self.me.id}.{secrets.token_hex(4)}"
+        aside = aside_of(path)
         aside.write_text(self.me.id)
         try:
             os.link(aside, path)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +112,9 @@ def prepare(
         require_same(folder, offers)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    with suppress(SettingsError), ExitStack() as stack:
+        # Nobody else is there yet, unless workers are added to those that there are.
+        claim_folder(folder, stack, together=False)
     with ExitStack() as stack:
         claim_folder(folder, stack, together=True)
         settings = settings_of(folder, config) | {
