@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 from finished_studies import PSNR, receipt, trained
-from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 import nas.study
 from nas.candidate import Candidate, Rejection
-from nas.commands import search
 from nas.crew.base import Alone
 from nas.policies.base import Policy, Proposal, Question
 from nas.policies.wishes import Child, even, wish
-from nas.storage import StorageError, journal
 from nas.study import Study, StudyExhausted
 from search_spaces.base import Architecture, Chooser
 from search_spaces.draws import draw
@@ -395,67 +390,3 @@ def test_a_start_that_a_narrower_space_does_not_offer_is_drawn_instead(tmp_path:
         assert {b.arg("kernel", 0) for b in candidate.architecture.blocks} == {5}
         assert max(b.repeat for b in candidate.architecture.blocks) <= 2
     assert trials(tmp_path)[0].params["repeat_2"] == 0
-
-
-def test_dashboards_name_the_axes(tmp_path: Path) -> None:
-    for _ in range(2):
-        names = opened(tmp_path)._study.metric_names
-        assert names == ["expected psnr_y (dB)", "latency (ms)"]
-    written = (tmp_path / "study.journal").read_text()
-    assert written.count("latency (ms)") == 1
-
-
-class Away:
-    """A storage that does not answer for a while."""
-
-    def __init__(self, inner: Any, times: int) -> None:
-        self._inner, self.left = inner, times
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("get_all_trials", "get_study_user_attrs") and self.left:
-            self.left -= 1
-            raise StorageInternalError("the server is gone")
-        return getattr(self._inner, name)
-
-
-@pytest.mark.parametrize("patience_s", [0.0, 60.0])
-def test_a_search_that_works_alone_waits_for_its_database_as_it_was_told(
-    patience_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nas.storage._FIRST_WAIT_S", 0.01)
-    told: list[str] = []
-    study = Study(
-        journal(tmp_path / "study.journal"), name="photos", seed=0, metric=PSNR,
-        patience_s=patience_s, notice=told.append,
-    )
-    study._study._storage = Away(study._study._storage, 3)  # type: ignore[assignment]
-    if patience_s:
-        study.start_from(SPACE)
-        assert len(told) == 3 and "the study's database does not answer" in told[0]
-    else:
-        with pytest.raises(StorageError, match="does not answer"):
-            study.start_from(SPACE)
-
-
-def test_the_command_hands_the_patience_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[float] = []
-
-    @contextmanager
-    def assembled(config: Any, **_: Any) -> Iterator[Any]:
-        target = SimpleNamespace(max_latency_ms=50.0)
-        yield SimpleNamespace(
-            folder=tmp_path, plan=SimpleNamespace(name="x", seed=0), target=target,
-            task=SimpleNamespace(metric=PSNR), view=SimpleNamespace(note=print),
-        )
-
-    def study(*_: Any, patience_s: float, **__: Any) -> None:
-        asked.append(patience_s)
-        raise StorageError("enough")
-
-    monkeypatch.setattr("nas.assemble.assemble", assembled)
-    monkeypatch.setattr(nas.study, "Study", study)
-    monkeypatch.chdir(tmp_path)
-    assert search.main(["storage.patience_s=77"]) == 2
-    assert (asked, capsys.readouterr().err) == ([77.0], "nas: enough\n")
