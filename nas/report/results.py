@@ -88,14 +88,6 @@ def conclude(
     return Outcome(summary, path, worth)
 
 
-def _date_after_evidence(report: Path) -> None:
-    """Let the report be newer than what it tells of, also where the clock was set back."""
-    cases = report.parent.glob("candidates/*/case.json")
-    newest = max((case.stat().st_mtime_ns for case in cases), default=0)
-    if newest > report.stat().st_mtime_ns:
-        os.utime(report, ns=(newest, newest))
-
-
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
     """Pieces of some validation pictures: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
@@ -122,3 +114,11 @@ def _row(experiment: Experiment, chosen: Sequence[Candidate], example: Example) 
         )
     ]
     return CropRow(example.name, crops)
+
+
+def _date_after_evidence(report: Path) -> None:
+    """Let the report be newer than what it tells of, also where the clock was set back."""
+    cases = report.parent.glob("candidates/*/case.json")
+    newest = max((case.stat().st_mtime_ns for case in cases), default=0)
+    if newest > report.stat().st_mtime_ns:
+        os.utime(report, ns=(newest, newest))
