@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, is_dataclass, replace
@@ -12,7 +13,7 @@ from functools import partial
 from math import isfinite
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
-from typing import Any, cast, get_type_hints
+from typing import IO, Any, cast, get_type_hints
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -29,7 +30,7 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
-from nas.durable import write_aside
+from nas.durable import tidy, write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, Ledger, as_json
@@ -39,9 +40,10 @@ from nas.networks import rules_for
 from nas.offers import OFFERS, require_same
 from nas.own_code import place, told
 from nas.policies.base import Policy
-from nas.redact import redacted
+from nas.redact import redacted_all
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
+from nas.storage import StorageSettings
 from nas.table.simulation import simulation_for
 from search_spaces.base import UnknownName
 from search_spaces.branches import FORMS
@@ -66,6 +68,8 @@ _MAY_CHANGE = (
 )
 
 
+_TIDYING_S, _LOOK_S = 5.0, 0.1
+"""How long a worker waits for another that only tidies the folder up."""
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
@@ -142,6 +146,8 @@ def _build(
     asked = Target(**typed("target", Target, config.target))
     plan = Plan(**typed("study", Plan, config.study))
     typed("budget", Budget, config.budget)
+    if "storage" in config:
+        storage_settings(config)
     folder = Path(str(config.runs_dir)).expanduser() / plan.name
     claim_folder(folder, stack, together=not crew.alone)
     settings = settings_of(folder, config)
@@ -277,6 +283,18 @@ def typed(group: str, kind: type, node: Any) -> dict[str, Any]:
     return values
 
 
+def storage_settings(config: DictConfig) -> StorageSettings:
+    """Where the study lies, as the settings say.
+
+    Raises:
+        SettingsError: they say nothing that is understood.
+    """
+    try:
+        return StorageSettings(**typed("storage", StorageSettings, config.storage))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
 def _plain(node: Any) -> dict[str, Any]:
     plain = OmegaConf.to_container(node, resolve=True)
     assert isinstance(plain, dict)
@@ -286,6 +304,8 @@ def _plain(node: Any) -> dict[str, Any]:
 def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
     """Make the study's folder and hold it, so that one search at a time works in it.
 
+    Who holds it alone tidies it up.
+
     Args:
         together: hold it with the other workers of a sweep, against a search that works alone.
 
@@ -294,12 +314,25 @@ def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = stack.enter_context((folder / ".lock").open("w"))
+    kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
+    until = time.monotonic() + (_TIDYING_S if together else 0.0)
+    while not _locked(lock, kind):
+        if time.monotonic() >= until:
+            raise SettingsError(
+                f"another search is working in {folder}: wait for it, or give "
+                "study.name=<another>"
+            )
+        time.sleep(_LOOK_S)
+    if not together:
+        tidy(folder)
+
+
+def _locked(file: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(lock, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SettingsError(
-            f"another search is working in {folder}: wait for it, or give study.name=<another>"
-        ) from error
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
@@ -312,7 +345,9 @@ def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
     """
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
-    settings: dict[Any, Any] = json.loads(redacted(json.dumps(resolved)))
+    settings: dict[Any, Any] = redacted_all(resolved)
+    if "storage" in config:
+        settings["storage"]["url"] = storage_settings(config).shown
     path = folder / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text())

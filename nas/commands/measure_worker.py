@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
     from nas.crew.measuring import Requests, serve
     from nas.crew.sweep import code_version
     from nas.stages import SCREENING
-    from nas.storage import storage_at
+    from nas.storage import StorageSettings, storage_at
 
     where = options.storage or os.environ.get("FREEWAY_STORAGE_URL")
     if where is None:
@@ -76,7 +76,9 @@ def _serve(options: argparse.Namespace) -> None:
             "a password on the command line can be read by every user of this machine: put it "
             "into ~/.pgpass or PGPASSWORD, or the whole address into FREEWAY_STORAGE_URL"
         )
-    requests = Requests(storage_at(where), options.study)
+    requests = Requests(
+        storage_at(where), options.study, patience_s=StorageSettings.patience_s, notice=_tell
+    )
     wanted = requests.wanted
     if wanted is None:
         raise Mistake(

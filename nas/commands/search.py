@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -17,12 +18,13 @@ from nas.commands.overrides import (
     unknown_name,
     variant_of,
 )
-from nas.redact import has_password
+from nas.redact import has_password, redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 INTERRUPTED = 130
+SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
             "it: put it into ~/.pgpass or PGPASSWORD, or the whole address into "
             "FREEWAY_STORAGE_URL"
         )
-    from nas.commands.sweep import MULTIRUN, SHOWING, start
+    from nas.commands.sweep import MULTIRUN, start
     from nas.spaces import own_classes
 
     settings = own_classes(readable(arguments))
@@ -71,13 +73,19 @@ def configured(
     # Raw exceptions instead of Hydra's own exit, so that a mistake is one line and exit code 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"nas {verb}", *readable(arguments)]
+    # What Hydra shows of the settings, it shows whole.
+    shown = StringIO() if SHOWING & set(arguments) else sys.stdout
     try:
-        task()
+        with redirect_stdout(shown):
+            task()
     except (HydraException, OmegaConfBaseException) as error:
         told = unknown_name(str(error), config_name)
         if told:
             return fail(f"{told} (nas {verb} --cfg job shows all settings)")
         return fail(plain(error, verb))
+    finally:
+        if isinstance(shown, StringIO):
+            print(redacted(shown.getvalue()), end="")
     return codes[0] if codes else 0
 
 
@@ -98,7 +106,7 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import SettingsError, assemble, policy_of
+    from nas.assemble import SettingsError, assemble, policy_of, storage_settings
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
@@ -120,6 +128,7 @@ def _search_alone(config: DictConfig) -> int:
                     policy=policy,
                     limit_ms=experiment.target.max_latency_ms,
                     home=experiment.folder,
+                    patience_s=storage_settings(config).patience_s,
                     notice=experiment.view.note,
                 )
                 tracker = tracker_for(config, experiment.folder)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 MULTIRUN = {"-m", "--multirun"}
-SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 _LOOK_S, _LAST_WORDS_S = 2.0, 10.0
 _PLUGIN = "hydra/launcher/submitit"
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from nas.assemble import (
     claim_folder,
     policy_of,
     settings_of,
+    storage_settings,
     typed,
     view_of_search,
 )
@@ -44,7 +45,7 @@ from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.report.results import conclude
 from nas.spaces import check_space, find_modules_here
-from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
+from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
 from nas.study import Study
 from nas.tracking.trackers import (
     Tracked,
@@ -97,6 +98,7 @@ def prepare(
     typed("budget", Budget, config.budget)
     policy_of(config)
     _pace(config)
+    storage_settings(config)
     tracker_for(config, study_folder(config))
     served = served_for(config)
     if "slurm" in launcher.lower():
@@ -110,6 +112,9 @@ def prepare(
         require_same(folder, offers)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+    with suppress(SettingsError), ExitStack() as stack:
+        # Nobody else is there yet, unless workers are added to those that there are.
+        claim_folder(folder, stack, together=False)
     with ExitStack() as stack:
         claim_folder(folder, stack, together=True)
         settings = settings_of(folder, config) | {
@@ -221,7 +226,7 @@ def served_for(
         storage = open_storage(
             settings, study_folder(config), patience_s=_JOINING_S, notice=notice
         )
-        requests = Requests(storage, study)
+        requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
         requests.want(Wanted(engine, int(config.target.threads), code_version()))
         quick, full = (
             ServedLatency(requests, protocol, notice=notice, safe_point=safe_point)
@@ -327,18 +332,6 @@ def storage_for(
     try:
         return open_storage(settings, folder, notice=notice)
     except StorageError as error:
-        raise SettingsError(str(error)) from error
-
-
-def storage_settings(config: DictConfig) -> StorageSettings:
-    """Where the study lies, as the settings say.
-
-    Raises:
-        SettingsError: they say nothing that is understood.
-    """
-    try:
-        return StorageSettings(**typed("storage", StorageSettings, config.storage))
-    except ValueError as error:
         raise SettingsError(str(error)) from error
 
 
