@@ -35,6 +35,10 @@ class EngineUnavailable(DeviceError):
     """The engine that was asked for cannot run here; the message says why and what to install."""
 
 
+class DamagedReceipts(ValueError):
+    """A file of receipts cannot be read; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One inference, timed by every clock that the engine has.

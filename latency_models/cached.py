@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sqlite3
@@ -11,10 +12,19 @@ from math import inf
 from pathlib import Path
 from typing import Protocol
 
-from latency_models.base import LatencyModel, LatencyReport, Precision
+from latency_models.base import DamagedReceipts, LatencyModel, LatencyReport, Precision
 from latency_models.measured import side_of
 
 _WAIT_S = 60.0
+_FAULTS = {
+    "FULL": errno.ENOSPC,
+    "READONLY": errno.EROFS,
+    "CANTOPEN": errno.EACCES,
+    "PERM": errno.EPERM,
+    "BUSY": errno.EBUSY,
+    "LOCKED": errno.EBUSY,
+}
+"""What SQLite calls a fault of the machine, as the system calls it."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS receipts (
     onnx_sha256 TEXT NOT NULL,
@@ -77,7 +87,8 @@ class CachedLatency:
         Raises:
             CompileError: the graph is at fault.
             DeviceError: the machine is at fault.
-            ValueError: the file of receipts is damaged.
+            DamagedReceipts: the file of receipts is damaged.
+            OSError: it cannot be read or written.
         """
         key = (hashlib.sha256(onnx).hexdigest(), precision, self._ground_key())
         for stored in self._stored(key):
@@ -108,7 +119,7 @@ class CachedLatency:
         try:
             return [LatencyReport.from_json(json.loads(text)) for (text,) in rows]
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(
+            raise DamagedReceipts(
                 f"{self.path} holds a receipt that cannot be read ({error}): it was written by "
                 "another version or is damaged; move it away and measure again"
             ) from error
@@ -128,10 +139,11 @@ class CachedLatency:
                 database.execute("BEGIN IMMEDIATE")
                 yield database
                 database.execute("COMMIT")
-        except sqlite3.OperationalError:
-            raise
+        except sqlite3.OperationalError as error:
+            kind = error.sqlite_errorname.removeprefix("SQLITE_").partition("_")[0]
+            raise OSError(_FAULTS.get(kind, errno.EIO), str(error), str(self.path)) from error
         except sqlite3.DatabaseError as error:
-            raise ValueError(
+            raise DamagedReceipts(
                 f"{self.path} is no readable file of receipts ({error}): it is damaged or "
                 "something else; move it away and measure again"
             ) from error

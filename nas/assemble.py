@@ -8,13 +8,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
-from typing import IO, Any, cast, get_type_hints
+from typing import IO, Any, cast
 
+import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -30,34 +31,34 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
-from nas.durable import tidy, write_aside
-from nas.experiment import Experiment, Plan, Target
+from nas.durable import read_record, tidy, write_aside
+from nas.experiment import Experiment, Plan, Runner, Target
 from nas.inputs import compare_pictures
-from nas.ledger import SETTINGS, Ledger, as_json
+from nas.kinds import shortened
+from nas.ledger import SETTINGS, SETTINGS_REMEDY, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
-from nas.offers import OFFERS, require_same
+from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
 from nas.policies.base import Policy
 from nas.redact import redacted_all
+from nas.settings import SettingsError, check_calls, typed
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
 from nas.storage import StorageSettings
 from nas.table.simulation import simulation_for
-from search_spaces.base import UnknownName
+from search_spaces.base import SearchSpace, UnknownName
 from search_spaces.branches import FORMS
+from search_spaces.graph import channels_of
 from search_spaces.modules import NORMS
-from search_spaces.references import fitting_reference, reference_named
+from search_spaces.references import fitting_reference, reference, reference_named
+from search_spaces.skeletons import lower
+from search_spaces.untrained import untrained
 from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
 
-_NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
-    int: ((int,), "a whole number"),
-    float: ((int, float), "a number"),
-    float | None: ((int, float, type(None)), "a number or null"),
-}
 _OUTSIDE = (
     "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
     "hydra", "variant", OFFERS,
@@ -75,10 +76,6 @@ _NOT_HERE: Any = None
 
 Served = Callable[[Callable[[str], None]], tuple[ServedLatency, ServedLatency]]
 """Makes the latency models of a search that has no device of its own, given who is told."""
-
-
-class SettingsError(Exception):
-    """What was asked for cannot be done; the message says what to change."""
 
 
 def view_of_search(
@@ -112,20 +109,33 @@ def assemble(
         SettingsError: something that was asked for does not exist or does not fit.
     """
     with ExitStack() as stack:
-        try:
+        with told_as_settings(config):
             experiment = _build(config, stack, watcher, crew or Alone(), served)
-        except InstantiationException as error:
-            raise SettingsError(_cause(error)) from error
-        except SystemExit as error:
-            raise SettingsError(told(error)) from error
-        except OSError as error:
-            where = Path(str(config.runs_dir)) / str(config.study.name)
-            raise SettingsError(
-                f"cannot write to {where} ({error.strerror}): give runs_dir=<a folder of yours>"
-            ) from error
-        except (ValueError, DataError, DeviceError, OmegaConfBaseException) as error:
-            raise SettingsError(str(error)) from error
         yield experiment
+
+
+@contextmanager
+def told_as_settings(config: DictConfig) -> Iterator[None]:
+    """Tell whatever keeps a search from being built in one line.
+
+    Raises:
+        SettingsError: instead.
+    """
+    try:
+        yield
+    except InstantiationException as error:
+        raise SettingsError(_cause(error)) from error
+    except SystemExit as error:
+        raise SettingsError(told(error)) from error
+    except MemoryError as error:
+        raise SettingsError(f"this needs more memory than there is: {error}") from error
+    except OSError as error:
+        where = error.filename or Path(str(config.runs_dir)) / str(config.study.name)
+        raise SettingsError(
+            f"cannot use {shortened(where)} ({error.strerror}): give runs_dir=<a folder of yours>"
+        ) from error
+    except (ValueError, DataError, DeviceError, OmegaConfBaseException) as error:
+        raise SettingsError(str(error)) from error
 
 
 def _cause(error: InstantiationException) -> str:
@@ -136,40 +146,39 @@ def _cause(error: InstantiationException) -> str:
     return told(cause) if place(cause) else str(cause)
 
 
-def _build(
-    config: DictConfig,
-    stack: ExitStack,
-    watcher: Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]],
-    crew: Crew,
-    served: Served | None,
-) -> Experiment:
-    asked = Target(**typed("target", Target, config.target))
+@dataclass(frozen=True)
+class Asked:
+    """What the settings ask for, made and held against each other."""
+
+    plan: Plan
+    target: Target
+    budget: Budget
+    space: SearchSpace
+    task: Task
+    offers: Offers
+
+
+def asked_for(config: DictConfig) -> Asked:
+    """Make what a search is about, and refuse what does not fit together.
+
+    Raises:
+        ValueError: says what does not.
+        InstantiationException: a class cannot be made.
+        DataError: the pictures are missing or unusable.
+    """
+    target = Target(**typed("target", Target, config.target))
     plan = Plan(**typed("study", Plan, config.study))
-    typed("budget", Budget, config.budget)
-    if "storage" in config:
-        storage_settings(config)
-    folder = Path(str(config.runs_dir)).expanduser() / plan.name
-    claim_folder(folder, stack, together=not crew.alone)
-    settings = settings_of(folder, config)
-    engine, why = None, "timed by measuring workers: nas measure-worker"
-    simulation = simulation_for(config, plan)
-    if simulation is not None:
-        # The table holds none of the published networks, and answers for the budget alone.
-        plan, why = replace(plan, references=(), horizon=None), simulation.words
-    elif served is None:
-        engine, why = pick_engine(asked.engine, threads=asked.threads)
-    name = engine.name if engine else simulation.about.engine if simulation else asked.engine
-    target = replace(asked, engine=name)
-    find_modules_here()
-    space = instantiate(config.search_space, _convert_="all")
-    budget = instantiate(config.budget)
-    settle(budget)
+    budget = Budget(**typed("budget", Budget, config.budget))
     for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
         if getattr(budget, field) not in known:
             raise UnknownName(f"budget.{field}", getattr(budget, field), known)
+    find_modules_here()
+    for group in ("search_space", "task"):
+        check_calls(group, config[group])
+    space = instantiate(config.search_space, _convert_="all")
     for name in plan.references:
         reference_named(name)
-    task = instantiate(config.task)
+    task: Task = instantiate(config.task)
     for name in plan.references:
         fitting_reference(
             name,
@@ -184,18 +193,49 @@ def _build(
             f"{task.metric.name} of {task.baseline_name} is {task.baseline()}: a task whose "
             "values are not finite cannot rank networks"
         )
-    offers = check_space(space, task, target)
-    require_same(folder, offers)
+    return Asked(plan, target, budget, space, task, check_space(space, task, target))
+
+
+def _build(
+    config: DictConfig,
+    stack: ExitStack,
+    watcher: Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]],
+    crew: Crew,
+    served: Served | None,
+) -> Experiment:
+    target = Target(**typed("target", Target, config.target))
+    plan = Plan(**typed("study", Plan, config.study))
+    if "storage" in config:
+        storage_settings(config)
+    folder = Path(str(config.runs_dir)).expanduser() / plan.name
+    claim_folder(folder, stack, together=not crew.alone)
+    settings = settings_of(folder, config)
+    engine, why = None, "timed by measuring workers: nas measure-worker"
+    simulation = simulation_for(config, plan)
+    if simulation is not None:
+        # The table holds none of the published networks, and answers for the budget alone.
+        plan, why = replace(plan, references=(), horizon=None), simulation.words
+    elif served is None:
+        engine, why = pick_engine(target.engine, threads=target.threads)
+    name = engine.name if engine else simulation.about.engine if simulation else target.engine
+    settle(Budget(**typed("budget", Budget, config.budget)))
+    asked = asked_for(config)
+    space, task, budget = asked.space, asked.task, asked.budget
+    plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
+    target = replace(asked.target, engine=name)
+    require_same(folder, asked.offers)
     ledger = Ledger(folder)
     ledger.all()  # a case file that names another place is told before anything is timed
     changed = compare_pictures(folder, task)
     view = stack.enter_context(watcher(plan, target, task, budget))
     view.note(why)
-    for notice in (*task.notices, *changed):
+    for notice in (*getattr(task, "notices", ()), *changed):
         view.note(notice)
     quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
+    if engine is not None and isinstance(quick, IsolatedLatency):
+        require_precision(quick, target)
     if crew.alone:
-        settings |= {"metric": asdict(task.metric), OFFERS: offers}
+        settings |= {"metric": asdict(task.metric), OFFERS: asked.offers}
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
@@ -216,6 +256,22 @@ def _build(
         crew=crew,
         stages=simulation.stages if simulation else None,
     )
+
+
+def require_precision(runner: Runner, target: Target) -> None:
+    """Let the engine run something tiny where its processor may lack the arithmetic.
+
+    Raises:
+        DeviceError: it does; the message says what it has.
+    """
+    if target.precision != "fp16":
+        return
+    graph, side = lower(reference("espcn", 2)), 16
+    onnx = untrained(
+        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
+    )
+    picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
+    runner.run(onnx, target.precision, [picture])
 
 
 def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> LatencyModel:
@@ -256,8 +312,7 @@ def policy_of(config: DictConfig) -> Policy:
                 f"policy._target_ is {target}, and no such class is found: give policy=breeding "
                 "or another of conf/policy, or a class of a file in this folder"
             )
-        if is_dataclass(kind):
-            typed("policy", kind, config.policy)
+        check_calls("policy", config.policy)
         policy = instantiate(config.policy, _convert_="all")
     except InstantiationException as error:
         raise SettingsError(" ".join(f"{error.__cause__ or error}".split())) from error
@@ -271,18 +326,6 @@ def policy_of(config: DictConfig) -> Policy:
     return policy  # type: ignore[no-any-return]
 
 
-def typed(group: str, kind: type, node: Any) -> dict[str, Any]:
-    """A group's settings by name; refuses what its type does not have or cannot hold."""
-    values, types = _plain(node), get_type_hints(kind)
-    for name, value in values.items():
-        if name not in types:
-            raise SettingsError(f"there is no {group}.{name}; there are {', '.join(types)}")
-        kinds, words = _NUMBERS.get(types[name], ((type(value),), ""))
-        if type(value) not in kinds:
-            raise SettingsError(f"{group}.{name} is '{value}': use {words}")
-    return values
-
-
 def storage_settings(config: DictConfig) -> StorageSettings:
     """Where the study lies, as the settings say.
 
@@ -293,12 +336,6 @@ def storage_settings(config: DictConfig) -> StorageSettings:
         return StorageSettings(**typed("storage", StorageSettings, config.storage))
     except ValueError as error:
         raise SettingsError(str(error)) from error
-
-
-def _plain(node: Any) -> dict[str, Any]:
-    plain = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key != "_target_"}
 
 
 def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
@@ -350,8 +387,8 @@ def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
         settings["storage"]["url"] = storage_settings(config).shown
     path = folder / SETTINGS
     if path.is_file():
-        before = json.loads(path.read_text())
-        changed = _differences(_fixed(before), _fixed(settings))
+        before = read_record(path, _fixed, remedy=SETTINGS_REMEDY)
+        changed = _differences(before, _fixed(settings))
         if changed:
             raise SettingsError(
                 f"{folder} was begun with other settings ({'; '.join(changed[:3])}): "

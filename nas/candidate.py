@@ -167,11 +167,20 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back to an equal candidate."""
-        return {**asdict(self), "architecture": self.architecture.to_json()}
+        return {
+            **asdict(self), "architecture": self.architecture.to_json(), "id": self.architecture.id
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read back what `to_json` wrote."""
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ValueError: the architecture is not that of the evidence.
+        """
+        architecture = Architecture.from_json(data["architecture"])
+        if data.get("id", architecture.id) != architecture.id:
+            raise ValueError(f"its architecture is {architecture.id}, its id {data['id']}")
         readers: dict[str, Any] = {
             "screened": LatencyReport.from_json,
             "probed": TrainReport.from_json,
@@ -187,7 +196,7 @@ class Candidate:
         }
         return cls(
             data["name"],
-            Architecture.from_json(data["architecture"]),
+            architecture,
             data["parameters"],
             **reports,
             outlook=data.get("outlook"),

@@ -9,12 +9,15 @@ the new one. (LWN, "Ensuring data reaches disk", 2011.)
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from trainers.base import Damaged
 
@@ -26,6 +29,7 @@ _LEFT = re.compile(
     r"|.+\.lock[0-9a-f-]{36}\.rename"  # Optuna's journal
 )
 """Names of what is not in its place yet, or not any more."""
+T = TypeVar("T")
 
 
 def write_aside(path: Path, content: bytes) -> None:
@@ -116,8 +120,36 @@ def read_checked(path: Path, sha256: str, *, remedy: str) -> bytes:
     return content
 
 
+def read_record(path: Path, read: Callable[[Any], T], *, remedy: str) -> T:
+    """What `read` makes of a file of JSON.
+
+    Args:
+        read: takes the parsed file; whatever it stumbles over is the file's fault.
+        remedy: what to do when the file is damaged, in the imperative.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: it is not what was written.
+    """
+    try:
+        return read(json.loads(path.read_text()))
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise Damaged(f"{path} is damaged ({why}): {remedy}") from error
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system say in which file it was met, as that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with naming(path), path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

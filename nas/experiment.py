@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -20,6 +21,10 @@ from search_spaces.quantize import QuantRules
 from trainers.base import Companion, Task
 from trainers.budget import Budget
 
+_MOST_PIXELS, _MOST_NETWORKS, _MOST_STEPS = 2**16, 10**6, 10**9
+_MOST_PROCESSES, _LONGEST_NAME = 1024, 200
+_SEEDS = 2**32
+"""As many as every generator of random numbers takes."""
 Aim = Literal["front", "best"]
 
 
@@ -51,10 +56,15 @@ class Target:
         """
         if self.precision not in ("int8", "fp16", "fp32"):
             raise ValueError(f"target.precision is '{self.precision}': use int8, fp16 or fp32")
-        for name in ("height", "width", "max_latency_ms", "threads"):
+        for name, most in (
+            ("height", _MOST_PIXELS), ("width", _MOST_PIXELS), ("max_latency_ms", inf),
+            ("threads", inf),
+        ):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value > 0:
                 raise ValueError(f"target.{name} is {value}: it must be a positive number")
+            if value > most:
+                raise ValueError(f"target.{name} is {value}: it must be at most {most}")
 
 
 @dataclass(frozen=True)
@@ -100,18 +110,36 @@ class Plan:
         Raises:
             ValueError: a field is out of its range; the message names it.
         """
-        if not self.name.strip(".") or any(c in self.name for c in "/\\ "):
+        if not self.name.strip(".") or any(c in self.name for c in "/\\ \0"):
             raise ValueError(f"study.name is '{self.name}': use letters, digits, '-' and '_'")
-        for name in ("candidates", "probe_steps", "finalists", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"study.{name} is {getattr(self, name)}: it must be at least 1")
-        if self.horizon is not None and self.horizon < 1:
-            raise ValueError(f"study.horizon is {self.horizon}: use a number of steps, or null")
+        if len(self.name.encode()) > _LONGEST_NAME:
+            raise ValueError(
+                f"study.name has {len(self.name.encode())} bytes: use at most {_LONGEST_NAME}, it "
+                "is a folder's name too"
+            )
+        for name, most in (
+            ("candidates", _MOST_NETWORKS), ("probe_steps", _MOST_STEPS),
+            ("finalists", _MOST_NETWORKS), ("patience", _MOST_NETWORKS),
+        ):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(
+                    f"study.{name} is {getattr(self, name)}: it must be at least 1 and at most "
+                    f"{most}"
+                )
+        if not 0 <= self.seed < _SEEDS:
+            raise ValueError(f"study.seed is {self.seed}: use 0 to {_SEEDS - 1}")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f"study.max_minutes is {self.max_minutes}: it must be positive")
+        if self.horizon is not None and not 1 <= self.horizon <= _MOST_STEPS:
+            raise ValueError(
+                f"study.horizon is {self.horizon}: use 1 to {_MOST_STEPS} steps, or null"
+            )
         if self.aim not in get_args(Aim):
             raise ValueError(f"study.aim is '{self.aim}': use front or best")
-        if self.training_processes < 0:
+        if not 0 <= self.training_processes <= _MOST_PROCESSES:
             raise ValueError(
-                f"study.training_processes is {self.training_processes}: use 0 for every core"
+                f"study.training_processes is {self.training_processes}: use 0 for every core, "
+                f"or at most {_MOST_PROCESSES}"
             )
 
 

@@ -7,7 +7,6 @@ then be compared that have nothing in common. `inputs.json` in the study's folde
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.durable import write_aside
+from nas.durable import read_record, write_aside
 from nas.ledger import SETTINGS, as_json
 from search_spaces.base import Architecture
 from trainers.base import DataError, Digests, KnowsItsPictures, Task
@@ -143,8 +142,19 @@ def _listed(names: set[str]) -> str:
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / INPUTS
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    return found
+    if not path.is_file():
+        return {}
+    return read_record(
+        path, _known, remedy="remove it, and what lies there now is what the study is held against"
+    )
+
+
+def _known(data: Any) -> dict[str, Any]:
+    found = dict(data)
+    for entry in (_JUDGED, _TRAINED):
+        _changes(found.get(entry, ()), ())
+    found[_NOTES] = list(map(str, found.get(_NOTES, ())))
+    return {key: value for key, value in found.items() if value != [] or key in data}
 
 
 def _write(folder: Path, known: Mapping[str, Any]) -> None:

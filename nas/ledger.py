@@ -20,13 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate, OutsideFolder, require_plain
-from nas.durable import digest, read_checked, write_aside
+from nas.durable import digest, read_checked, read_record, write_aside
+from nas.kinds import require_types
 from search_spaces.graph import Graph
 from search_spaces.quantize import Placement, QuantRules, Scales, place
 from trainers.base import Damaged
 
 SETTINGS, REPORT, IDENTITY = "settings.json", "report.html", ".identity"
 """What else lies in a study's folder: what was asked for, and what came of it."""
+SETTINGS_REMEDY = (
+    "give the command that the study was begun with once more after removing this file, or "
+    "study.name=<another>"
+)
 
 
 def as_json(data: Any) -> str:
@@ -52,7 +57,7 @@ def identity_of(folder: Path) -> str:
     """What tells this study's folder from every other, wherever it is moved; made once."""
     path = folder / IDENTITY
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except FileNotFoundError:
         write_aside(path, uuid.uuid4().hex.encode())
         return path.read_text().strip()
@@ -86,6 +91,7 @@ class Ledger:
 
         Raises:
             OutsideFolder: the file names another place.
+            Damaged: the file is not what was written.
         """
         require_plain("a candidate's name", name)
         path = self._folder / name / "case.json"
@@ -94,12 +100,15 @@ class Ledger:
             file = path.stat()
             version = (file.st_ino, file.st_mtime_ns)
             if path not in self._read or self._read[path][0] != version:
-                candidate = Candidate.from_json(json.loads(path.read_text()))
+                remedy = f"remove the folder {path.parent}, and the search makes it again"
+                candidate = read_record(path, _candidate, remedy=remedy)
                 self._read[path] = (version, candidate)
         except FileNotFoundError:
             return None
-        except OutsideFolder as error:
-            raise OutsideFolder(f"{path}: {error}") from error
+        except Damaged as error:
+            if isinstance(error.__cause__, OutsideFolder):
+                raise OutsideFolder(f"{path}: {error.__cause__}") from error
+            raise
         return self._read[path][1]
 
     def all(self) -> list[Candidate]:
@@ -108,6 +117,12 @@ class Ledger:
             return []
         found = (self.load(path.name) for path in sorted(self._folder.iterdir()))
         return [candidate for candidate in found if candidate is not None]
+
+
+def _candidate(data: Any) -> Candidate:
+    found = Candidate.from_json(data)
+    require_types(found)
+    return found
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:

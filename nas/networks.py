@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from latency_models.base import PRECISIONS, Precision
 from latency_models.int8_support import largest_weight
-from nas.durable import read_checked
+from nas.durable import read_checked, read_record
+from nas.kinds import meant
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
 from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
@@ -32,6 +33,7 @@ CASE = "case.json"
 MANIFEST = "manifest.json"
 """The sha256 of every other file of a bundle."""
 _RECEIPTS = "latency.json"
+_FILES = (".json", ".onnx")
 
 
 class UnknownNetwork(ValueError):
@@ -214,9 +216,12 @@ def resolve(
         from nas.module_networks import ModuleNetwork
 
         return ModuleNetwork(spec, channels)
+    if path.suffix in _FILES or len(path.parts) > 1:
+        raise UnknownNetwork(f"there is no file or folder {path}: give one that is there")
+    close = meant(spec, [*REFERENCES, *ALIASES])
     raise UnknownNetwork(
-        f"'{spec}' is no network: give an architecture's JSON or its bundle's folder, an ONNX "
-        f"file, module:function, or a published network ({', '.join(sorted(REFERENCES))})"
+        f"'{spec}' is no network{close}: give an architecture's JSON or its bundle's folder, an "
+        f"ONNX file, module:function, or a published network ({', '.join(sorted(REFERENCES))})"
     )
 
 
@@ -232,18 +237,16 @@ def _from_file(path: Path, given: Mapping[str, Given] | None) -> Network:
     if path.suffix == ".json":
         name = path.resolve().parent.name if path.name == ARCHITECTURE else path.stem
         return GraphNetwork(name, lower(read_architecture(path)))
-    raise UnknownNetwork(f"{path} is neither .json nor .onnx: one of these is needed")
+    raise UnknownNetwork(f"{path} is neither {' nor '.join(_FILES)}: one of these is needed")
 
 
 def _from_bundle(folder: Path) -> Network:
     """What `nas search` leaves for a winner: the architecture, its trained files, receipts."""
     architecture = read_architecture(folder / ARCHITECTURE)
-    receipts: Mapping[str, Any] = {}
+    receipts: Mapping[str, Receipt] = {}
     if (folder / _RECEIPTS).is_file():
-        try:
-            receipts = dict(json.loads((folder / _RECEIPTS).read_text()))
-        except (ValueError, TypeError) as error:
-            raise UnknownNetwork(f"{folder / _RECEIPTS} holds no receipts: {error}") from error
+        remedy = "export it again, or remove it"
+        receipts = read_record(folder / _RECEIPTS, _receipts, remedy=remedy)
     shipped, own = {}, Form()
     for precision in PRECISIONS:
         path = folder / f"{precision}.onnx"
@@ -273,10 +276,22 @@ def _check_manifest(path: Path) -> None:
         raise UnknownNetwork(str(error)) from error
 
 
-def _shipped(path: Path, receipt: Mapping[str, Any] | None) -> Shipped:
+Receipt = tuple[str, tuple[int, ...]]
+"""The engine that a file was written for, and the shape of its input."""
+
+
+def _receipts(data: Any) -> dict[str, Receipt]:
+    return {
+        str(precision): (str(receipt["engine"]), tuple(map(int, receipt["input_shape"])))
+        for precision, receipt in data.items()
+        if isinstance(receipt, Mapping) and "engine" in receipt
+    }
+
+
+def _shipped(path: Path, receipt: Receipt | None) -> Shipped:
     """A trained file; its input as its receipt says, or as itself does."""
     if receipt is not None:
-        return Shipped(path, str(receipt["engine"]), tuple(receipt["input_shape"]))
+        return Shipped(path, *receipt)
     from nas.onnx_networks import onnx_network
 
     dims = onnx_network(path).dims
@@ -286,10 +301,16 @@ def _shipped(path: Path, receipt: Mapping[str, Any] | None) -> Shipped:
 def _from_case(path: Path) -> Network:
     """A candidate of a search, in the form in which it was timed."""
     architecture = read_architecture(path)
-    timed, own = json.loads(path.read_text()).get("screened"), Form()
-    if timed:
-        own = Form(timed["precision"], tuple(timed["input_shape"][2:]), timed["batch_size"])
+    own = read_record(path, _timed_form, remedy="name another one")
     return GraphNetwork(path.resolve().parent.name, lower(architecture), own)
+
+
+def _timed_form(case: Any) -> Form:
+    timed = case.get("screened")
+    if not timed:
+        return Form()
+    height, width = map(int, timed["input_shape"][2:])
+    return Form(timed["precision"], (height, width), int(timed["batch_size"]))
 
 
 def read_architecture(path: Path) -> Architecture:
@@ -300,6 +321,8 @@ def read_architecture(path: Path) -> Architecture:
     """
     try:
         data = json.loads(path.read_text())
-        return Architecture.from_json(data.get("architecture", data))
-    except (ValueError, AttributeError) as error:
+        found = Architecture.from_json(data.get("architecture", data))
+        lower(found)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise UnknownNetwork(f"{path} holds no architecture: {error}") from error
+    return found

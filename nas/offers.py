@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.ledger import SETTINGS
+from nas.durable import read_record
+from nas.ledger import SETTINGS, SETTINGS_REMEDY
 from search_spaces.base import Architecture, Chooser
 
 OFFERS = "offers"
@@ -112,7 +113,7 @@ def require_same(folder: Path, offers: Offers) -> None:
         InvalidSpace: names what changed.
     """
     path = folder / SETTINGS
-    before = json.loads(path.read_text()).get(OFFERS) if path.is_file() else None
+    before = read_record(path, _offered, remedy=SETTINGS_REMEDY) if path.is_file() else None
     if before is None or before == json.loads(json.dumps(offers)):
         return
     one, other = before["choices"], offers["choices"]
@@ -127,6 +128,12 @@ def require_same(folder: Path, offers: Offers) -> None:
         f"search_space was edited since {folder} was begun ({what}): what is known of its "
         "networks holds no more, so undo that, or give study.name=<another>"
     )
+
+
+def _offered(settings: Any) -> Offers | None:
+    """What the study was begun with; None where that was not kept."""
+    offers = settings.get(OFFERS)
+    return None if offers is None else {**offers, "choices": dict(offers["choices"])}
 
 
 def _words(options: Sequence[Any]) -> str:

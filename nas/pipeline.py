@@ -36,7 +36,12 @@ STAGES: dict[str, Stage] = {
     "exported": export,
 }
 _MOST_DEVICE_ERRORS = 3
-_MOST_COMPILE_ERRORS = 20
+_MOST_FAILURES = 20
+_FAILURES = {
+    "compiles": ("compile", ""),
+    "trains": ("train", ": lower budget.learning_rate"),
+}
+"""What candidate after candidate is refused for when something else than they is at fault."""
 
 
 class NothingFastEnough(Exception):
@@ -94,7 +99,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         Every candidate of the study with all its evidence.
 
     Raises:
-        NothingFastEnough: no candidate is within the limit.
+        NothingFastEnough: no candidate is within the limit, or none came through the training.
         BrokenMachine: the device keeps failing.
     """
     show_known(experiment)
@@ -113,11 +118,23 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     together(experiment, [*published, *chosen], upto="quantized")
     if experiment.simulated:
         return experiment.ledger.all()
+    _require_any(_now(experiment, chosen))
     while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
         together(experiment, best, upto="exported")
     for candidate in experiment.ledger.all():
         drop_checkpoints(candidate, experiment, over=True)
     return experiment.ledger.all()
+
+
+def _require_any(chosen: Sequence[Candidate]) -> None:
+    """Refuse to end with nothing: whoever asked for a network must not take that for success."""
+    if any(c.quantized and not c.rejected for c in chosen):
+        return
+    reasons = [c.rejected.reason for c in chosen if c.rejected is not None]
+    why = f"the last: {reasons[-1]}" if reasons else "none was within the limit after all"
+    raise NothingFastEnough(
+        f"none of {len(chosen)} finalists could be trained and quantized; {why}"
+    )
 
 
 def train_finalists(
@@ -219,13 +236,15 @@ def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None
 
 def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None:
     """Stop early when the limit is out of reach or nothing compiles any more."""
-    most = min(_MOST_COMPILE_ERRORS, experiment.plan.candidates)
+    most = min(_MOST_FAILURES, experiment.plan.candidates)
     last = [c.rejected for c in trials[-most:]]
-    failures = [r for r in last if r is not None and r.constraint == "compiles"]
-    if len(failures) == most:
-        raise BrokenMachine(
-            f"{len(failures)} candidates in a row did not compile; the last: {failures[-1].reason}"
-        )
+    failures = [r for r in last if r is not None]
+    for constraint, (what, remedy) in _FAILURES.items():
+        if len(failures) == most and all(r.constraint == constraint for r in failures):
+            raise BrokenMachine(
+                f"{most} candidates in a row did not {what}; the last: {failures[-1].reason}"
+                f"{remedy}"
+            )
     target, plan = experiment.target, experiment.plan
     times = [c.screened.median_ms for c in trials if c.screened]
     slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]

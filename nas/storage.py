@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -18,7 +18,9 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from nas.durable import naming
 from nas.redact import has_password, redacted
+from trainers.base import Damaged
 
 __all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage"]
 
@@ -27,7 +29,7 @@ JOURNAL = "study.journal"
 _EXAMPLE = "postgresql://user@host:5432/database"
 _ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
-_CONNECT_S = 10
+_CONNECT_S, _PATIENT_S = 10, 10**9
 _LOOK_S = 0.5
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,8 +72,10 @@ class StorageSettings:
         Raises:
             ValueError: the message names the field.
         """
-        if not isinstance(self.patience_s, int | float) or self.patience_s < 0:
-            raise ValueError(f"storage.patience_s is {self.patience_s}: it must not be negative")
+        if not isinstance(self.patience_s, int | float) or not 0 <= self.patience_s <= _PATIENT_S:
+            raise ValueError(
+                f"storage.patience_s is {self.patience_s}: use 0 to {_PATIENT_S} seconds"
+            )
         if self.url is not None:
             _address(self.url)
 
@@ -139,7 +143,9 @@ def storage_at(where: str) -> BaseStorage:
     Raises:
         StorageError: there is none, or it cannot be opened.
     """
-    if Path(where).is_file():
+    if "://" not in where:
+        if not Path(where).is_file():
+            raise StorageError(f"there is no journal {where}: name the study.journal of a search")
         return journal(Path(where))
     try:
         settings = StorageSettings(where)
@@ -159,8 +165,42 @@ def journal(path: Path, *, alone: bool = False) -> BaseStorage:
     if alone:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         mend(path)
-    lock = _MendingLock(path)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return JournalStorage(_NamedJournal(str(path), lock_obj=_MendingLock(path)))
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        # Lines that are read well and make no sense one after the other.
+        raise Damaged(_spoilt(path, f"{type(error).__name__}: {error}")) from error
+
+
+def _spoilt(path: Path, why: str) -> str:
+    return (
+        f"{path} is damaged ({why}): put back a copy of it, or give study.name=<another>; the "
+        "evidence beside it is whole"
+    )
+
+
+class _NamedJournal(JournalFileBackend):
+    """Optuna's journal, which says which file it is when something is wrong with it."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The lines from this one on.
+
+        Raises:
+            Damaged: one of them is no line of a journal.
+        """
+        number = log_number_from + 1
+        try:
+            for line in super().read_logs(log_number_from):
+                yield line
+                number += 1
+        except ValueError as error:
+            what = f"line {number}: {error}"
+            raise Damaged(_spoilt(Path(self._file_path), what)) from error
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines at the end."""
+        with naming(Path(self._file_path)):
+            super().append_logs(logs)
 
 
 def mend(path: Path) -> None:

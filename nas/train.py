@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.assemble import SettingsError
 from nas.candidate import Candidate
+from nas.durable import read_record
 from nas.experiment import Experiment
 from nas.inputs import compare_network
+from nas.kinds import meant
 from nas.ledger import load_arrays
 from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
 from nas.pipeline import STAGES, advance
+from nas.settings import SettingsError
 from nas.stages import FLOAT_WEIGHTS
 from search_spaces.base import Architecture, Chooser
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
@@ -87,7 +89,9 @@ def architecture_named(spec: str, *, scale: int | None) -> Architecture:
         return read_architecture(path / ARCHITECTURE)
     if path.is_file() and path.suffix == ".json":
         return read_architecture(path)
-    why = f"there is no '{spec}'"
+    why = f"there is no '{spec}'{meant(spec, [*REFERENCES, *ALIASES])}"
+    if path.suffix in (".json", ".onnx") or len(path.parts) > 1:
+        why = f"there is no file or folder {path}"
     if path.is_file():
         why = f"{path} holds no architecture: other files can be timed (nas bench), not trained"
     elif path.is_dir():
@@ -122,10 +126,15 @@ def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32
             f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
             "run of nas train, or <study>/candidates/<name>"
         )
-    case = json.loads((found[0] / "case.json").read_text())
-    sha256 = (case.get("trained") or {}).get("weights_sha256", "")
+    sha256 = read_record(
+        found[0] / "case.json", _weights_sha256, remedy="train it again, or name another one"
+    )
     weights = load_arrays(found[0] / FLOAT_WEIGHTS, sha256=sha256)
     return read_architecture(found[0] / "case.json"), weights
+
+
+def _weights_sha256(case: Any) -> str:
+    return str((case.get("trained") or {}).get("weights_sha256", ""))
 
 
 def teacher_in(folder: Path, task: Task) -> nn.Module:

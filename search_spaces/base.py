@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Protocol, Self
 
 Scalar = str | int | float | bool
@@ -16,7 +17,9 @@ class UnknownName(ValueError):
     """A name in stored data that nothing is registered under; the message lists what is."""
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"unknown {kind} '{name}'; known: {', '.join(sorted(known))}")
+        close = get_close_matches(name, known, 1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        super().__init__(f"unknown {kind} '{name}'{meant}; known: {', '.join(sorted(known))}")
 
 
 class InvalidArchitecture(ValueError):

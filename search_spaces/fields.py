@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from search_spaces.base import SearchSpace, UnknownName
 
+_MOST = 2**16
+"""Wider and deeper than any network; a mistyped number would ask for all memory there is."""
+
 
 def check_names(space: SearchSpace, known: Mapping[str, Sequence[str]]) -> None:
     """Refuse a field that is empty or names what does not exist.
@@ -27,7 +30,7 @@ def check_names(space: SearchSpace, known: Mapping[str, Sequence[str]]) -> None:
 
 
 def check_counts(field: str, values: Sequence[object], *, least: int = 1) -> None:
-    """Refuse a field that is empty or holds anything but whole numbers from `least` on.
+    """Refuse a field that is empty or holds anything but whole numbers from `least` to `_MOST`.
 
     Raises:
         ValueError: it does.
@@ -35,9 +38,10 @@ def check_counts(field: str, values: Sequence[object], *, least: int = 1) -> Non
     if not values:
         raise ValueError(f"search_space.{field} is empty: give at least one")
     for value in values:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value not in range(least, _MOST + 1):
             raise ValueError(
-                f"search_space.{field} holds {value!r}: use whole numbers from {least} on"
+                f"search_space.{field} holds {value!r}: use whole numbers from {least} to {_MOST}"
             )
 
 

@@ -85,23 +85,13 @@ class Budget:
         Raises:
             ValueError: a field is out of its range; the message names it.
         """
-        for name in ("max_steps", "batch_size", "learning_rate", "clip_norm"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be positive")
-        for name in ("quant_steps", "judge_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"budget.{name} is {getattr(self, name)}: it must not be negative"
-                )
-        if not 0 <= self.quant_tensor_share <= 1:
-            raise ValueError(
-                f"budget.quant_tensor_share is {self.quant_tensor_share}: it must be in [0, 1]"
-            )
-        for name in ("warmup_share", "ema_decay"):
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"budget.{name} is {value}: use {least:.15g} to {most:.15g}")
+        for name in ("warmup_share", "ema_decay", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"budget.{name} is {getattr(self, name)}: it must be in [0, 1)")
-        if self.max_minutes is not None and self.max_minutes <= 0:
-            raise ValueError(f"budget.max_minutes is {self.max_minutes}: it must be positive")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -113,6 +103,24 @@ class Budget:
         every = asdict(self)
         return {key: every[key] for key in every if key not in ("max_minutes", "judge_every")}
 
+
+_STEPS, _TINY = 10**9, 1e-30
+_RANGES: dict[str, tuple[float, float]] = {
+    "max_steps": (1, _STEPS),
+    "batch_size": (1, 2**16),
+    "learning_rate": (_TINY, 10),
+    "weight_decay": (0, 100),
+    "clip_norm": (_TINY, 1e18),
+    "max_minutes": (_TINY, 1e9),
+    "judge_every": (0, _STEPS),
+    "quant_steps": (0, _STEPS),
+    "quant_tensor_share": (0, 1),
+    "quant_learning_rate": (0, 10),
+    "quant_scale_rate": (0, 10),
+    "quant_calibration": (1, 2**16),
+    "quant_max_drop": (0, 1e18),
+}
+"""The least and the most that each may be; far beyond what anybody needs, but no accident."""
 
 _CHOICES = {
     "optimizer": get_args(Optimizer),

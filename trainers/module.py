@@ -297,8 +297,13 @@ class Watch(lightning.Callback):
         """Write the checkpoint aside, then rename it into place."""
         self._look(trainer.global_step)
         aside = path.with_name(path.name + ".part")
-        trainer.save_checkpoint(aside)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
+        try:
+            trainer.save_checkpoint(aside)
+            with aside.open("rb") as file:
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError as error:
+            error.filename = error.filename or str(aside)
+            aside.unlink(missing_ok=True)
+            raise
         self._saved = time.monotonic()

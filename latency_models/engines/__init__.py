@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from latency_models.base import Engine, EngineUnavailable
@@ -53,7 +54,10 @@ def pick_engine(
             raise ValueError(f"settings {sorted(settings)} need an engine's name, not auto")
         return _pick_automatically(threads)
     if name not in ENGINES:
-        raise ValueError(f"unknown engine '{name}': there are {', '.join(ENGINES)} and auto")
+        close = get_close_matches(name, ENGINES, 1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        known = ", ".join(ENGINES)
+        raise ValueError(f"unknown engine '{name}'{meant}: there are {known} and auto")
     engine = make_engine(name, threads, settings)
     reason = engine.available()
     if reason is not None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
+from nas.commands.guard import USER_ERROR, fail, guarded
+
+__all__ = ["USER_ERROR", "VERBS", "entry", "fail", "main"]
+
 VERBS = {
     "search": "find the best network under a latency limit",
     "train": "train one network with a full schedule: a published one, or an architecture",
@@ -16,7 +20,6 @@ VERBS = {
     "measure-worker": "time networks here for trainers that lack this device",
     "doctor": "what this machine can time, and whether TensorRT would take a file",
 }
-USER_ERROR = 2
 
 _HELP = """\
 usage: nas <command> [...]
@@ -27,7 +30,7 @@ untrained by the engine it will ship on and timed; only fast ones are trained.
 commands:
 {verbs}
 
-`nas <command> --help` explains one.  First steps: nas search
+`nas <command> --help` explains one, `nas --version` tells the version.  First steps: nas search
 """
 
 
@@ -39,19 +42,29 @@ def main() -> int:
         print(_HELP.format(verbs=verbs), end="")
         return 0
     verb = arguments[0]
+    if verb in ("--version", "-V", "version"):
+        return _tell_version()
     if verb not in VERBS:
-        return fail(f"unknown command '{verb}'; there are: {', '.join(VERBS)}")
+        from difflib import get_close_matches
+
+        close = get_close_matches(verb, VERBS, 1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        return fail(f"unknown command '{verb}'{meant}; there are: {', '.join(VERBS)}")
     module = importlib.import_module(f"nas.commands.{verb.replace('-', '_')}")
     code: int = module.main(arguments[1:])
     return code
 
 
+def _tell_version() -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(f"nas {version('freeway-nas')}")
+    except PackageNotFoundError:
+        return fail("run from a folder of sources that is not installed, so it has no version")
+    return 0
+
+
 def entry() -> None:
     """What the console command calls."""
-    raise SystemExit(main())
-
-
-def fail(message: str) -> int:
-    """Print one line on the error stream and return the exit code for it."""
-    print(f"nas: {' '.join(message.split())}", file=sys.stderr)
-    return USER_ERROR
+    raise SystemExit(guarded(main))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,6 +15,9 @@ from latency_models.device import each_wait_once
 if TYPE_CHECKING:
     from nas.bench.benches import Bench
     from nas.onnx_networks import Given
+
+
+_MOST, _LONGEST = 2**16, 1e6
 
 
 class Mistake(Exception):
@@ -38,9 +42,11 @@ def size(text: str) -> tuple[int, int]:
     Raises:
         argparse.ArgumentTypeError: it is no size.
     """
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: give HEIGHTxWIDTH, as 360x640")
+    match = re.fullmatch(r"([1-9]\d{,5})x([1-9]\d{,5})", text, re.ASCII)
+    if match is None or max(int(match[1]), int(match[2])) > _MOST:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no size: give HEIGHTxWIDTH, as 360x640, each at most {_MOST}"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -50,9 +56,39 @@ def positive(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: it is none.
     """
-    if re.fullmatch(r"0*[1-9]\d*", text) is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive whole number")
+    if re.fullmatch(r"0*[1-9]\d{,5}", text, re.ASCII) is None or int(text) > _MOST:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no positive whole number up to {_MOST}"
+        )
     return int(text)
+
+
+def port(text: str) -> int:
+    """A number of a port; 0 lets the system choose one.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if re.fullmatch(r"\d{1,5}", text, re.ASCII) is None or int(text) >= 2**16:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port: give one of 0 to {2**16 - 1}")
+    return int(text)
+
+
+def amount(text: str) -> float:
+    """A number above 0 that is finite, of seconds or milliseconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 < value <= _LONGEST:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no such number: give one above 0, and at most {_LONGEST:.0f}"
+        )
+    return value
 
 
 def share(text: str) -> float:
@@ -111,8 +147,9 @@ def bench_for(
     """
     from nas.bench.benches import WITHIN, open_bench, receipts_path
 
-    receipts: Path | None = receipts_path() if keep else None
+    receipts: Path | None = None
     try:
+        receipts = receipts_path() if keep else None
         bench, why = open_bench(
             name,
             threads=threads,

@@ -15,6 +15,7 @@ from nas.commands import fail
 from nas.commands.arguments import (
     Mistake,
     Parser,
+    amount,
     bench_for,
     positive,
     share,
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", nargs="+", type=positive, metavar="N", help="images at once (default 1)")
     add("--threads", type=positive, default=1, metavar="N",
         help="of the engine, default 1: processor time of one thread is the steadiest clock")
-    add("--limit", type=float, metavar="MS", help="say which networks are within so many ms")
+    add("--limit", type=amount, metavar="MS", help="say which networks are within so many ms")
     add("--within", type=share, default=0.03, metavar="P",
         help="how far another process may find the same median when the verdict is ok (default "
         "3%%); 1%% takes up to nine times longer, and a quiet machine")
@@ -118,8 +119,6 @@ def _bench(options: argparse.Namespace) -> int:
     from nas.bench.cells import Questions
     from nas.told_apart import told_apart
 
-    if options.limit is not None and not options.limit > 0:
-        raise Mistake(f"--limit is {options.limit:g} ms: give a positive number")
     networks = told_apart(
         options.networks, [_resolve(spec, options) for spec in options.networks]
     )

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from nas.commands import fail
-from nas.commands.arguments import Mistake, Parser
+from nas.commands.arguments import Mistake, Parser, port
 
 INTERRUPTED = 130
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: nas dashboard runs/x2-360x640-int8-50ms --port 8080",
     )
     parser.add_argument("study", type=Path, help="the study's folder")
-    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--port", type=port, default=8080)
     parser.add_argument(
         "--host", default="127.0.0.1",
         help="address to listen at, or this machine's name (default: %(default)s, for this "

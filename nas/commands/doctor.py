@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nas.commands import fail
+from nas.commands.arguments import Mistake, Parser
 
 _PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "openvino", "onnxruntime", "tensorrt")
 
 
 def main(arguments: list[str]) -> int:
     """Print the findings; exit code 2 when a file has an error."""
-    parser = argparse.ArgumentParser(
-        prog="nas doctor",
+    parser = Parser(
+        "nas doctor",
         description="Tell which engines run here and why others do not, what the processor's "
         "int8 arithmetic holds, and what the machine is doing. With ONNX files: check them "
         "against TensorRT's documented rules, which needs neither TensorRT nor a GPU.",
         epilog="example: nas doctor runs/*/winners/*/int8.onnx",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="file.onnx")
-    files: list[Path] = parser.parse_args(arguments).files
+    try:
+        files: list[Path] = parser.parse_args(arguments).files
+    except Mistake as error:
+        return fail(str(error))
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         return fail(f"no such file: {', '.join(missing)}")

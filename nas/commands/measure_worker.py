@@ -76,9 +76,12 @@ def _serve(options: argparse.Namespace) -> None:
             "a password on the command line can be read by every user of this machine: put it "
             "into ~/.pgpass or PGPASSWORD, or the whole address into FREEWAY_STORAGE_URL"
         )
-    requests = Requests(
-        storage_at(where), options.study, patience_s=StorageSettings.patience_s, notice=_tell
-    )
+    try:
+        requests = Requests(
+            storage_at(where), options.study, patience_s=StorageSettings.patience_s, notice=_tell
+        )
+    except ValueError as error:
+        raise Mistake(str(error)) from error
     wanted = requests.wanted
     if wanted is None:
         raise Mistake(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+MULTIRUN = {"-m", "--multirun"}
 _PATHLIKE = ("~", "/", "./", "../")
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
 _NAMELESS = re.compile(
@@ -17,12 +20,19 @@ _NAMELESS = re.compile(
     r"|study\.(name|candidates|finalists|max_minutes|patience|references|training_processes)"
     r"|target\.(height|width|precision|max_latency_ms)|task\.scale)$"
 )
+_TEXTS = re.compile(
+    r"(runs_dir|study\.(name|table)|task\.data\.(train|val|train_low|val_low)"
+    r"|tracking\.(project|entity)|weights|teacher)$"
+)
+"""Settings that are text, also where it looks like a number or a truth value."""
 _LONGEST = 60
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
 def readable(arguments: Sequence[str]) -> list[str]:
     """Overrides as Hydra reads them: `~` is the home folder, and any path may be given as it is.
+
+    What is a name stays one: `study.name=1e5` is not a hundred thousand.
 
     A shell leaves `task.data.train=~/photos` alone, because that is no variable's name, and
     Hydra's grammar has neither `~` nor blanks, brackets, quotes and most letters.
@@ -32,7 +42,11 @@ def readable(arguments: Sequence[str]) -> list[str]:
 
 def _readable(argument: str) -> str:
     name, equals, value = argument.partition("=")
-    if not equals or name.startswith("-") or not value.startswith(_PATHLIKE):
+    if not equals or name.startswith("-"):
+        return argument
+    if _TEXTS.match(name) and _PLAIN.fullmatch(value) and value not in ("", "null"):
+        return f"{name}={quoted(value)}"
+    if not value.startswith(_PATHLIKE):
         return argument
     path = str(Path(value).expanduser()) if value.startswith("~") else value
     if _PLAIN.fullmatch(path):
@@ -77,22 +91,88 @@ def _word(name: str, value: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", told).strip("-.")
 
 
-def unknown_addition(arguments: Sequence[str], config_name: str) -> str:
+def in_turn(arguments: Sequence[str]) -> list[list[str]]:
+    """The searches that `-m` asks for, one study after the other, each as arguments of its own.
+
+    Only `worker` tells processes of one study apart; every other setting with several values
+    stands for as many studies.
+
+    Raises:
+        HydraException: an argument is no override.
+        ValueError: a range of values that is not a list of them.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
+
+    each: list[list[str]] = []
+    workers = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            each += [[argument]] if argument not in MULTIRUN else []
+            continue
+        override = OverridesParser.create().parse_override(argument)
+        is_worker = override.key_or_group == "worker"
+        workers = workers or is_worker
+        if is_worker or not override.is_sweep_override():
+            each.append([argument])
+        elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
+            name = override.get_key_element()
+            each.append([f"{name}={value}" for value in override.sweep_string_iterator()])
+        else:
+            raise ValueError(f"{argument}: with -m give the values themselves, as in name=1,2,3")
+    if not workers and any(a.startswith("cluster=") for a in arguments):
+        raise ValueError("say how many workers there are, as in worker='range(0,4)'")
+    last = ["--multirun"] if workers else []
+    return [[*found, *last] for found in product(*each)]
+
+
+def unread_addition(arguments: Sequence[str], config: Mapping[Any, Any], config_name: str) -> str:
     """Why `+name=value` adds nothing that anybody reads; empty where all additions have a place.
 
     Hydra itself suggests to add what it does not know, and then nothing happens.
     """
     for argument in arguments:
         name = argument.partition("=")[0]
-        if name.startswith("+") and "." not in name and "/" not in name and "@" not in name:
-            return _told(name.lstrip("+"), config_name)
+        if name.startswith("+"):
+            name = name.lstrip("+").rpartition("@")[2]
+            top = re.split(r"[./]", name)[0]
+            if top in config and top not in _known_at_the_top(config_name):
+                return _told(name, config_name)
     return ""
+
+
+def _known_at_the_top(config_name: str) -> set[str]:
+    """The groups of a command's settings, and what stands beside them."""
+    from omegaconf import OmegaConf
+
+    own = OmegaConf.to_container(OmegaConf.load(str(files("conf") / f"{config_name}.yaml")))
+    assert isinstance(own, dict)
+    groups = {str(k).removeprefix("optional ") for one in own["defaults"] if one != "_self_"
+              for k in one}
+    return {*groups, *map(str, own), "task_references"} - {"defaults", "hydra"}
 
 
 def unknown_name(message: str, config_name: str) -> str:
     """Hydra's words about a name that it does not know, in ours; empty for other messages."""
     found = _UNKNOWN.search(message)
     return _told(found.group(1), config_name) if found else ""
+
+
+def plain(error: BaseException, verb: str, config_name: str) -> str:
+    """A configuration error in one line, with what there is instead, and where to look."""
+    said = str(error)
+    listed = re.search(r"Could not find '(\S+)/(\S+)'\s+Available options in '\S+':\n"
+                       r"((?:\s+\S+\n)+)", said)
+    if listed:
+        group, name, known = listed[1], listed[2], listed[3].split()
+        close = get_close_matches(name, known, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        told = f"there is no {group}={name}{hint}; there are {', '.join(known)}"
+    else:
+        lines = [line for line in said.splitlines() if line.strip()]
+        kept = [line for line in lines if "full_key" not in line and "object_type" not in line]
+        told = unknown_name(said, config_name) or " ".join(kept[:4])
+    return f"{told} (nas {verb} --cfg job shows all settings)"
 
 
 def _told(name: str, config_name: str) -> str:

@@ -11,11 +11,14 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.guard import INTERRUPTED
 from nas.commands.overrides import (
+    MULTIRUN,
+    in_turn,
+    plain,
     quoted,
     readable,
-    unknown_addition,
-    unknown_name,
+    unread_addition,
     variant_of,
 )
 from nas.redact import has_password, redacted
@@ -23,7 +26,6 @@ from nas.redact import has_password, redacted
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-INTERRUPTED = 130
 SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 
 
@@ -35,18 +37,53 @@ def main(arguments: list[str]) -> int:
             "it: put it into ~/.pgpass or PGPASSWORD, or the whole address into "
             "FREEWAY_STORAGE_URL"
         )
-    from nas.commands.sweep import MULTIRUN, start
+    arguments = readable(arguments)
+    if MULTIRUN & set(arguments) and not SHOWING & set(arguments):
+        return _each_in_turn(arguments)
+    return configured("search", "config", _named(arguments), _search)
+
+
+def _named(arguments: list[str]) -> list[str]:
+    """With the user's own classes in their groups, and a name that tells what is not default."""
     from nas.spaces import own_classes
 
-    settings = own_classes(readable(arguments))
-    if not any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
-        variant = variant_of(readable(arguments))
-        settings = [*([f"variant={quoted(variant)}"] if variant else []), *settings]
-    if told := unknown_addition(arguments, "config"):
-        return fail(f"{told} (nas search --cfg job shows all settings)")
-    if MULTIRUN & set(settings) and not SHOWING & set(settings):
-        return start(settings, body=_search)
-    return configured("search", "config", settings, _search)
+    settings = own_classes(arguments)
+    if any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
+        return settings
+    variant = variant_of(arguments)
+    return [*([f"variant={quoted(variant)}"] if variant else []), *settings]
+
+
+def _each_in_turn(arguments: list[str]) -> int:
+    """One study after the other; the exit code is the worst of theirs."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nas.commands.sweep import checked, start
+    from nas.settings import SettingsError
+
+    try:
+        runs = [_named(run) for run in in_turn(arguments)]
+        names = [checked(run) for run in runs]
+    except (SettingsError, ValueError) as error:
+        return fail(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return fail(plain(error, "search", "config"))
+    if len(set(names)) < len(names):
+        return fail(
+            f"several of these searches would be called {names[0]}: leave study.name out, or "
+            "give as many names as there are searches, each in a command of its own"
+        )
+    codes: list[int] = []
+    for number, (name, run) in enumerate(zip(names, runs, strict=True), 1):
+        if len(runs) > 1:
+            print(f"nas: study {number} of {len(runs)}: {name}", file=sys.stderr, flush=True)
+        workers = bool(MULTIRUN & set(run))
+        alone = configured("search", "config", run, _search) if not workers else None
+        codes.append(start(run, body=_search) if alone is None else alone)
+        if codes[-1] == INTERRUPTED:
+            break
+    return max(codes)
 
 
 def configured(
@@ -64,11 +101,23 @@ def configured(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from nas.settings import SettingsError, check_settings
+
     codes: list[int] = []
+    failures: list[Exception] = []
 
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)
     def task(config: DictConfig) -> None:
-        codes.append(body(config))
+        try:
+            if told := unread_addition(arguments, config, config_name):
+                raise SettingsError(f"{told} (nas {verb} --cfg job shows all settings)")
+            check_settings(config)
+            codes.append(body(config))
+        except Exception as error:
+            if MULTIRUN & set(arguments):
+                raise
+            # Hydra would print lines of its own about it.
+            failures.append(error)
 
     # Raw exceptions instead of Hydra's own exit, so that a mistake is one line and exit code 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -78,22 +127,16 @@ def configured(
     try:
         with redirect_stdout(shown):
             task()
+        if failures:
+            raise failures[0]
+    except SettingsError as error:
+        return fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
-        told = unknown_name(str(error), config_name)
-        if told:
-            return fail(f"{told} (nas {verb} --cfg job shows all settings)")
-        return fail(plain(error, verb))
+        return fail(plain(error, verb, config_name))
     finally:
         if isinstance(shown, StringIO):
             print(redacted(shown.getvalue()), end="")
     return codes[0] if codes else 0
-
-
-def plain(error: BaseException, verb: str) -> str:
-    """The first lines of a configuration error, and where to look."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    known = [line for line in lines if "full_key" not in line and "object_type" not in line]
-    return f"{' '.join(known[:4])} (nas {verb} --cfg job shows all settings)"
 
 
 def _search(config: DictConfig) -> int:
@@ -106,11 +149,12 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import SettingsError, assemble, policy_of, storage_settings
+    from nas.assemble import assemble, policy_of, storage_settings
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.report.results import conclude
     from nas.report.tables import print_table
+    from nas.settings import SettingsError
     from nas.storage import StorageError
     from nas.study import Study
     from nas.tracking.trackers import track_study

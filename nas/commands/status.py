@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from nas.commands import fail
-from nas.commands.arguments import Mistake, Parser
+from nas.commands.arguments import Mistake, Parser, amount
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 140
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("study", help="the study's folder, or its name under --runs")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: runs")
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="look again so often")
+    parser.add_argument("--watch", type=amount, metavar="SECONDS", help="look again so often")
     parser.add_argument("--json", action="store_true", help="all of it, for other programs")
     return parser
 

@@ -13,13 +13,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.guard import INTERRUPTED
 from nas.crew.status import read_status
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-INTERRUPTED = 130
-MULTIRUN = {"-m", "--multirun"}
 _LOOK_S, _LAST_WORDS_S = 2.0, 10.0
 _PLUGIN = "hydra/launcher/submitit"
 
@@ -34,17 +33,18 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from nas.assemble import SettingsError
     from nas.commands import status
-    from nas.commands.search import configured, plain
+    from nas.commands.overrides import plain
+    from nas.commands.search import configured
     from nas.crew.status import report_is_fresh
     from nas.crew.sweep import prepare
+    from nas.settings import SettingsError
 
     try:
         config, launcher = _composed(arguments)
         folder = prepare(config, launcher=launcher, notice=_tell)
     except (HydraException, OmegaConfBaseException) as error:
-        return fail(_missing(str(error)) or plain(error, "search"))
+        return fail(_missing(str(error)) or plain(error, "search", "config"))
     except SettingsError as error:
         return fail(str(error))
     _tell(f"the workers write to {folder / 'jobs'}; look at them: nas status {folder}")
@@ -105,9 +105,9 @@ def _until_complete(folder: Path) -> Iterator[None]:
 
 def be_worker(config: DictConfig) -> int:
     """Be one of a sweep's workers; return the exit code."""
-    from nas.assemble import SettingsError
     from nas.crew.sweep import work
     from nas.pipeline import BrokenMachine, NothingFastEnough
+    from nas.settings import SettingsError
     from nas.storage import StorageError
     from trainers.base import Damaged, Interrupted
 
@@ -130,6 +130,23 @@ def _missing(said: str) -> str:
     if _PLUGIN not in said:
         return ""
     return "sweeps need Hydra's submitit launcher: pip install 'freeway-nas[cluster]'"
+
+
+def checked(arguments: list[str]) -> str:
+    """The folder of the study that these arguments ask for, before anything is done for it.
+
+    Raises:
+        SettingsError: they ask for what cannot be.
+        HydraException: they are not understood.
+    """
+    from nas.commands.overrides import unread_addition
+    from nas.settings import SettingsError, check_settings
+
+    config, _ = _composed(arguments)
+    if told := unread_addition(arguments, config, "config"):
+        raise SettingsError(told)
+    check_settings(config)
+    return str(Path(str(config.runs_dir)) / str(config.study.name))
 
 
 def _composed(arguments: list[str]) -> tuple[DictConfig, str]:

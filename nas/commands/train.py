@@ -6,8 +6,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.guard import INTERRUPTED
 from nas.commands.overrides import quoted
-from nas.commands.search import INTERRUPTED, configured, terminable
+from nas.commands.search import configured, terminable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -42,10 +43,11 @@ def main(arguments: list[str]) -> int:
 def _train(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import SettingsError, assemble
+    from nas.assemble import assemble
     from nas.candidate import OutsideFolder
     from nas.live.training import training_view
     from nas.pipeline import BrokenMachine
+    from nas.settings import SettingsError
     from nas.train import prepared, train_one
     from trainers.base import Damaged
 

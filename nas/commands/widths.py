@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ INTERRUPTED = 130
 _PIPED_WIDTH = 120
 _REFRESH_PER_S = 4
 _BAR = 20
-_MOST = 512
+_MOST, _WIDEST = 512, 2**16
 
 _HELP = """\
 Sweep the feature count of one layer and measure what each costs on this device.
@@ -91,10 +92,11 @@ def _range(text: str) -> list[int]:
     try:
         if ":" in text:
             first, last, *step = (int(part) for part in text.split(":"))
-            counts = list(range(first, last + 1, *step))
+            row = range(first, last + 1, *step)
+            counts = list(row[: _MOST + 1])
         else:
             counts = sorted({int(part) for part in text.split(",")})
-        if not counts or counts[0] < 1 or len(counts) > _MOST:
+        if not counts or counts[0] < 1 or len(counts) > _MOST or counts[-1] > _WIDEST:
             raise ValueError
     except (ValueError, TypeError) as error:
         raise argparse.ArgumentTypeError(
@@ -127,6 +129,8 @@ def _widths(options: argparse.Namespace) -> int:
     for path in filter(None, (plot, options.out)):
         if not path.parent.is_dir():
             raise Mistake(f"there is no folder {path.parent} for {path.name}: make it first")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise Mistake(f"{path} cannot be written: name another place for it")
     shape = _shape(options)
     points, receipt = _measured(shape, options, Console(stderr=True))
     if receipt is None:

@@ -162,6 +162,9 @@ class Claims:
         return True
 
     def _lives(self, worker: str) -> bool:
+        if not worker.isprintable() or "/" in worker:
+            # A claim whose file is damaged is nobody's.
+            return False
         path = self._folder / WORKERS / f"{worker}.json"
         record = read_worker(path)
         if record is None or record.ended is not None or record.is_gone():
@@ -203,6 +206,7 @@ def _last(folder: Path, what: str) -> Claim | None:
     found: list[Claim] = []
     for path in folder.glob(f"{what}.*"):
         text = read_if_there(path)
-        if text is not None:
-            found.append(Claim(what, int(path.suffix[1:]), text, path))
+        number = path.suffix[1:]
+        if text is not None and number.isdecimal():
+            found.append(Claim(what, int(number), text, path))
     return max(found, key=lambda claim: claim.number, default=None)

@@ -9,15 +9,16 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from nas.durable import write_aside
+from nas.durable import read_record, write_aside
+from nas.kinds import require_types
 
 WORKERS = "workers"
+_LONGEST_S = 10**6
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Pace:
             value = getattr(self, one.name)
             if type(value) not in (int, float) or not value > 0:
                 raise ValueError(f"crew.{one.name} is {value}: it must be a positive number")
+            if value > _LONGEST_S:
+                raise ValueError(f"crew.{one.name} is {value}: use at most {_LONGEST_S} seconds")
         if self.lease_s < 3 * self.beat_s:
             raise ValueError(
                 f"crew.lease_s is {self.lease_s:g}: use at least 3 times crew.beat_s "
@@ -106,11 +109,17 @@ def workers(folder: Path) -> dict[Worker, float]:
 
 def read_worker(path: Path) -> Worker | None:
     """A worker's record, or None."""
-    text = read_if_there(path)
-    if text is None:
+    try:
+        return read_record(path, _worker, remedy="remove it: a worker that lives writes it again")
+    except FileNotFoundError:
         return None
-    known: Mapping[str, Any] = json.loads(text)
-    return Worker(**known)
+
+
+def _worker(data: Any) -> Worker:
+    found = Worker(**data)
+    require_types(found)
+    int(found.process.split()[0])
+    return found
 
 
 def write_worker(path: Path, worker: Worker) -> None:
@@ -121,7 +130,7 @@ def write_worker(path: Path, worker: Worker) -> None:
 def read_if_there(path: Path) -> str | None:
     """A file's text, or None where there is no such file."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except FileNotFoundError:
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,9 @@ from typing import Any, Literal
 from nas.candidate import Candidate
 from nas.crew.claims import claims
 from nas.crew.roster import Pace, Worker, workers
-from nas.ledger import REPORT, SETTINGS, Ledger
+from nas.durable import read_record
+from nas.kinds import require_types
+from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
 from nas.report.summary import Funnel, funnel, was_too_slow
 from nas.winners import front
 from trainers.base import Metric
@@ -77,26 +78,48 @@ def read_status(folder: Path, *, now: float | None = None) -> Status:
     path = folder / SETTINGS
     if not path.is_file():
         raise NoStudy(f"there is no study in {folder}: give the folder of one, as runs/<study>")
-    settings: dict[str, Any] = json.loads(path.read_text())
-    metric = Metric(**settings.get("metric", {"name": "metric", "unit": "", "mode": "max"}))
-    lease_s = float(settings.get("crew", {}).get("lease_s", Pace.lease_s))
-    seen = _workers(folder, lease_s, time.time() if now is None else now)
+    asked = read_record(path, _asked, remedy=SETTINGS_REMEDY)
+    seen = _workers(folder, asked.lease_s, time.time() if now is None else now)
     alive = {one.worker.id for one in seen if one.state == "working"}
     candidates = Ledger(folder).all()
     proposed = [c for c in candidates if not c.is_reference]
     return Status(
-        str(settings["study"]["name"]),
+        asked.name,
         folder,
-        int(settings["study"]["candidates"]),
-        float(settings["target"]["max_latency_ms"]),
-        metric,
+        asked.planned,
+        asked.limit_ms,
+        asked.metric,
         seen,
         tuple(claim.what for claim in claims(folder) if claim.worker not in alive),
         funnel(candidates),
-        tuple(front(_furthest(proposed), metric)),
+        tuple(front(_furthest(proposed), asked.metric)),
         _failures(candidates),
         folder / REPORT if report_is_fresh(folder) else None,
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the settings of a study say about it."""
+
+    name: str
+    planned: int
+    limit_ms: float
+    metric: Metric
+    lease_s: float
+
+
+def _asked(settings: Any) -> _Asked:
+    metric = settings.get("metric", {"name": "metric", "unit": "", "mode": "max"})
+    found = _Asked(
+        settings["study"]["name"],
+        settings["study"]["candidates"],
+        float(settings["target"]["max_latency_ms"]),
+        Metric(**metric),
+        float(settings.get("crew", {}).get("lease_s", Pace.lease_s)),
+    )
+    require_types(found)
+    return found
 
 
 def report_is_fresh(folder: Path) -> bool:

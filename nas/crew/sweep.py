@@ -14,22 +14,25 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from latency_models.engines import ENGINES
+from latency_models.engines import ENGINES, pick_engine
+from latency_models.isolated import IsolatedLatency
+from latency_models.measured import MeasuredLatency
 from nas.assemble import (
     Served,
-    SettingsError,
+    asked_for,
     assemble,
     claim_folder,
     policy_of,
+    require_precision,
     settings_of,
     storage_settings,
-    typed,
+    told_as_settings,
     view_of_search,
 )
 from nas.crew.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
@@ -44,18 +47,13 @@ from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.report.results import conclude
-from nas.spaces import check_space, find_modules_here
+from nas.settings import SettingsError, typed
+from nas.stages import SCREENING
 from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
 from nas.study import Study
-from nas.tracking.trackers import (
-    Tracked,
-    Tracker,
-    TrackingSettings,
-    TrackingUnavailable,
-    open_tracker,
-    track_study,
-)
-from trainers.base import DataError, Interrupted, Task
+from nas.tracking.base import TrackingSettings, TrackingUnavailable
+from nas.tracking.trackers import Tracked, Tracker, open_tracker, track_study
+from trainers.base import Interrupted, Task
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
@@ -93,9 +91,6 @@ def prepare(
     Raises:
         SettingsError: the sweep cannot run as it was asked for; nothing was submitted.
     """
-    plan = Plan(**typed("study", Plan, config.study))
-    target = Target(**typed("target", Target, config.target))
-    typed("budget", Budget, config.budget)
     policy_of(config)
     _pace(config)
     storage_settings(config)
@@ -103,36 +98,47 @@ def prepare(
     served = served_for(config)
     if "slurm" in launcher.lower():
         check_partition(OmegaConf.select(config, "cluster.partition"))
-    find_modules_here()
-    space = instantiate(config.search_space, _convert_="all")
-    task: Task = instantiate(config.task)
     folder = study_folder(config)
-    try:
-        offers = check_space(space, task, target)
-        require_same(folder, offers)
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
-    with suppress(SettingsError), ExitStack() as stack:
-        # Nobody else is there yet, unless workers are added to those that there are.
-        claim_folder(folder, stack, together=False)
-    with ExitStack() as stack:
+    with told_as_settings(config), ExitStack() as stack:
+        if "slurm" not in launcher.lower():
+            _check_machine(config, timed_here=served is None)
+        asked = asked_for(config)
+        require_same(folder, asked.offers)
+        with suppress(SettingsError), ExitStack() as tidying:
+            # Nobody else is there yet, unless workers are added to those that there are.
+            claim_folder(folder, tidying, together=False)
         claim_folder(folder, stack, together=True)
         settings = settings_of(folder, config) | {
-            "metric": asdict(task.metric), OFFERS: offers,
+            "metric": asdict(asked.task.metric), OFFERS: asked.offers,
         }
-        try:
-            changed = compare_pictures(folder, task)
-        except DataError as error:
-            raise SettingsError(str(error)) from error
-        for line in (*getattr(task, "notices", ()), *changed):
+        changed = compare_pictures(folder, asked.task)
+        for line in (*getattr(asked.task, "notices", ()), *changed):
             notice(line)
-        study = _study(config, plan, task, notice=notice, patience_s=0.0)
-        study.start_from(space)
-        study.allot(plan.candidates, code=code_version())
+        study = _study(config, asked.plan, asked.task, notice=notice, patience_s=0.0)
+        study.start_from(asked.space)
+        study.allot(asked.plan.candidates, code=code_version())
         if served is not None:
             served(notice)
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     return folder
+
+
+def _check_machine(config: DictConfig, *, timed_here: bool) -> None:
+    """Whether workers of this machine can train and time as they are asked to.
+
+    Raises:
+        ValueError: says what it cannot do.
+        EngineUnavailable: says what to install.
+    """
+    from trainers.devices import settle
+
+    settle(Budget(**typed("budget", Budget, config.budget)))
+    if not timed_here:
+        return
+    target = Target(**typed("target", Target, config.target))
+    engine, _ = pick_engine(target.engine, threads=target.threads)
+    with IsolatedLatency(partial(MeasuredLatency, engine, SCREENING)) as timer:
+        require_precision(timer, replace(target, engine=engine.name))
 
 
 def work(config: DictConfig) -> None:

@@ -38,6 +38,10 @@ class Known:
     graph: str = ""
 
 
+MOST = 10**6
+"""Of networks that a policy may be told to look at before or among."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What should be proposed next, and all there is to decide it by.

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nas.policies.base import Known, Proposal, Question, seed_of
+from nas.policies.base import MOST, Known, Proposal, Question, seed_of
 from nas.policies.front import parents
 from nas.policies.wishes import Child, even, first_new, wish
 from search_spaces.base import InvalidArchitecture, SearchSpace
@@ -49,8 +49,8 @@ class Breeding:
         Raises:
             ValueError: a field is out of its range; the message names it.
         """
-        if self.starts < 0:
-            raise ValueError(f"policy.starts is {self.starts}: it must not be negative")
+        if not 0 <= self.starts <= MOST:
+            raise ValueError(f"policy.starts is {self.starts}: use 0 to {MOST}")
         for name in ("crossovers", "grown"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"policy.{name} is {getattr(self, name)}: use 0 to 1")

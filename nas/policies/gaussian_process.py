@@ -9,7 +9,7 @@ from math import exp, isfinite, log
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.policies.base import Proposal, Question
+from nas.policies.base import MOST, Proposal, Question
 from nas.policies.improvement import Belief, expected_improvement
 from nas.policies.pool import Entry, Pool
 from nas.policies.regression import Settings, clipped, likeliest, predict, scaled
@@ -53,9 +53,10 @@ class GaussianProcess:
             ValueError: a field is out of its range; the message names it.
         """
         for name, least in (("starts", 0), ("drawn", 1), ("mutants", 0)):
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) <= MOST:
                 raise ValueError(
-                    f"policy.{name} is {getattr(self, name)}: it must be at least {least}"
+                    f"policy.{name} is {getattr(self, name)}: it must be at least {least} and at "
+                    f"most {MOST}"
                 )
         object.__setattr__(self, "_pool", Pool(drawn=self.drawn, mutants=self.mutants))
 

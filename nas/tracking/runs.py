@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.candidate import Candidate
+from nas.durable import read_record
 from nas.experiment import Experiment
-from nas.ledger import REPORT, SETTINGS, Ledger
+from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
 from nas.live.view import View
 from nas.redact import redacted
 from nas.report.describe import describe
@@ -117,10 +118,10 @@ def history(home: Path) -> list[Row]:
     for line in path.read_text().splitlines():
         try:
             said = json.loads(line)
-        except json.JSONDecodeError:
+            stage, step = said.pop("stage"), float(said.pop("step"))
+        except (ValueError, LookupError, TypeError, AttributeError):
             # A worker was killed while it wrote this line.
             continue
-        stage, step = said.pop("stage"), said.pop("step")
         row = rows.setdefault((stage, step), {"step": step})
         row.update({f"{stage}/{key}": value for key, value in said.items()})
     order = {"trained": 0, "quantized": 1}
@@ -248,7 +249,10 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
     path = experiment.folder / SETTINGS
     if not path.is_file():
         return {"target": asdict(experiment.target), "study": asdict(experiment.plan)}
-    settings: dict[str, Any] = json.loads(redacted(path.read_text()))
-    return settings
+    return read_record(path, _without_passwords, remedy=SETTINGS_REMEDY)
+
+
+def _without_passwords(settings: Any) -> dict[str, Any]:
+    return dict(json.loads(redacted(json.dumps(settings))))
 
 

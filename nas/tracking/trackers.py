@@ -13,52 +13,19 @@ import netrc
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nas.candidate import Candidate
-from nas.durable import write_aside
+from nas.durable import read_record, write_aside
 from nas.experiment import Experiment
 from nas.live.view import View
 from nas.study import Study
+from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.runs import Curve, TrackedRun, candidate_run, study_run
 
-Mode = Literal["auto", "online", "offline"]
 FOLDER, MARK = "tracking", "tracked.json"
 _WANDB_HOST = "api.wandb.ai"
-
-
-class TrackingUnavailable(Exception):
-    """What was asked for is not installed; the message says what to install."""
-
-
-@dataclass(frozen=True)
-class TrackingSettings:
-    """Where runs are shown.
-
-    Attributes:
-        kind: `none`, `wandb` or `tensorboard`.
-        project: of W&B.
-        entity: of W&B: a user or a team; None for the account's default.
-        mode: of W&B; `auto` is online where it knows an account, else offline.
-    """
-
-    kind: str = "none"
-    project: str = "freeway"
-    entity: str | None = None
-    mode: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what there is not.
-
-        Raises:
-            ValueError: the message names the field.
-        """
-        if self.kind not in ("none", "wandb", "tensorboard"):
-            raise ValueError(f"tracking.kind is '{self.kind}': use none, wandb or tensorboard")
-        if self.mode not in ("auto", "online", "offline"):
-            raise ValueError(f"tracking.mode is '{self.mode}': use auto, online or offline")
 
 
 class Tracker(Protocol):
@@ -222,8 +189,11 @@ def _write(candidate: Candidate, experiment: Experiment, tracker: Tracker) -> No
 
 def _is_written(candidate: Candidate, experiment: Experiment) -> bool:
     path = experiment.ledger.home(candidate.name) / MARK
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    return bool(known.get("evidence") == _digest(candidate))
+    if not path.is_file():
+        return False
+    remedy = "remove it, and the run is written again"
+    written = read_record(path, lambda known: str(known.get("evidence")), remedy=remedy)
+    return written == _digest(candidate)
 
 
 def _digest(candidate: Candidate) -> str:
@@ -247,7 +217,8 @@ def _has_account() -> bool:
     try:
         file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
         return netrc.netrc(file).authenticators(_WANDB_HOST) is not None
-    except (OSError, netrc.NetrcParseError):
+    except (OSError, RuntimeError, netrc.NetrcParseError):
+        # RuntimeError: there is no home folder.
         return False
 
 

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from real_search import ROOT, TOY
 from toy_search import write_photos
 
-from nas.assemble import SettingsError, assemble, policy_of
+from nas.assemble import assemble, policy_of
 from nas.crew.roster import Pace
 from nas.experiment import Plan, Target
+from nas.settings import SettingsError
 from nas.storage import StorageSettings
 from nas.tracking.trackers import TrackingSettings
 from search_spaces.draws import draw
@@ -160,7 +161,7 @@ SAMPLER = ("policy=optuna", "policy.sampler._target_=optuna.samplers")
         (["policy._target_=nowhere.Policy"], "nowhere.Policy, and no such class is found"),
         (["policy._target_=nas.experiment.Target"], "there is no policy.starts"),
         (["policy=gaussian_process", "policy.drawn=0"], "policy.drawn is 0: it must be at least"),
-        (["policy=optuna", "+policy.sampler.depth=3"], "unexpected keyword argument 'depth'"),
+        (["policy=optuna", "+policy.sampler.depth=3"], "there is no policy.sampler.depth; there"),
         ([SAMPLER[0], f"{SAMPLER[1]}.NoSampler"], "NoSampler"),
         ([SAMPLER[0], f"{SAMPLER[1]}.CmaEsSampler"], "does not do here: .*multi-objective"),
         ([SAMPLER[0], f"{SAMPLER[1]}.GridSampler"], "missing 1 required .*'search_space'"),

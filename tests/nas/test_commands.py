@@ -79,7 +79,7 @@ def test_every_command_that_is_named_has_its_file(verb: str) -> None:
 def test_an_unknown_command_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     code, output, errors = nas("serach", folder=tmp_path)
     assert (code, output) == (2, "")
-    assert errors.startswith("nas: unknown command 'serach'; there are: search")
+    assert errors.startswith("nas: unknown command 'serach' (did you mean search?); there are: ")
     assert errors.count("\n") == 1
 
 
@@ -107,7 +107,7 @@ def test_settings_are_shown_without_running_anything(
         (["study.foo=1"], "there is no setting 'study.foo'"),
         (["+study.foo=1"], "there is no study.foo; there are name, candidates"),
         (["+budget.foo=1"], "there is no budget.foo; there are max_steps"),
-        (["task=nope"], "Available options in 'task': denoising super_resolution"),
+        (["task=nope"], "there is no task=nope; there are denoising, super_resolution"),
         (["nonsense"], "Error parsing override 'nonsense'"),
         (["study.candidates=0"], "study.candidates is 0: it must be at least 1"),
         (["study.candidates=many"], "study.candidates is 'many': use a whole number"),
@@ -116,7 +116,7 @@ def test_settings_are_shown_without_running_anything(
         (["study.name=.."], "study.name is '..'"),
         (["target.threads=4096"], "threads is 4096, and this process has"),
         (["study.references=[edsr]"], "unknown published network 'edsr'; known: abpn_m4c28"),
-        (["target.precision=int4"], "target.precision is 'int4': use int8, fp16 or fp32"),
+        (["target.precision=int4"], "target.precision is 'int4': use fp32, fp16 or int8"),
         (["target.height=0"], "target.height is 0: it must be a positive number"),
         (["target.max_latency_ms=fast"], "target.max_latency_ms is 'fast': use a number"),
         (["budget.max_steps=0"], "budget.max_steps is 0: it must be positive"),
@@ -154,7 +154,7 @@ def test_an_empty_folder_of_photographs_is_named(refused: Refused, tmp_path: Pat
 def test_a_folder_that_cannot_be_written_is_named(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     line = refused(f"runs_dir={tmp_path}/file/runs")
-    assert f"cannot write to {tmp_path}/file/runs/toy" in line
+    assert f"cannot use {tmp_path}/file/runs/toy" in line
     assert "give runs_dir=" in line
 
 

@@ -16,12 +16,13 @@ from PIL import Image
 from real_search import TOY, nas
 from toy_search import SMALL, toy_experiment, write_photos
 
-from nas.assemble import SettingsError, assemble
+from nas.assemble import assemble
 from nas.crew.base import Alone
 from nas.crew.sweep import prepare
 from nas.inputs import INPUTS, compare_network, compare_pictures, remembered_notes
 from nas.ledger import SETTINGS
 from nas.report.results import conclude
+from nas.settings import SettingsError
 from trainers.base import DataError, Digests, Example, Task
 
 

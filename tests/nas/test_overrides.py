@@ -7,13 +7,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nas.commands import search
 from nas.commands.overrides import (
+    in_turn,
+    plain,
     quoted,
     readable,
-    unknown_addition,
     unknown_name,
+    unread_addition,
     variant_of,
 )
 
+# A process that lives on would keep Hydra's log file open.
+QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 PATHS = [
     "/photos", "/my photos", "/a=b", "/p(1)", "/it's", "/#1", "/[x]", "/{y}", "/a,b", "/фото",
     "/写真", "/a\\b", "/a\\'b", "/ends\\", "./here", "../there", "/a:b", "/$HOME", "/100%",
@@ -62,18 +66,82 @@ def test_a_misspelt_setting_is_told_with_what_was_meant(typed: str, meant: str) 
     assert meant in told
 
 
-def test_an_addition_that_nobody_reads_is_refused() -> None:
-    assert "did you mean target.max_latency_ms?" in unknown_addition(
-        ["+max_latency_ms=25"], "config"
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [("study.name=20261127", "20261127"), ("study.name=1e5", "1e5"), ("study.name=true", "true"),
+     ("runs_dir=2026", "2026"), ("task.data.train=1e3", "1e3"), ("tracking.project=7", "7"),
+     ("study.table=null", None), ("task.data.val=null", None), ("study.seed=3", 3)],
+)
+def test_a_name_stays_one_whatever_it_looks_like(typed: str, kept: object) -> None:
+    (argument,) = readable([typed])
+    assert parsed(argument) == kept
+
+
+@pytest.mark.parametrize("verb", ["config", "train"])
+@pytest.mark.parametrize(
+    "added", ["+experiment=typo", "++experiment=typo", "+experiment.name=typo", "+target@x=cpu"]
+)
+def test_an_addition_that_nobody_reads_is_refused(added: str, verb: str) -> None:
+    config = {"experiment": "typo", "x": {}, "study": {}}
+    assert "there is no setting" in unread_addition([added], config, verb)
+
+
+def test_an_addition_is_told_what_was_probably_meant() -> None:
+    told = unread_addition(["+max_latency_ms=25"], {"max_latency_ms": 25}, "config")
+    assert "did you mean target.max_latency_ms?" in told
+
+
+def test_an_addition_that_has_a_place_is_fine() -> None:
+    fine = ["+policy.sampler.n_startup_trials=16", "study.seed=1", "-m", "+experiment=mine"]
+    # A group of the user's that changes settings leaves nothing of its own name.
+    assert unread_addition(fine, {"policy": {}, "study": {}}, "config") == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "runs"),
+    [
+        (["study.seed=1", "-m"], [["study.seed=1"]]),
+        (["-m", "target.max_latency_ms=50,20", "a=1"],
+         [["target.max_latency_ms=50", "a=1"], ["target.max_latency_ms=20", "a=1"]]),
+        (["-m", "worker=range(0,2)", "a=1,2"],
+         [["worker=range(0,2)", "a=1", "-m"], ["worker=range(0,2)", "a=2", "-m"]]),
+        (["-m", "a=range(1,3)", "b=[1,2]", "b2='1,2'"],
+         [["a=1", "b=[1,2]", "b2='1,2'"], ["a=2", "b=[1,2]", "b2='1,2'"]]),
+        (["--multirun", "--config-dir=here", "a=x,y"],
+         [["--config-dir=here", "a=x"], ["--config-dir=here", "a=y"]]),
+    ],
+)
+def test_every_setting_but_the_worker_stands_for_a_study_of_its_own(
+    typed: list[str], runs: list[list[str]]
+) -> None:
+    said = [["-m" if argument == "--multirun" else argument for argument in run]
+            for run in in_turn(typed)]
+    assert said == runs
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [(["a=glob(*)"], "give the values themselves"), (["cluster=local"], "how many workers")],
+)
+def test_what_stands_for_no_number_of_studies_is_refused(typed: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        in_turn(["-m", *typed])
+
+
+def test_a_list_of_choices_is_told_whole() -> None:
+    options = "".join(f"\t{name}\n" for name in ("none", "tensorboard", "wandb", "w4", "w5"))
+    error = Exception(
+        f"In 'config': Could not find 'tracking/wnadb'\n\nAvailable options in 'tracking':\n"
+        f"{options}Config search path:\n\tprovider=main, path=pkg://conf"
     )
-    assert unknown_addition(["+experiment=typo"], "config")
-    fine = ["+policy.sampler.n_startup_trials=16", "study.seed=1", "-m", "+target@x=cpu"]
-    assert unknown_addition(fine, "config") == ""
+    told = plain(error, "search", "config")
+    assert told.startswith("there is no tracking=wnadb (did you mean wandb?); there are none, ")
+    assert "w4, w5 (nas search --cfg job" in told
 
 
 def test_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for argument in ("max_latency_ms=25", "+max_latency_ms=25"):
-        assert search.main([argument, "runs_dir=/nowhere/at/all"]) == 2
+        assert search.main([argument, *QUIET, "runs_dir=/nowhere/at/all"]) == 2
         output, errors = capsys.readouterr()
         assert output == ""
         assert len(errors.splitlines()) == 1

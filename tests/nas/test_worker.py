@@ -17,7 +17,6 @@ import pytest
 from fake_search import FakeStages, Notes, experiment, study_of
 from optuna.trial import TrialState
 
-from nas.assemble import SettingsError
 from nas.candidate import Candidate
 from nas.crew.claims import Claims, claims
 from nas.crew.roster import Pace, Worker, workers
@@ -25,6 +24,7 @@ from nas.crew.sweep import check_code
 from nas.crew.worker import Attended, Ending, at_work
 from nas.experiment import Experiment
 from nas.pipeline import run_study
+from nas.settings import SettingsError
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
 from search_spaces.super_resolution import SuperResolutionSpace

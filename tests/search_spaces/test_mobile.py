@@ -67,8 +67,8 @@ def test_what_only_one_kind_of_block_has_is_asked_for_it_alone() -> None:
         ({"shrinks": [3]}, "use 1, 2 or both"),
         ({"width_multipliers": [0.0]}, "use numbers above 0"),
         ({"width_multipliers": []}, "use numbers above 0"),
-        ({"head_widths": [-1]}, "use whole numbers from 0 on"),
-        ({"classes": 0}, "use whole numbers from 1 on"),
+        ({"head_widths": [-1]}, "use whole numbers from 0 to"),
+        ({"classes": 0}, "use whole numbers from 1 to"),
         ({"stage_widths": []}, "search_space.stage_widths is empty"),
     ],
 )

@@ -64,9 +64,18 @@ class Shelf:
 
 
 def default_home() -> Path:
-    """`$XDG_CACHE_HOME/freeway/pictures`, or `~/.cache/freeway/pictures`."""
+    """`$XDG_CACHE_HOME/freeway/pictures`, or `~/.cache/freeway/pictures`.
+
+    Raises:
+        DataError: there is no home folder.
+    """
     root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "freeway" / "pictures"
+    try:
+        return (Path(root) if root else Path.home() / ".cache") / "freeway" / "pictures"
+    except RuntimeError as error:
+        raise DataError(
+            "there is no home folder to keep decoded pictures in: set XDG_CACHE_HOME to a folder"
+        ) from error
 
 
 def state_of(files: Sequence[Path], root: Path, *settings: str) -> str:
@@ -188,15 +197,15 @@ def _open(folder: Path) -> Shelf | None:
         else:
             # Copy on write: nothing writes, and torch warns about arrays that are read-only.
             pixels = np.memmap(folder / _PIXELS, dtype=dtype, mode="c", shape=shape)
+        photos = tuple(
+            Photo(name, pixels[start : start + h * w].reshape(h, w, _CHANNELS), pixels, start)
+            for name, h, w, start, _ in index["pictures"]
+        )
+        grey = tuple(bool(entry[4]) for entry in index["pictures"])
+        return Shelf(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         # Torn by something that is not this program: build it again.
         shutil.rmtree(folder, ignore_errors=True)
         return None
-    photos = tuple(
-        Photo(name, pixels[start : start + h * w].reshape(h, w, _CHANNELS), pixels, start)
-        for name, h, w, start, _ in index["pictures"]
-    )
-    grey = tuple(bool(entry[4]) for entry in index["pictures"])
-    return Shelf(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))

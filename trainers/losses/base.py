@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+_HEAVIEST = 1e6
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Term(ABC):
@@ -33,11 +35,13 @@ class Term(ABC):
         """Refuse a term that would count for nothing or the wrong way.
 
         Raises:
-            ValueError: the weight is not positive.
+            ValueError: the weight is not positive, or so large that nothing else is left of it.
         """
-        if not self.weight > 0:
-            kind = type(self).__name__
-            raise ValueError(f"the weight of {kind} is {self.weight}: it must be positive")
+        if not 0 < self.weight <= _HEAVIEST:
+            raise ValueError(
+                f"the weight of {type(self).__name__} is {self.weight}: it must be positive and "
+                f"at most {_HEAVIEST:g}"
+            )
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare images (N, C, H, W) or clips (N, T, C, H, W), nominally in [0, 1].

@@ -92,6 +92,16 @@ class FocalFrequency(Term):
 
     alpha: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what would let the easiest frequencies count most.
+
+        Raises:
+            ValueError: alpha is out of its range.
+        """
+        super().__post_init__()
+        if not 0 <= self.alpha <= 10:
+            raise ValueError(f"alpha of FocalFrequency is {self.alpha}: use 0 to 10")
+
     def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(N, C, H, W) twice -> a scalar."""
         spectrum: Tensor = torch.fft.fft2(prediction - target, norm="ortho")

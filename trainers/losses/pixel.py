@@ -41,6 +41,16 @@ class Charbonnier(Term):
 
     epsilon: float = 1e-3
 
+    def __post_init__(self) -> None:
+        """Refuse what has no gradient at equality.
+
+        Raises:
+            ValueError: the epsilon is out of its range.
+        """
+        super().__post_init__()
+        if not 0 < self.epsilon <= 1:
+            raise ValueError(f"epsilon of Charbonnier is {self.epsilon}: use 1e-12 to 1")
+
     def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(N, C, H, W) twice -> a scalar."""
         difference = prediction - target

@@ -29,6 +29,8 @@ _CALIBRATION_STEP = 2**31
 """A step that no training reaches, so that calibration has crops of its own."""
 _VALIDATION_STEP = 2**31 + 1
 _NAMED = 5
+_SEEDS = 2**32
+"""As many as every generator of random numbers takes."""
 
 
 class SuperResolution:
@@ -75,6 +77,11 @@ class SuperResolution:
                 scale; no such planes.
         """
         self._planes = Planes(planes)
+        for name, value in (("scale", scale), ("multiple", multiple), ("crop", crop)):
+            if value < 1:
+                raise DataError(f"task.{name} is {value}: it must be at least 1")
+        if not 0 <= seed < _SEEDS:
+            raise DataError(f"task.seed is {seed}: use 0 to {_SEEDS - 1}")
         if degradation is not None and degradation.scale != scale:
             raise DataError(
                 f"the degradation divides the size by {degradation.scale}, the task's scale is "

@@ -1,0 +1,168 @@
+"""Settings held against the types that they are for, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from math import isfinite
+from pydoc import ErrorDuringImport, locate
+from typing import Any, Literal, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+
+from nas.kinds import meant, shortened, wanted
+
+_ENDLESS = ("target.max_latency_ms",)
+"""May be infinite: no limit."""
+_AT_THE_TOP: Mapping[str, Any] = {
+    "runs_dir": str,
+    "variant": str,
+    "measuring": Literal["here", "served"],
+    "worker": int | None,
+    "weights": str | None,
+    "teacher": str | None,
+    "teacher_weight": float,
+}
+_EARLY = ("search_space", "policy")
+"""Groups whose own classes load no torch."""
+
+
+class SettingsError(Exception):
+    """What was asked for cannot be done; the message says what to change."""
+
+
+def check_settings(config: DictConfig) -> None:
+    """Refuse whatever can be seen to be wrong without a task, an engine or a study.
+
+    Raises:
+        SettingsError: names the setting and what it may be.
+    """
+    from nas.crew.roster import Pace
+    from nas.experiment import Plan, Target
+    from nas.spaces import find_modules_here
+    from nas.storage import StorageSettings
+    from nas.tracking.base import TrackingSettings
+    from trainers.budget import Budget
+
+    groups: dict[str, Callable[..., Any]] = {
+        "study": Plan, "target": Target, "budget": Budget, "crew": Pace,
+        "storage": StorageSettings, "tracking": TrackingSettings,
+    }
+    try:
+        for name, kind in groups.items():
+            if name in config:
+                kind(**typed(name, kind, config[name]))
+        _check_the_rest(config)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    find_modules_here()
+    for name in _EARLY:
+        if name in config:
+            check_calls(name, config[name])
+
+
+def _check_the_rest(config: DictConfig) -> None:
+    for name, kind in _AT_THE_TOP.items():
+        if name in config and (use := wanted(kind, config[name])):
+            raise SettingsError(f"{name} is '{shortened(config[name])}': use {use}")
+    if not config.runs_dir:
+        raise SettingsError("runs_dir is empty: give a folder, or . for this one")
+    if "network" in config:
+        if not config.teacher_weight > 0:
+            raise SettingsError(f"teacher_weight is {config.teacher_weight:g}: use a positive one")
+        return
+    if not isfinite(config.target.max_latency_ms):
+        raise SettingsError(
+            "target.max_latency_ms is inf: a search needs a limit, so give one that is far away"
+        )
+    if config.worker is not None and config.worker < 0:
+        raise SettingsError(f"worker is {config.worker}: use a whole number from 0 on")
+
+
+def typed(group: str, kind: Any, node: Any) -> dict[str, Any]:
+    """A group's settings by name; refuses what its type does not have or cannot hold.
+
+    Raises:
+        SettingsError: names the setting and what it may be.
+    """
+    values = _plain(node, group)
+    types = get_type_hints(kind)
+    _refuse_misfits(group, values, types)
+    return values
+
+
+def _plain(node: Any, group: str) -> dict[str, Any]:
+    """A group's settings as plain data, without the class that they are for.
+
+    Raises:
+        SettingsError: it is no group of settings.
+    """
+    found = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if not isinstance(found, dict):
+        raise SettingsError(
+            f"{group} is '{shortened(found)}', which is no group of settings: change one of them, "
+            f"as in {group}.<name>=<value>"
+        )
+    return {str(key): value for key, value in found.items() if key != "_target_"}
+
+
+def check_calls(at: str, node: Any) -> None:
+    """Hold the settings of every class that a group names against what that class takes.
+
+    A class that is not found, or has no annotations, is left to whoever makes it.
+
+    Raises:
+        SettingsError: names the setting and what it may be.
+    """
+    found = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if isinstance(found, Mapping):
+        target = found.get("_target_")
+        inner = {str(k): v for k, v in found.items() if not str(k).startswith("_")}
+        if isinstance(target, str):
+            _check_call(at, target, inner)
+        for name, value in inner.items():
+            check_calls(f"{at}.{name}", value)
+    elif isinstance(found, list):
+        for number, value in enumerate(found):
+            check_calls(f"{at}[{number}]", value)
+
+
+def _check_call(at: str, target: str, values: Mapping[str, Any]) -> None:
+    try:
+        called = locate(target)
+        signature = inspect.signature(called) if callable(called) else None
+    # Whatever the user's file does when it is loaded is told where its class is made.
+    except (ErrorDuringImport, ValueError, TypeError, SystemExit):
+        return
+    if signature is None:
+        return
+    names = getattr(sys.modules.get(called.__module__), "__dict__", {})
+    types = {p.name: _evaluated(p.annotation, names) for p in signature.parameters.values()
+             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values()):
+        types = {**dict.fromkeys(values, Any), **types}
+    _refuse_misfits(at, values, types)
+
+
+def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
+    """A type that was written as text; one that only type checkers can see says nothing."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, dict(names))
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return Any
+
+
+def _refuse_misfits(group: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name not in types:
+            raise SettingsError(
+                f"there is no {group}.{name}{meant(name, list(types))}; there are "
+                f"{', '.join(types)}"
+            )
+        if f"{group}.{name}" in _ENDLESS and value == float("inf"):
+            continue
+        if use := wanted(types[name], value):
+            raise SettingsError(f"{group}.{name} is '{shortened(value)}': use {use}")
