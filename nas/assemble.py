@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from pydoc import ErrorDuringImport, locate
 from typing import IO, Any, cast
 
 import numpy as np
@@ -41,12 +40,10 @@ from nas.live.view import View
 from nas.networks import rules_for
 from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
-from nas.policies.base import Policy
 from nas.redact import redacted_all
-from nas.settings import SettingsError, check_calls, typed
+from nas.settings import SettingsError, check_calls, storage_settings, typed
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
-from nas.storage import StorageSettings
 from nas.table.simulation import simulation_for
 from search_spaces.base import SearchSpace, UnknownName
 from search_spaces.branches import FORMS
@@ -295,47 +292,6 @@ def _timers(
         for protocol in (SCREENING, MeasuringProtocol())
     )
     return quick, full
-
-
-def policy_of(config: DictConfig) -> Policy:
-    """What decides what is proposed: one that ships, or a class of the user's.
-
-    Raises:
-        SettingsError: there is no such policy, or it has no such setting.
-    """
-    find_modules_here()
-    target = str(config.policy._target_)
-    try:
-        kind = locate(target)
-        if not isinstance(kind, type):
-            raise SettingsError(
-                f"policy._target_ is {target}, and no such class is found: give policy=breeding "
-                "or another of conf/policy, or a class of a file in this folder"
-            )
-        check_calls("policy", config.policy)
-        policy = instantiate(config.policy, _convert_="all")
-    except InstantiationException as error:
-        raise SettingsError(" ".join(f"{error.__cause__ or error}".split())) from error
-    except (ValueError, ErrorDuringImport, OmegaConfBaseException) as error:
-        raise SettingsError(str(error)) from error
-    if not hasattr(policy, "propose"):
-        raise SettingsError(
-            f"policy is {type(policy).__name__}, which has no 'propose': a policy has "
-            "propose(question), which returns a Proposal (nas/policies/base.py)"
-        )
-    return policy  # type: ignore[no-any-return]
-
-
-def storage_settings(config: DictConfig) -> StorageSettings:
-    """Where the study lies, as the settings say.
-
-    Raises:
-        SettingsError: they say nothing that is understood.
-    """
-    try:
-        return StorageSettings(**typed("storage", StorageSettings, config.storage))
-    except ValueError as error:
-        raise SettingsError(str(error)) from error
 
 
 def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:

@@ -143,9 +143,7 @@ def storage_at(where: str) -> BaseStorage:
     Raises:
         StorageError: there is none, or it cannot be opened.
     """
-    if "://" not in where:
-        if not Path(where).is_file():
-            raise StorageError(f"there is no journal {where}: name the study.journal of a search")
+    if Path(where).is_file():
         return journal(Path(where))
     try:
         settings = StorageSettings(where)

@@ -149,12 +149,13 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import assemble, policy_of, storage_settings
+    from nas.assemble import assemble
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
+    from nas.policies.chosen import policy_of
     from nas.report.results import conclude
     from nas.report.tables import print_table
-    from nas.settings import SettingsError
+    from nas.settings import SettingsError, storage_settings
     from nas.storage import StorageError
     from nas.study import Study
     from nas.tracking.trackers import track_study

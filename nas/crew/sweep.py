@@ -28,10 +28,8 @@ from nas.assemble import (
     asked_for,
     assemble,
     claim_folder,
-    policy_of,
     require_precision,
     settings_of,
-    storage_settings,
     told_as_settings,
     view_of_search,
 )
@@ -46,8 +44,9 @@ from nas.ledger import SETTINGS, as_json
 from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
+from nas.policies.chosen import policy_of
 from nas.report.results import conclude
-from nas.settings import SettingsError, typed
+from nas.settings import SettingsError, storage_settings, typed
 from nas.stages import SCREENING
 from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
 from nas.study import Study
