@@ -14,14 +14,15 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from latency_models import device
 from latency_models.base import CompileError, DeviceError, LatencyModel
-from latency_models.isolated_child import receive, send
+from latency_models.isolated_child import packed, receive
 
+T = TypeVar("T")
 _START_S = 60.0
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S, _LONGEST_LOOK_S = 0.1, 1.0
 _LAST_LINES = 6
 _FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
 _BOOT = """\
@@ -92,11 +93,10 @@ class Child:
     def ask(self, message: tuple[Any, ...], timeout_s: float) -> Any:
         """Send one message and return the answer's value."""
         self._words.truncate(0)
-        self._deadline = time.monotonic() + timeout_s
+        self._left_s = timeout_s
         self._broken = True
         try:
-            self._channel.settimeout(timeout_s)
-            send(self._channel, message)
+            self._write(packed(message))
             while (answer := receive(self._read))[0] == "waiting":
                 self._wait_for_other(answer[1], timeout_s)
         except (EOFError, ConnectionError):
@@ -123,26 +123,46 @@ class Child:
 
     def _wait_for_other(self, text: str | None, timeout_s: float) -> None:
         """The clock stands still while the child waits for another process to finish timing."""
-        self._deadline = float("inf") if text else time.monotonic() + timeout_s
+        self._left_s = float("inf") if text else timeout_s
         if text and self._notice is not None:
             self._notice(text)
 
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[self._attended(lambda part=left: self._channel.send(part)) :]  # type: ignore[misc]
+
     def _read(self, count: int) -> bytes:
-        """Exactly this many bytes; looks at the time and the child's memory meanwhile."""
+        """Exactly this many bytes."""
         parts = bytearray()
-        self._channel.settimeout(_LOOK_EVERY_S)
         while len(parts) < count:
-            try:
-                part = self._channel.recv(min(count - len(parts), 1 << 20))
-            except TimeoutError:
-                if time.monotonic() > self._deadline:
-                    raise
-                self._check_memory()
-                continue
+            most = min(count - len(parts), 1 << 20)
+            part = self._attended(lambda most=most: self._channel.recv(most))  # type: ignore[misc]
             if not part:
                 raise EOFError
             parts += part
         return bytes(parts)
+
+    def _attended(self, act: Callable[[], T]) -> T:
+        """Use the channel; looks at the time and the child's memory while it waits.
+
+        Time in which either process was stopped, by hand or by a batch system that suspends the
+        job, does not count: nobody could have answered then.
+
+        Raises:
+            TimeoutError: the child has had its time.
+        """
+        self._channel.settimeout(_LOOK_EVERY_S)
+        while True:
+            looked = time.monotonic()
+            try:
+                return act()
+            except TimeoutError:
+                if not _is_stopped(self._process.pid):
+                    self._left_s -= min(time.monotonic() - looked, _LONGEST_LOOK_S)
+                if self._left_s < 0:
+                    raise
+                self._check_memory()
 
     def _check_memory(self) -> None:
         used = _resident_mib(self._process.pid)
@@ -199,6 +219,15 @@ def _stop(
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     words.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the process was stopped by a signal or a debugger."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] in "tT"
+    except (OSError, IndexError):
+        return False
 
 
 def _resident_mib(pid: int) -> float:

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,9 @@ from typing import Any
 from latency_models.base import DeviceError
 
 Notice = Callable[[str], None]
+LOCKS = Path("/tmp")
+"""Where locks lie. Not where TMPDIR points: jobs with temporary folders of their own share the
+device all the same."""
 _POLL_S = 0.02
 _DAY_S = 86_400.0
 _CPU = Path("/sys/devices/system/cpu")
@@ -178,7 +180,7 @@ def remembered(device_name: str, key: str, value: float, *, notably_less: float)
     if known is not None and value >= known * notably_less:
         return float(known)
     notes["values"][key] = value
-    aside = path.with_suffix(f".{os.getpid()}")
+    aside = path.with_suffix(".part")
     aside.write_text(json.dumps(notes))
     aside.replace(path)
     return value
@@ -273,7 +275,7 @@ def _try_lock(file: int, kind: int) -> bool:
 
 def _lock_paths(device_name: str) -> tuple[Path, Path]:
     """The gate and the lock of one device, in a folder that belongs to this user alone."""
-    folder = Path(tempfile.gettempdir()) / f"freeway-{os.getuid()}"
+    folder = LOCKS / f"freeway-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise DeviceError(f"the lock folder {folder} belongs to someone else: remove it")

@@ -25,10 +25,15 @@ _LENGTH = struct.Struct("!Q")
 _PR_SET_PDEATHSIG = 1
 
 
-def send(channel: socket.socket, message: tuple[Any, ...]) -> None:
-    """Write one message: eight bytes of length, then the pickle."""
+def packed(message: tuple[Any, ...]) -> bytes:
+    """One message as it is sent: eight bytes of length, then the pickle."""
     data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    channel.sendall(_LENGTH.pack(len(data)) + data)
+    return _LENGTH.pack(len(data)) + data
+
+
+def send(channel: socket.socket, message: tuple[Any, ...]) -> None:
+    """Write one message."""
+    channel.sendall(packed(message))
 
 
 def receive(read: Callable[[int], bytes]) -> tuple[Any, ...]:

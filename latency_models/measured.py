@@ -59,6 +59,10 @@ def side_of(report: LatencyReport, limit_ms: float, *, guard: float = 0.0) -> Si
     return "undecided"
 
 
+STATE = "one call between calls of a reference network; inputs and outputs bound, none copied"
+"""What is timed; receipts of anything else answer no question of this one."""
+
+
 class MeasuredLatency:
     """Compiles with an engine and measures by the protocol; the truth that other models imitate.
 
@@ -100,6 +104,7 @@ class MeasuredLatency:
             "driver": device.driver(),
             "threads": str(engine.threads),
             "reference_ms": str(self.protocol.reference_ms),
+            "state": STATE,
         }
 
     def run(self, onnx: bytes, precision: Precision, inputs: list[Any]) -> list[Any]:
@@ -193,6 +198,7 @@ class MeasuredLatency:
         limit_ms: float | None,
         told: Mapping[str, float],
     ) -> LatencyReport:
+        machine = device.conditions() | rounds.conditions(limit_ms)
         p5, p95, p99 = np.percentile(rounds.corrected, [5, 95, 99])
         low, high = rounds.interval()
         return LatencyReport(
@@ -214,7 +220,7 @@ class MeasuredLatency:
             threads=self.engine.threads,
             drift=rounds.drift,
             verdict=rounds.verdict(),
-            conditions=device.conditions() | rounds.conditions(limit_ms) | dict(told),
+            conditions={"state": STATE} | machine | dict(told),
             **facts,
         )
 

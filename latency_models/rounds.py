@@ -52,6 +52,9 @@ _UNKNOWN_SENSITIVITY = 0.2
 """How wrong the sensitivity may still be, two spreads between networks. Of the answers to a limit
 in two sets of replayed records (`benchmarks/latency_replay.py`) 1.6 % of the decided ones were
 wrong with 0.12, 0.3 % and 2.7 % with 0.16, none (first set) with 0.2."""
+_MOST_BEGUN = 3
+_SHORTEST_STOP_S, _STOPPED = 1.0, 10.0
+"""A round that took so long, and so many times what it should, was not run through."""
 NOTABLY_FASTER = 0.97
 """A reference below this share of its quiet time was not quiet before; less is noise."""
 
@@ -91,24 +94,47 @@ class Rounds:
         self.clock = clock_for(warm[0], threads)
         self._runs = round(protocol.round_s * 1e3 / max(self._median(warm), 1e-6))
         self._runs = min(_MAX_RUNS_PER_ROUND, max(1, self._runs))
+        runs_ms = self._runs * float(np.median([sample.wall_ms for sample in warm]))
+        self._round_s = (runs_ms + REFERENCE_RUNS * quiet_ms) / 1e3
 
     def until_known(self, limit_ms: float | None) -> None:
-        """Take rounds until the median, or its side of the limit, is known or time is up."""
+        """Take rounds until the median, or its side of the limit, is known or time is up.
+
+        A measurement in which the process was stopped for a while (Ctrl-Z, a batch system that
+        suspends the job) is begun anew: that time is not the candidate's.
+        """
+        for left in reversed(range(_MOST_BEGUN)):
+            with self._watching_others():
+                if self._taken(limit_ms, anew=left > 0):
+                    return
+            self._forget()
+
+    def _taken(self, limit_ms: float | None, *, anew: bool) -> bool:
+        """Take the rounds; false where they should be taken anew, if that is allowed."""
         due = looks(_FIRST_LOOK)
         look = 0
+        longest_s = max(_SHORTEST_STOP_S, _STOPPED * self._round_s)
         started = time.perf_counter()
-        with self._watching_others():
-            before = self._reference.timed_runs(REFERENCE_RUNS)
-            while len(self.samples) < self.protocol.max_rounds:
-                before = self._round(before)
-                asking = limit_ms is not None and self.side == "undecided"
-                if limit_ms is not None and asking and len(self.samples) == due[look]:
-                    look += 1
-                    self.side = self._side(limit_ms, look)
-                    if self._is_at(limit_ms):
-                        return
-                if self._suffices(limit_ms, time.perf_counter() - started):
-                    return
+        before = self._reference.timed_runs(REFERENCE_RUNS)
+        while len(self.samples) < self.protocol.max_rounds:
+            began = time.perf_counter()
+            before = self._round(before)
+            if anew and time.perf_counter() - began > longest_s:
+                return False
+            asking = limit_ms is not None and self.side == "undecided"
+            if limit_ms is not None and asking and len(self.samples) == due[look]:
+                look += 1
+                self.side = self._side(limit_ms, look)
+                if self._is_at(limit_ms):
+                    break
+            if self._suffices(limit_ms, time.perf_counter() - started):
+                break
+        return True
+
+    def _forget(self) -> None:
+        for kept in (self.samples, self._medians_ms, self._references_ms, self._worst_ms):
+            kept.clear()
+        self.side = "undecided"
 
     def _suffices(self, limit_ms: float | None, spent_s: float) -> bool:
         """Whether what was asked is known, or the time for it is up."""

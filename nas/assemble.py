@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from pydoc import ErrorDuringImport, locate
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from hydra.errors import InstantiationException
@@ -30,7 +30,7 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
-from nas.durable import read_record, write_aside
+from nas.durable import read_record, tidy, write_aside
 from nas.experiment import Experiment, Plan, Runner, Target
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
@@ -40,9 +40,8 @@ from nas.live.view import View
 from nas.networks import rules_for
 from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
-from nas.policies.base import Policy
-from nas.redact import redacted
-from nas.settings import SettingsError, check_calls, typed
+from nas.redact import redacted_all
+from nas.settings import SettingsError, check_calls, storage_settings, typed
 from nas.spaces import check_space, find_modules_here
 from nas.stages import SCREENING
 from nas.table.simulation import simulation_for
@@ -67,6 +66,8 @@ _MAY_CHANGE = (
 )
 
 
+_TIDYING_S, _LOOK_S = 5.0, 0.1
+"""How long a worker waits for another that only tidies the folder up."""
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
@@ -201,21 +202,23 @@ def _build(
 ) -> Experiment:
     target = Target(**typed("target", Target, config.target))
     plan = Plan(**typed("study", Plan, config.study))
+    if "storage" in config:
+        storage_settings(config)
     folder = Path(str(config.runs_dir)).expanduser() / plan.name
     claim_folder(folder, stack, together=not crew.alone)
     settings = settings_of(folder, config)
     engine, why = None, "timed by measuring workers: nas measure-worker"
     simulation = simulation_for(config, plan)
     if simulation is not None:
-        # The table holds none of the published networks.
-        plan, why = replace(plan, references=()), simulation.words
+        # The table holds none of the published networks, and answers for the budget alone.
+        plan, why = replace(plan, references=(), horizon=None), simulation.words
     elif served is None:
         engine, why = pick_engine(target.engine, threads=target.threads)
     name = engine.name if engine else simulation.about.engine if simulation else target.engine
     settle(Budget(**typed("budget", Budget, config.budget)))
     asked = asked_for(config)
     space, task, budget = asked.space, asked.task, asked.budget
-    plan = replace(asked.plan, references=plan.references)
+    plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
     target = replace(asked.target, engine=name)
     require_same(folder, asked.offers)
     ledger = Ledger(folder)
@@ -291,37 +294,10 @@ def _timers(
     return quick, full
 
 
-def policy_of(config: DictConfig) -> Policy:
-    """What decides what is proposed: one that ships, or a class of the user's.
-
-    Raises:
-        SettingsError: there is no such policy, or it has no such setting.
-    """
-    find_modules_here()
-    target = str(config.policy._target_)
-    try:
-        kind = locate(target)
-        if not isinstance(kind, type):
-            raise SettingsError(
-                f"policy._target_ is {target}, and no such class is found: give policy=breeding "
-                "or another of conf/policy, or a class of a file in this folder"
-            )
-        check_calls("policy", config.policy)
-        policy = instantiate(config.policy, _convert_="all")
-    except InstantiationException as error:
-        raise SettingsError(" ".join(f"{error.__cause__ or error}".split())) from error
-    except (ValueError, ErrorDuringImport, OmegaConfBaseException) as error:
-        raise SettingsError(str(error)) from error
-    if not hasattr(policy, "propose"):
-        raise SettingsError(
-            f"policy is {type(policy).__name__}, which has no 'propose': a policy has "
-            "propose(question), which returns a Proposal (nas/policies/base.py)"
-        )
-    return policy  # type: ignore[no-any-return]
-
-
 def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
     """Make the study's folder and hold it, so that one search at a time works in it.
+
+    Who holds it alone tidies it up.
 
     Args:
         together: hold it with the other workers of a sweep, against a search that works alone.
@@ -331,12 +307,25 @@ def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = stack.enter_context((folder / ".lock").open("w"))
+    kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
+    until = time.monotonic() + (_TIDYING_S if together else 0.0)
+    while not _locked(lock, kind):
+        if time.monotonic() >= until:
+            raise SettingsError(
+                f"another search is working in {folder}: wait for it, or give "
+                "study.name=<another>"
+            )
+        time.sleep(_LOOK_S)
+    if not together:
+        tidy(folder)
+
+
+def _locked(file: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(lock, (fcntl.LOCK_SH if together else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SettingsError(
-            f"another search is working in {folder}: wait for it, or give study.name=<another>"
-        ) from error
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
@@ -349,7 +338,9 @@ def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
     """
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
-    settings: dict[Any, Any] = json.loads(redacted(json.dumps(resolved)))
+    settings: dict[Any, Any] = redacted_all(resolved)
+    if "storage" in config:
+        settings["storage"]["url"] = storage_settings(config).shown
     path = folder / SETTINGS
     if path.is_file():
         before = read_record(path, _fixed, remedy=SETTINGS_REMEDY)

@@ -99,6 +99,8 @@ class Candidate:
         trained: the full training.
         quantized: the metric at the precision that ships, in the engine's own output.
         exported: the winner's bundle.
+        outlook: the metric that a much longer training is expected to give (`study.horizon`);
+            None where nothing is known of that.
         origin: where its choices come from: `start`, `random`, `mutation of trial-00012`, or
             whatever else proposed it; empty in case files from before that was kept.
     """
@@ -113,6 +115,7 @@ class Candidate:
     quantized: QuantReport | None = None
     exported: ExportReport | None = None
     rejected: Rejection | None = None
+    outlook: float | None = None
     origin: str = ""
 
     def __post_init__(self) -> None:
@@ -155,6 +158,13 @@ class Candidate:
         """The best-founded metric there is, or None before any training."""
         return None if self.judged is None else self.judged.metric
 
+    @property
+    def standing(self) -> float | None:
+        """The metric by which it is compared: what is ahead of it counts, where that is told."""
+        if self.quality is None or self.outlook is None or self.trained is None:
+            return self.quality
+        return self.quality + self.outlook - self.trained.metric
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back to an equal candidate."""
         return {
@@ -189,5 +199,6 @@ class Candidate:
             architecture,
             data["parameters"],
             **reports,
+            outlook=data.get("outlook"),
             origin=data.get("origin", ""),
         )

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,21 @@ from typing import Any, TypeVar
 
 from trainers.base import Damaged
 
+_PLACES = ("*", "*/*", "candidates/*/*")
+_LEFT = re.compile(
+    r"\..+\.[0-9a-f]{12}\.aside"
+    r"|\.(?P<before>.+)\.[0-9a-f]{12}\.before"
+    r"|.+\.ckpt\.part"  # trainers/module.py
+    r"|.+\.lock[0-9a-f-]{36}\.rename"  # Optuna's journal
+)
+"""Names of what is not in its place yet, or not any more."""
 T = TypeVar("T")
 
 
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file; it is there as a whole, and on the disk, when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{_writer()}")
+    aside = aside_of(path)
     try:
         _write(aside, content)
         aside.replace(path)
@@ -38,10 +47,8 @@ def write_aside(path: Path, content: bytes) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder of files, in place of any that is there; whole, and on the disk."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{folder.name}.{_writer()}")
-    before = folder.with_name(f".{folder.name}.{_writer()}.before")
-    for stray in (aside, before):
-        shutil.rmtree(stray, ignore_errors=True)
+    aside = aside_of(folder)
+    before = aside.with_suffix(".before")
     try:
         aside.mkdir()
         for name, content in files.items():
@@ -54,6 +61,28 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     finally:
         for stray in (aside, before):
             shutil.rmtree(stray, ignore_errors=True)
+
+
+def aside_of(path: Path) -> Path:
+    """Where to write what will get this name: another place for each writer; `tidy` knows it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.aside")
+
+
+def tidy(folder: Path) -> None:
+    """Remove what writers that were killed have left in a study's folder.
+
+    Whoever calls it holds the folder alone: what somebody is just writing looks the same.
+    """
+    for path in [path for places in _PLACES for path in folder.glob(places)]:
+        left = _LEFT.fullmatch(path.name)
+        if left is None:
+            continue
+        if left["before"] and not path.with_name(left["before"]).exists():
+            path.rename(path.with_name(left["before"]))
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -124,8 +153,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _writer() -> str:
-    """Different for any two processes that share a folder, those of other machines included."""
-    return f"{socket.gethostname()}.{os.getpid()}"

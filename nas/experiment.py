@@ -78,6 +78,9 @@ class Plan:
         finalists: how many of them are trained in full and quantized.
         aim: what finalists are chosen for: the whole `front` of quality and latency, or the
             `best` network under the limit.
+        horizon: steps of a training on many pictures that networks are compared for, where the
+            budget is shorter and the published table tells what such a training adds; None to
+            compare them after the budget.
         max_minutes: no new candidate is proposed after this many minutes, all runs of the study
             together; what was begun is ended. None for no limit.
         patience: give up when so many candidates were timed and none was fast enough.
@@ -93,6 +96,7 @@ class Plan:
     probe_steps: int = 120
     finalists: int = 8
     aim: Aim = "front"
+    horizon: int | None = None
     max_minutes: float | None = None
     patience: int = 24
     references: Sequence[str] = ()
@@ -126,6 +130,10 @@ class Plan:
             raise ValueError(f"study.seed is {self.seed}: use 0 to {_SEEDS - 1}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"study.max_minutes is {self.max_minutes}: it must be positive")
+        if self.horizon is not None and not 1 <= self.horizon <= _MOST_STEPS:
+            raise ValueError(
+                f"study.horizon is {self.horizon}: use 1 to {_MOST_STEPS} steps, or null"
+            )
         if self.aim not in get_args(Aim):
             raise ValueError(f"study.aim is '{self.aim}': use front or best")
         if not 0 <= self.training_processes <= _MOST_PROCESSES:

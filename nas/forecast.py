@@ -1,10 +1,15 @@
-"""What a candidate's metric will be after the full training, told from its first steps.
+"""What a candidate's metric will be after a training, told from its first steps.
 
 What the rest of the training still adds is a linear function of what the probe reached and of how
 large and deep the network is, as large ones start slowly. The coefficients begin as those of the
 published table of trained networks (`forecast.json`, made by `benchmarks/table/forecast.py`), with
 room for a task of another kind, and are corrected by every network of the study that was trained
 in full: Bayesian linear regression (Bishop, "Pattern Recognition and Machine Learning", 3.3).
+
+A budget of minutes ranks networks otherwise than the training that a product gets. Those of the
+table that were trained on many pictures for `Horizon.steps` tell what such a training adds to the
+budget's: more for large networks. Where a study asks for it (`study.horizon`), forecasts are
+of that metric.
 """
 
 from __future__ import annotations
@@ -48,6 +53,34 @@ class Forecast:
 
     mean: float
     sd: float
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """What a long training on many pictures adds to the metric that a short one ended with.
+
+    Attributes:
+        added: from that metric's gain over the baseline and `SIZES` to what is added, in dB, by
+            the table's long training after its short one.
+        share: of that, what is added here. Gains grow about as the logarithm of the steps.
+    """
+
+    added: Belief
+    share: float
+
+    def beyond(self, told: Forecast, inputs: Array) -> Forecast:
+        """The forecast after the long training, from that after the budget.
+
+        Args:
+            inputs: (1 + sizes,), the gain over the baseline after the budget first.
+        """
+        (mean,), (sd,) = self.added.tell(inputs)
+        # What is told of the budget moves what is added with it.
+        slope = 1.0 + self.share * self.added.mean[1] / self.added.spread[0]
+        return Forecast(
+            told.mean + self.share * float(mean),
+            float(np.hypot(slope * told.sd, self.share * float(sd))),
+        )
 
 
 @dataclass(frozen=True)
@@ -128,6 +161,34 @@ def prior(share: float) -> tuple[Belief, float]:
     return Belief.from_json(row["belief"]), float(row["probe_spread"])
 
 
+def horizon_of(experiment: Experiment) -> Horizon | None:
+    """What is known of a longer training than this study's; None where nothing is, or none asked.
+
+    The table knows enlarging alone, by the metric in dB.
+    """
+    from trainers.tasks.super_resolution import SuperResolution
+
+    wanted, budget = experiment.plan.horizon, experiment.budget
+    fits = isinstance(experiment.task, SuperResolution) and experiment.task.metric.unit == "dB"
+    if wanted is None or not fits or wanted <= budget.max_steps:
+        return None
+    row = _published()["horizon"]
+    known = np.log(row["steps"] / row["short_steps"])
+    return Horizon(
+        Belief.from_json(row["belief"]), float(np.log(wanted / budget.max_steps) / known)
+    )
+
+
+def outlook_of(candidate: Candidate, experiment: Experiment) -> float | None:
+    """What the metric of a trained candidate will be after `study.horizon` steps."""
+    horizon = horizon_of(experiment)
+    if horizon is None or candidate.trained is None:
+        return None
+    metric, baseline = experiment.task.metric, experiment.task.baseline()
+    reached = Forecast(candidate.trained.metric, 0.0)
+    return horizon.beyond(reached, _after(candidate, reached, metric, baseline)).mean
+
+
 @cache
 def sizes_of(architecture: Architecture) -> tuple[float, ...]:
     """The numbers of `SIZES` for one network."""
@@ -140,8 +201,9 @@ def forecasts(
 ) -> dict[str, Forecast]:
     """The metric after the full training of everyone who was probed or trained, by name.
 
-    A candidate that was trained has its own metric. What is known of the others comes from these
-    candidates alone, so the same evidence gives the same forecasts.
+    Where the study looks farther (`study.horizon`), it is the metric after that. Of a candidate
+    that was trained, the metric after the full training is known. What is known of the others
+    comes from these candidates alone, so the same evidence gives the same forecasts.
     """
     metric, baseline = experiment.task.metric, experiment.task.baseline()
     share = experiment.plan.probe_steps / experiment.budget.max_steps
@@ -161,7 +223,18 @@ def forecasts(
     for candidate in candidates:
         if candidate.trained is not None:
             told[candidate.name] = Forecast(candidate.trained.metric, 0.0)
-    return told
+    horizon = horizon_of(experiment)
+    if horizon is None:
+        return told
+    return {
+        c.name: horizon.beyond(told[c.name], _after(c, told[c.name], metric, baseline))
+        for c in candidates if c.name in told
+    }
+
+
+def _after(candidate: Candidate, told: Forecast, metric: Metric, baseline: float) -> Array:
+    """(1 + sizes,), what `Horizon` is asked with."""
+    return np.array([_sign(metric) * (told.mean - baseline), *sizes_of(candidate.architecture)])
 
 
 def _inputs(candidate: Candidate, metric: Metric, baseline: float) -> list[float]:

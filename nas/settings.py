@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from math import isfinite
 from pydoc import ErrorDuringImport, locate
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from nas.kinds import meant, shortened, wanted
+
+if TYPE_CHECKING:
+    from nas.storage import StorageSettings
 
 _ENDLESS = ("target.max_latency_ms",)
 """May be infinite: no limit."""
@@ -78,6 +81,20 @@ def _check_the_rest(config: DictConfig) -> None:
         )
     if config.worker is not None and config.worker < 0:
         raise SettingsError(f"worker is {config.worker}: use a whole number from 0 on")
+
+
+def storage_settings(config: DictConfig) -> StorageSettings:
+    """Where the study lies, as the settings say.
+
+    Raises:
+        SettingsError: they say nothing that is understood.
+    """
+    from nas.storage import StorageSettings
+
+    try:
+        return StorageSettings(**typed("storage", StorageSettings, config.storage))
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def typed(group: str, kind: Any, node: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from latency_models.intervals import CLOSE
 from latency_models.protocol import MeasuringProtocol
 from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
+from nas.forecast import outlook_of
 from nas.ledger import load_arrays, pack_scales, save_arrays, unpack_scales
 from search_spaces.graph import Graph
 from search_spaces.onnx_writer import Weights, write
@@ -118,7 +119,8 @@ def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
 
 def train(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Train with the whole budget, from where the probe ended."""
-    return _fit(candidate, experiment, "trained", experiment.budget)
+    trained = _fit(candidate, experiment, "trained", experiment.budget)
+    return replace(trained, outlook=outlook_of(trained, experiment))
 
 
 def drop_checkpoints(candidate: Candidate, experiment: Experiment, *, over: bool = False) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import optuna
 import sqlalchemy
@@ -16,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from nas.durable import naming
-from nas.redact import redacted
+from nas.redact import has_password, redacted
 from trainers.base import Damaged
 
 __all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage"]
@@ -24,9 +27,27 @@ __all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_st
 Notice = Callable[[str], None]
 JOURNAL = "study.journal"
 _EXAMPLE = "postgresql://user@host:5432/database"
+_ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _CONNECT_S, _PATIENT_S = 10, 10**9
+_LOOK_S = 0.5
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Waits(Protocol):
+    """Something that waits for its database.
+
+    Attributes:
+        patience_s: how long it may be away before that is an error.
+        notice: told when it is.
+    """
+
+    patience_s: float
+    notice: Notice
+
+
+W = TypeVar("W", bound=Waits)
 
 
 class StorageError(Exception):
@@ -55,19 +76,46 @@ class StorageSettings:
             raise ValueError(
                 f"storage.patience_s is {self.patience_s}: use 0 to {_PATIENT_S} seconds"
             )
-        if self.url is None:
-            return
-        try:
-            name = sqlalchemy.make_url(self.url).drivername
-        except ArgumentError as error:
-            raise ValueError(
-                f"storage.url '{redacted(self.url)}' is no address: write {_EXAMPLE}"
-            ) from error
-        if name.partition("+")[0] != "postgresql":
-            raise ValueError(
-                f"storage.url begins with '{name}': there is postgresql, as in {_EXAMPLE}, and "
-                "storage=journal for a file in the study's folder"
-            )
+        if self.url is not None:
+            _address(self.url)
+
+    @property
+    def shown(self) -> str | None:
+        """The address without its password, to be written and printed."""
+        return None if self.url is None else _shown(_address(self.url))
+
+
+def _address(url: str) -> sqlalchemy.URL:
+    """Read an address as it is read to connect; refuse what would be read as something else.
+
+    No message holds the address: in one that is misspelt nobody can tell where the password is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = sqlalchemy.make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            f"storage.url is no address (not shown, it may hold a password): write {_EXAMPLE}"
+        ) from None
+    if url.count("@") > (found.username is not None) or _ODD.search(found.username or ""):
+        raise ValueError(
+            "storage.url has signs in the user's name, or an @ in another place than before the "
+            f"host (not shown, it may hold a password): write an @ as %40, as in {_EXAMPLE}"
+        )
+    name = found.drivername
+    if name.partition("+")[0] != "postgresql":
+        raise ValueError(
+            f"storage.url begins with '{name}': there is postgresql, as in {_EXAMPLE}, and "
+            "storage=journal for a file in the study's folder"
+        )
+    return found
+
+
+def _shown(address: sqlalchemy.URL) -> str:
+    secret = [key for key in address.query if has_password(f"{key}=x")]
+    return redacted(address.difference_update_query(secret).render_as_string(hide_password=True))
 
 
 def open_storage(
@@ -90,16 +138,18 @@ def open_storage(
 
 
 def storage_at(where: str) -> BaseStorage:
-    """What lies at a journal's path or a database's address.
+    """What lies at a journal's path or a database's address; nothing is made.
 
     Raises:
-        StorageError: it cannot be opened.
+        StorageError: there is none, or it cannot be opened.
     """
-    if "://" not in where:
-        if not Path(where).is_file():
-            raise StorageError(f"there is no journal {where}: name the study.journal of a search")
+    if Path(where).is_file():
         return journal(Path(where))
-    return _postgres(StorageSettings(where), 0.0, print)
+    try:
+        settings = StorageSettings(where)
+    except ValueError as error:
+        raise StorageError(f"there is no such study.journal, and {error}") from None
+    return _postgres(settings, 0.0, print)
 
 
 def journal(path: Path, *, alone: bool = False) -> BaseStorage:
@@ -108,6 +158,7 @@ def journal(path: Path, *, alone: bool = False) -> BaseStorage:
     Args:
         alone: nobody else has it open, so a lock that is there was left by a dead process.
     """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     if alone:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
@@ -163,24 +214,47 @@ def mend(path: Path) -> None:
 
 
 class _MendingLock(JournalFileSymlinkLock):
-    """Optuna's lock of a journal; who gets it mends the file first."""
+    """Optuna's lock of a journal; who gets it mends the file first.
+
+    Optuna's link holds the journal's path as it was given, and when that leads nowhere (it was
+    relative, or the folder was moved after a kill) a waiting process never takes it for old. This
+    one holds the name beside it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
+        self._lock_target_file = path.name
         self._path = path
 
     def acquire(self) -> bool:
+        self._drop_dangling()
         got = super().acquire()
         mend(self._path)
         return got
 
+    def release(self) -> None:
+        """Let it go; after a long sleep another may have taken it for old and removed it."""
+        with suppress(RuntimeError):
+            super().release()
+
+    def _drop_dangling(self) -> None:
+        """Remove a link that leads nowhere, unless it goes away or changes within the grace."""
+        link, left_s = Path(self._lock_file), float(self.grace_period or 0)
+        with suppress(FileNotFoundError):
+            first = link.lstat()
+            while not link.exists() and link.lstat().st_ino == first.st_ino:
+                if left_s <= 0:
+                    return link.unlink()
+                time.sleep(_LOOK_S)
+                left_s -= _LOOK_S
+
 
 def _postgres(settings: StorageSettings, patience_s: float, notice: Notice) -> BaseStorage:
     assert settings.url is not None
-    url = sqlalchemy.make_url(settings.url)
+    url = _address(settings.url)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg2")
-    where = redacted(url.render_as_string(hide_password=True))
+    where = _shown(url)
     options: dict[str, Any] = {
         # One connection per worker, and one to spare; tried before it is used.
         "pool_size": 1,
@@ -220,6 +294,21 @@ def outlast(call: Callable[[], T], where: str, *, patience_s: float, notice: Not
         notice(f"{where} does not answer ({said}); waiting, at most {patience_s:g} s")
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def patient(method: Callable[Concatenate[W, P], T]) -> Callable[Concatenate[W, P], T]:
+    """Repeat a method while the database is away; it must be repeatable from any line."""
+
+    @wraps(method)
+    def again(self: W, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return outlast(
+            lambda: method(self, *args, **kwargs),
+            "the study's database",
+            patience_s=self.patience_s,
+            notice=self.notice,
+        )
+
+    return again
 
 
 def _words(error: BaseException) -> str:

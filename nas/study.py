@@ -12,15 +12,16 @@ all that is known, and answers with the sampler that draws this trial's choices.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from math import inf
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -31,7 +32,7 @@ from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
 from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
-from nas.storage import Notice, StorageError, journal, outlast
+from nas.storage import Notice, StorageError, journal, patient
 from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
@@ -46,27 +47,6 @@ _MOST_DUPLICATES = 200
 
 class StudyExhausted(Exception):
     """The sampler finds no network that has not been examined: the space is (nearly) used up."""
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _patient(
-    method: Callable[Concatenate[Study, P], T],
-) -> Callable[Concatenate[Study, P], T]:
-    """Repeat a method while the database is away; each can be repeated from any line."""
-
-    def again(self: Study, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return outlast(
-            lambda: method(self, *args, **kwargs),
-            "the study's database",
-            patience_s=self._patience_s,
-            notice=self._notice,
-        )
-
-    again.__doc__ = method.__doc__
-    return again
 
 
 class Study:
@@ -109,15 +89,26 @@ class Study:
         self._policy = policy or Breeding()
         self._limit_ms = limit_ms
         self._evidence = Evidence()
-        self._patience_s, self._notice = patience_s, notice
+        self.patience_s, self.notice = patience_s, notice
         self._study = optuna.create_study(
             study_name=name,
             storage=journal(storage, alone=True) if isinstance(storage, Path) else storage,
             directions=["maximize" if metric.mode == "max" else "minimize", "minimize"],
             load_if_exists=True,
         )
+        self._name_axes()
         if home is not None:
             self._belong_to(home)
+
+    def _name_axes(self) -> None:
+        """What dashboards write at their axes; qualities are told as the forecast has them."""
+        metric = self._metric
+        names = [f"expected {metric.name}{f' ({metric.unit})' if metric.unit else ''}"]
+        names.append("latency (ms)")
+        if self._study.metric_names != names:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                self._study.set_metric_names(names)
 
     def _belong_to(self, home: Path) -> None:
         """Hold the study against its folder: proposals are worth nothing without evidence."""
@@ -132,6 +123,7 @@ class Study:
                 "runs_dir=<where that folder is>"
             )
 
+    @patient
     def start_from(self, space: SearchSpace) -> None:
         """Open the study for proposals, and queue the choices that the space wants tried first.
 
@@ -175,17 +167,17 @@ class Study:
         return str(self._study.user_attrs.get(_CODE, ""))
 
     @property
-    @_patient
+    @patient
     def closed(self) -> str:
         """Why nothing new is proposed any more; empty while it is."""
         return str(self._study.user_attrs.get(_CLOSED, ""))
 
-    @_patient
+    @patient
     def close(self, reason: str) -> None:
         """Let no worker propose anything new; what was begun is ended."""
         self._study.set_user_attr(_CLOSED, reason)
 
-    @_patient
+    @patient
     def is_over(self, crew: Crew) -> bool:
         """Whether no more candidates will come: nothing runs, and nothing waits or may begin."""
         if crew.alone:
@@ -195,7 +187,7 @@ class Study:
             return False
         return bool(self.closed) or TrialState.WAITING not in states
 
-    @_patient
+    @patient
     def next(self, space: SearchSpace, crew: Crew | None = None) -> Candidate | None:
         """A candidate that was left by whoever had it, or a new architecture.
 
@@ -310,7 +302,7 @@ class Study:
             Question(space, self._metric, self._limit_ms, trial.number, self._seed, known)
         )
 
-    @_patient
+    @patient
     def tell(self, candidate: Candidate, *, quality: float | None = None) -> None:
         """Record the outcome: quality and latency, or by how much a constraint was violated.
 
@@ -337,7 +329,7 @@ class Study:
             values = [quality, candidate.latency_ms]
             self._study.tell(trial, values, skip_if_finished=True)
 
-    @_patient
+    @patient
     def finished_at(self) -> dict[str, datetime]:
         """When each proposal was told, by name."""
         return {

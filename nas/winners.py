@@ -10,7 +10,7 @@ from trainers.base import Metric
 
 def dominates(one: Candidate, other: Candidate, metric: Metric) -> bool:
     """Whether `one` is at least as good and as fast, and better in one of both."""
-    a, b = one.quality, other.quality
+    a, b = one.standing, other.standing
     if a is None or b is None:
         return False
     if metric.better(b, a) or one.latency_ms > other.latency_ms:
@@ -22,7 +22,7 @@ def front(candidates: Sequence[Candidate], metric: Metric) -> list[Candidate]:
     """The candidates that no other one dominates, fastest first."""
     best = [
         c for c in candidates
-        if c.quality is not None and not any(dominates(o, c, metric) for o in candidates)
+        if c.standing is not None and not any(dominates(o, c, metric) for o in candidates)
     ]
     return sorted(best, key=lambda c: c.latency_ms)
 
@@ -33,9 +33,9 @@ def best_within(
     """The best candidate that is not slower than this, or None."""
     chosen: Candidate | None = None
     for candidate in candidates:
-        if candidate.quality is None or candidate.latency_ms > limit_ms:
+        if candidate.standing is None or candidate.latency_ms > limit_ms:
             continue
-        if chosen is None or metric.better(candidate.quality, chosen.quality or 0.0):
+        if chosen is None or metric.better(candidate.standing, chosen.standing or 0.0):
             chosen = candidate
     return chosen
 

@@ -18,7 +18,8 @@ HOMES = {
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
     "hydra": (
-        "nas/assemble.py", "nas/crew/sweep.py", "nas/commands/overrides.py", "nas/commands/s",
+        "nas/assemble.py", "nas/policies/chosen.py", "nas/crew/sweep.py",
+        "nas/commands/overrides.py", "nas/commands/s",
     ),
     "openvino": ("latency_models/engines/ov.py",),
     "onnxruntime": ("latency_models/engines/ort",),

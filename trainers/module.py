@@ -32,6 +32,8 @@ _SMOOTHING = 0.98
 _EXPLODED = 20.0
 _SETTLED = 20
 _SAVE_EVERY_S = 60.0
+_LONGEST_STEP_S = 60.0
+"""A step that seems to take longer was slept through, so its time does not count."""
 _TELL_EVERY = 50
 _LOOK_EVERY = 10
 _IMAGES = 4
@@ -191,7 +193,12 @@ class OwnSignals(lightning.Callback):
 
 
 class Watch(lightning.Callback):
-    """Averages the weights, saves, and stops a training that diverges or runs out of time."""
+    """Averages the weights, saves, and stops a training that diverges or runs out of time.
+
+    Attributes:
+        train_s: seconds of training, those before the last resumption included.
+        stopped: why it ended early, or None.
+    """
 
     def __init__(
         self,
@@ -206,14 +213,9 @@ class Watch(lightning.Callback):
         self._checkpoint, self._progress, self._judge = checkpoint, progress, judge
         self._unseen: list[Tensor] = []
         self._loss, self._best = math.nan, math.inf
-        self._earlier_s = 0.0
-        self._started = self._saved = time.monotonic()
+        self.train_s = 0.0
+        self._step_began = self._saved = time.monotonic()
         self.stopped: str | None = None
-
-    @property
-    def train_s(self) -> float:
-        """Seconds of training, those before the last resumption included."""
-        return self._earlier_s + time.monotonic() - self._started
 
     def state_dict(self) -> dict[str, Any]:
         """What the checkpoint keeps of it."""
@@ -222,11 +224,11 @@ class Watch(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the checkpoint was written."""
         self._loss, self._best = state_dict["loss"], state_dict["best"]
-        self._earlier_s = state_dict["train_s"]
+        self.train_s = state_dict["train_s"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Time counts from the first step on."""
-        self._started = self._saved = time.monotonic()
+        self._step_began = self._saved = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -243,13 +245,15 @@ class Watch(lightning.Callback):
         # Reading a loss waits for a GPU to be done with the step; a processor is done anyway.
         if outputs["loss"].device.type == "cpu" or step % _LOOK_EVERY == 0 or last:
             self._look(step)
+        # Whoever was suspended did not train meanwhile.
+        self.train_s += min(time.monotonic() - self._step_began, _LONGEST_STEP_S)
+        self._step_began = time.monotonic()
         if self._progress is not None and (step % _TELL_EVERY == 0 or last):
             self._progress(step, trainer.max_steps, self._loss)
         every = self._budget.judge_every
         if self._judge is not None and every and step % every == 0 and not last:
-            began_s = time.monotonic()
             self._judge(step, self._learner.averaged_network())
-            self._started += time.monotonic() - began_s
+            self._step_began = time.monotonic()
         if self._checkpoint is not None and time.monotonic() - self._saved > _SAVE_EVERY_S:
             self.save(trainer, self._checkpoint)
         limit = self._budget.max_minutes

@@ -22,33 +22,42 @@ SHARES = (1 / 17, 2 / 17, 3 / 17, 4 / 17, 6 / 17, 8 / 17, 12 / 17, 1.0)
 """Looks at the metric that a probe may end with, as shares of the training."""
 
 
-def rows(entries: list[dict[str, Any]], course: str, share: float, baseline: float) -> Array:
-    """(n, 2 + sizes): the full gain, the probe's gain, and the sizes of each network."""
+LONG_STEPS, SHORT_STEPS = 6000, 850
+RIDGE = {"quick": 10.0, "long": 1.0}
+"""Of the regression after each course. What a long training adds follows the size."""
+
+
+def rows(
+    entries: list[dict[str, Any]], share: float, baseline: float, *, course: str = "quick"
+) -> Array:
+    """(n, 2 + sizes): the gain after a course, that of the probe, and the sizes of each network.
+
+    The probe is the metric after this share of the quick course.
+    """
     found = []
     for entry in entries:
         if "metric" not in entry.get(course, {}):
             continue
-        run = entry[course]
-        last = run["curve"][-1][0]
-        step, probe = min(run["curve"], key=lambda look: abs(look[0] - share * last))
+        curve = entry["quick"]["curve"]
+        step, probe = min(curve, key=lambda look: abs(look[0] - share * curve[-1][0]))
         sizes = sizes_of(Architecture.from_json(entry["architecture"]))
-        found.append([run["metric"] - baseline, probe - baseline, *sizes])
+        found.append([entry[course]["metric"] - baseline, probe - baseline, *sizes])
     return np.array(found)
 
 
-def left_out(data: Array) -> Array:
+def left_out(data: Array, ridge: float) -> Array:
     """The full gain of each network, forecast from all the others."""
     told = np.empty(len(data))
     for k in range(len(data)):
         others = np.delete(data, k, 0)
-        belief = fitted(others[:, 1:], others[:, 0] - others[:, 1])
+        belief = _belief(others, ridge)
         told[k] = data[k, 1] + belief.tell(data[k : k + 1, 1:])[0][0]
     return told
 
 
-def figures(data: Array) -> str:
+def figures(data: Array, ridge: float) -> str:
     """Rank correlations of probe and forecast with the full metric, and what errors follow."""
-    full, probe, told = data[:, 0], data[:, 1], left_out(data)
+    full, probe, told = data[:, 0], data[:, 1], left_out(data, ridge)
     errors = told - full
     return (
         f"{len(data):4d}   {spearmanr(probe, full)[0]:6.3f}   {spearmanr(told, full)[0]:6.3f}   "
@@ -63,21 +72,31 @@ def main(*, write: bool, path: Path) -> None:
     baseline = table["about"]["baseline"]
     print("course share |    n    probe  forecast  errors~macs  ~params   sd, dB")
     shares = []
-    for course in ("quick", "long"):
-        for share in SHARES[:-1]:
-            data = rows(table["networks"], course, share, baseline)
-            if len(data) < 12:
-                continue
-            best = data[data[:, 0] >= np.median(data[:, 0])]
-            print(f"{course:6} {share:5.2f} | {figures(data)}   best half: {figures(best)}")
-            if course == "quick":
-                belief: Belief = fitted(data[:, 1:], data[:, 0] - data[:, 1])
-                shares.append({"share": share, "probe_spread": float(data[:, 1].std()),
-                               "networks": len(data), "belief": belief.to_json()})
+    for share in SHARES[:-1]:
+        data = rows(table["networks"], share, baseline)
+        _print("quick", share, data)
+        shares.append({"share": share, "probe_spread": float(data[:, 1].std()),
+                       "networks": len(data), "belief": _belief(data, RIDGE["quick"]).to_json()})
+    for share in (SHARES[3], SHARES[-1]):
+        data = rows(table["networks"], share, baseline, course="long")
+        _print("long", share, data)
+    horizon = {"steps": LONG_STEPS, "short_steps": SHORT_STEPS, "networks": len(data),
+               "belief": _belief(data, RIDGE["long"]).to_json()}
     if write:
         out = Path(__file__).parents[2] / "nas" / PRIOR
-        out.write_text(json.dumps(_rounded({"shares": shares}), indent=1) + "\n")
+        told = _rounded({"shares": shares, "horizon": horizon})
+        out.write_text(json.dumps(told, indent=1) + "\n")
         print(f"wrote {out}")
+
+
+def _print(course: str, share: float, data: Array) -> None:
+    best, ridge = data[data[:, 0] >= np.median(data[:, 0])], RIDGE[course]
+    told = f"{figures(data, ridge)}   best half: {figures(best, ridge)}"
+    print(f"{course:6} {share:5.2f} | {told}")
+
+
+def _belief(data: Array, ridge: float) -> Belief:
+    return fitted(data[:, 1:], data[:, 0] - data[:, 1], ridge=ridge)
 
 
 def _rounded(value: Any) -> Any:

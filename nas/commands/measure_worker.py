@@ -66,7 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
     from nas.crew.measuring import Requests, serve
     from nas.crew.sweep import code_version
     from nas.stages import SCREENING
-    from nas.storage import storage_at
+    from nas.storage import StorageSettings, storage_at
 
     where = options.storage or os.environ.get("FREEWAY_STORAGE_URL")
     if where is None:
@@ -77,7 +77,9 @@ def _serve(options: argparse.Namespace) -> None:
             "into ~/.pgpass or PGPASSWORD, or the whole address into FREEWAY_STORAGE_URL"
         )
     try:
-        requests = Requests(storage_at(where), options.study)
+        requests = Requests(
+            storage_at(where), options.study, patience_s=StorageSettings.patience_s, notice=_tell
+        )
     except ValueError as error:
         raise Mistake(str(error)) from error
     wanted = requests.wanted

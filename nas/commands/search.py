@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -20,7 +21,7 @@ from nas.commands.overrides import (
     unread_addition,
     variant_of,
 )
-from nas.redact import has_password
+from nas.redact import has_password, redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -121,14 +122,20 @@ def configured(
     # Raw exceptions instead of Hydra's own exit, so that a mistake is one line and exit code 2.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"nas {verb}", *readable(arguments)]
+    # What Hydra shows of the settings, it shows whole.
+    shown = StringIO() if SHOWING & set(arguments) else sys.stdout
     try:
-        task()
+        with redirect_stdout(shown):
+            task()
         if failures:
             raise failures[0]
     except SettingsError as error:
         return fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return fail(plain(error, verb, config_name))
+    finally:
+        if isinstance(shown, StringIO):
+            print(redacted(shown.getvalue()), end="")
     return codes[0] if codes else 0
 
 
@@ -142,12 +149,13 @@ def _search(config: DictConfig) -> int:
 def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
-    from nas.assemble import assemble, policy_of
+    from nas.assemble import assemble
     from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
+    from nas.policies.chosen import policy_of
     from nas.report.results import conclude
     from nas.report.tables import print_table
-    from nas.settings import SettingsError
+    from nas.settings import SettingsError, storage_settings
     from nas.storage import StorageError
     from nas.study import Study
     from nas.tracking.trackers import track_study
@@ -165,6 +173,7 @@ def _search_alone(config: DictConfig) -> int:
                     policy=policy,
                     limit_ms=experiment.target.max_latency_ms,
                     home=experiment.folder,
+                    patience_s=storage_settings(config).patience_s,
                     notice=experiment.view.note,
                 )
                 tracker = tracker_for(config, experiment.folder)

@@ -2,16 +2,18 @@
 
     <study>/claims/<what>.<n>       the n-th holder of a candidate; the highest n counts
 
-A claim is made by a hard link, which exactly one of many can make, over NFS too. A worker whose
-heartbeat is older than the lease is dead, and so is one of this machine whose process is gone;
-its claims are then open to all: the next holder links number n + 1. Heartbeats are compared with
-the watcher's own one, so that clocks of different machines are never compared.
+A claim is made by a hard link, which exactly one of many can make, over NFS too. A worker that
+gives no sign of life for the lease is dead, and so is one of this machine whose process is gone;
+its claims are then open to all: the next holder links number n + 1.
+
+Time is told by the watcher's own heartbeats: who did not beat while it beat for a whole lease is
+dead. So clocks may jump, and a watcher that was itself suspended takes nobody for dead. Of a
+worker of another machine that fell silent earlier, the file system knows how long ago.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,10 +25,13 @@ from typing import Self
 
 from nas.crew.base import LostClaim
 from nas.crew.roster import WORKERS, Pace, Worker, read_if_there, read_worker, write_worker
+from nas.durable import aside_of
 
 CLAIMS = "claims"
 WAITING = "waiting for others"
 _LOOK_S = 0.5
+_FEWEST_BEATS = 2
+"""For how many of its own heartbeats a worker watches another before it takes it for dead."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Claims:
         self._record = folder / WORKERS / f"{me.id}.json"
         self._end = threading.Event()
         self._writing = threading.Lock()
+        self._beats = 0
+        self._seen: dict[str, tuple[int, int]] = {}
 
     def __enter__(self) -> Self:
         self._claims.mkdir(parents=True, exist_ok=True)
@@ -143,7 +150,7 @@ class Claims:
 
     def _link(self, what: str, number: int) -> bool:
         path = self._claims / f"{what}.{number}"
-        aside = self._claims / f".{self.me.id}.{secrets.token_hex(4)}"
+        aside = aside_of(path)
         aside.write_text(self.me.id)
         try:
             os.link(aside, path)
@@ -162,13 +169,24 @@ class Claims:
         record = read_worker(path)
         if record is None or record.ended is not None or record.is_gone():
             return False
+        beat = path.stat().st_mtime_ns
+        last, since = self._seen.get(worker, (None, 0))
+        if beat != last:
+            self._seen[worker] = (beat, self._beats)
+            return True
+        watched = self._beats - since
+        if watched * self._pace.beat_s >= self._pace.lease_s:
+            return False
+        if record.machine == self.me.machine or watched < _FEWEST_BEATS:
+            return True
         # Both times are the file system's.
         os.utime(self._record)
-        silent_s = self._record.stat().st_mtime - path.stat().st_mtime
+        silent_s = (self._record.stat().st_mtime_ns - beat) / 1e9
         return silent_s < self._pace.lease_s
 
     def _beat(self) -> None:
         while not self._end.wait(self._pace.beat_s):
+            self._beats += 1
             with suppress(OSError):
                 os.utime(self._record)
 

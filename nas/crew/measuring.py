@@ -13,13 +13,14 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -29,8 +30,8 @@ from latency_models.base import (
     LatencyReport,
     Precision,
 )
+from nas.storage import Notice, patient
 
-Notice = Callable[[str], None]
 Measuring = Literal["screening", "latency"]
 PROTOCOLS: tuple[Measuring, Measuring] = ("screening", "latency")
 Arrays = list[NDArray[np.float32]]
@@ -72,34 +73,53 @@ class Wanted:
 class Requests:
     """The queue of one study."""
 
-    def __init__(self, storage: BaseStorage, study: str) -> None:
+    def __init__(
+        self,
+        storage: BaseStorage,
+        study: str,
+        *,
+        patience_s: float = 0.0,
+        notice: Notice = print,
+    ) -> None:
+        """Open it; made if it is not there.
+
+        Args:
+            patience_s: how long a database may be away before that is an error.
+            notice: told when it is.
+        """
+        self.patience_s, self.notice = patience_s, notice
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(
             study_name=f"{study}:measurements", storage=storage, load_if_exists=True
         )
         self._storage = self._study._storage
 
+    @patient
     def want(self, wanted: Wanted) -> None:
         """Say what is to be measured with."""
         self._study.set_user_attr(_WANTED, vars(wanted))
 
     @property
+    @patient
     def wanted(self) -> Wanted | None:
         """What is to be measured with, or None before any search asked."""
         said = self._study.user_attrs.get(_WANTED)
         return Wanted(**said) if said else None
 
     @property
+    @patient
     def identity(self) -> dict[str, str] | None:
         """Of what the study is timed on, or None before any measuring worker came."""
         said: dict[str, str] | None = self._study.user_attrs.get(_SERVED)
         return said
 
+    @patient
     def last_beat(self) -> float | None:
         """When a measuring worker was last heard of, by its own clock."""
         beats = [v for k, v in self._study.user_attrs.items() if k.startswith(_BEAT)]
         return max(beats, default=None)
 
+    @patient
     def ask(self, onnx: bytes, inputs: Arrays | None, ask: Mapping[str, Any]) -> int:
         """Queue a request; returns its number in the storage."""
         attrs = {_ASK: dict(ask), _FILE: _pack(onnx)}
@@ -110,20 +130,29 @@ class Requests:
 
     def answer_to(self, request: int) -> dict[str, Any] | None:
         """The answer, once it is there; the request is then emptied and closed."""
-        answer: dict[str, Any] | None = self._storage.get_trial(request).user_attrs.get(_ANSWER)
+        answer = self._read(request)
         if answer is not None:
+            self._close(request)
+        return answer
+
+    @patient
+    def _read(self, request: int) -> dict[str, Any] | None:
+        answer: dict[str, Any] | None = self._storage.get_trial(request).user_attrs.get(_ANSWER)
+        return answer
+
+    @patient
+    def _close(self, request: int) -> None:
+        with suppress(UpdateFinishedTrialError):
             for key in (_FILE, _INPUTS, _ANSWER):
                 self._storage.set_trial_user_attr(request, key, "")
             self._storage.set_trial_state_values(request, TrialState.COMPLETE, [0.0])
-        return answer
 
     def withdraw(self, request: int) -> None:
-        """Nobody waits for it any more."""
-        try:
+        """Nobody waits for it any more, nor for a database that cannot be told so."""
+        with suppress(UpdateFinishedTrialError, StorageInternalError):
             self._storage.set_trial_state_values(request, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            pass
 
+    @patient
     def present(self, name: str, identity: Mapping[str, str]) -> None:
         """Join as a measuring worker.
 
@@ -139,10 +168,12 @@ class Requests:
             raise WrongDevice(f"the study is timed on another device ({words})")
         self.beat(name)
 
+    @patient
     def beat(self, name: str) -> None:
         """Give a sign of life."""
         self._study.set_user_attr(_BEAT + name, time.time())
 
+    @patient
     def take(self, name: str) -> FrozenTrial | None:
         """The next request: first what this worker had begun before it was restarted."""
         for trial in self._trials(TrialState.RUNNING):
@@ -157,12 +188,11 @@ class Requests:
                 continue
         return None
 
+    @patient
     def reply(self, trial: FrozenTrial, answer: Mapping[str, Any]) -> None:
         """Write an answer; who asked may have withdrawn."""
-        try:
+        with suppress(UpdateFinishedTrialError):
             self._storage.set_trial_user_attr(trial._trial_id, _ANSWER, dict(answer))
-        except UpdateFinishedTrialError:
-            pass
 
     def _trials(self, state: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(state,))

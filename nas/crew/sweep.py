@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from nas.assemble import (
     asked_for,
     assemble,
     claim_folder,
-    policy_of,
     require_precision,
     settings_of,
     told_as_settings,
@@ -45,10 +44,11 @@ from nas.ledger import SETTINGS, as_json
 from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
+from nas.policies.chosen import policy_of
 from nas.report.results import conclude
-from nas.settings import SettingsError, typed
+from nas.settings import SettingsError, storage_settings, typed
 from nas.stages import SCREENING
-from nas.storage import JOURNAL, BaseStorage, StorageError, StorageSettings, open_storage
+from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
 from nas.study import Study
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.trackers import Tracked, Tracker, open_tracker, track_study
@@ -92,6 +92,7 @@ def prepare(
     """
     policy_of(config)
     _pace(config)
+    storage_settings(config)
     tracker_for(config, study_folder(config))
     served = served_for(config)
     if "slurm" in launcher.lower():
@@ -102,6 +103,9 @@ def prepare(
             _check_machine(config, timed_here=served is None)
         asked = asked_for(config)
         require_same(folder, asked.offers)
+        with suppress(SettingsError), ExitStack() as tidying:
+            # Nobody else is there yet, unless workers are added to those that there are.
+            claim_folder(folder, tidying, together=False)
         claim_folder(folder, stack, together=True)
         settings = settings_of(folder, config) | {
             "metric": asdict(asked.task.metric), OFFERS: asked.offers,
@@ -227,7 +231,7 @@ def served_for(
         storage = open_storage(
             settings, study_folder(config), patience_s=_JOINING_S, notice=notice
         )
-        requests = Requests(storage, study)
+        requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
         requests.want(Wanted(engine, int(config.target.threads), code_version()))
         quick, full = (
             ServedLatency(requests, protocol, notice=notice, safe_point=safe_point)
@@ -333,18 +337,6 @@ def storage_for(
     try:
         return open_storage(settings, folder, notice=notice)
     except StorageError as error:
-        raise SettingsError(str(error)) from error
-
-
-def storage_settings(config: DictConfig) -> StorageSettings:
-    """Where the study lies, as the settings say.
-
-    Raises:
-        SettingsError: they say nothing that is understood.
-    """
-    try:
-        return StorageSettings(**typed("storage", StorageSettings, config.storage))
-    except ValueError as error:
         raise SettingsError(str(error)) from error
 
 

@@ -174,7 +174,9 @@ def _over(summary: Summary) -> str:
 
 
 def _numbers(summary: Summary) -> str:
-    numbers = ["latency", "images/s", summary.metric.name, "gain", "params", "GMACs", "over fp32"]
+    numbers = ["latency", "images/s", summary.metric.name, "gain"]
+    numbers += ["outlook"] if summary.horizon else []
+    numbers += ["params", "GMACs", "over fp32"]
     heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
     rows = []
     for row in (summary.baseline, *summary.winners, *summary.references):
@@ -194,6 +196,8 @@ def _numbers(summary: Summary) -> str:
         "their 95 % intervals. “Over fp32” is the measured fp32 latency over that in "
         f"{summary.target.precision}."
     )
+    if summary.outlook_words:
+        note += f" {summary.outlook_words[0].upper()}{summary.outlook_words[1:]}."
     if summary.unsure:
         note += f" {summary.unsure[0].upper()}{summary.unsure[1:]}."
     return (

@@ -83,6 +83,7 @@ class Row:
         pictures: on how many the metric was judged; 0 where that was not kept.
         gain: how much better the metric is than the baseline's.
         step: of a winner, how much better it is than the next faster one.
+        outlook: the metric that a long training is expected to give; None where that is not told.
         speed_up: fp32 latency over latency at the precision that ships, both measured.
         doubt: why the line is not to be read like the others; None when there is no reason.
     """
@@ -98,6 +99,7 @@ class Row:
     pictures: int = 0
     gain: Gain | None = None
     step: Gain | None = None
+    outlook: float | None = None
     params: int | None = None
     gmacs: float | None = None
     speed_up: float | None = None
@@ -132,6 +134,7 @@ class Summary:
         comparisons: one for each reference with a latency and a metric.
         advice: what to do when there is no winner, else None.
         simulated: whether a table answered in place of the machine.
+        horizon: steps of the long training that outlooks are of; None where there are none.
     """
 
     target: Target
@@ -142,12 +145,24 @@ class Summary:
     comparisons: tuple[Comparison, ...]
     advice: str | None
     simulated: bool = False
+    horizon: int | None = None
 
     @property
     def best(self) -> Row | None:
-        """The winner with the best metric."""
+        """The winner with the best metric, after the long training where that is told."""
         sign = 1.0 if self.metric.mode == "max" else -1.0
-        return max(self.winners, key=lambda row: sign * (row.metric or 0.0), default=None)
+        rows = self.winners
+        return max(rows, key=lambda row: sign * (row.outlook or row.metric or 0.0), default=None)
+
+    @property
+    def outlook_words(self) -> str:
+        """What a line's outlook is; empty where there is none."""
+        if self.horizon is None:
+            return ""
+        return (
+            f"outlook: {self.metric.name} expected after {self.horizon:,} steps on many pictures; "
+            "winners are chosen by it"
+        )
 
     @property
     def judged_on(self) -> str:
@@ -176,6 +191,7 @@ def summarize(
     baseline: float,
     baseline_name: str = "bicubic",
     baseline_scores: Sequence[float] = (),
+    horizon: int | None = None,
 ) -> Summary:
     """Put a study's end together.
 
@@ -183,6 +199,7 @@ def summarize(
         baseline: the metric without any network.
         baseline_name: what gives it.
         baseline_scores: that of each picture.
+        horizon: steps of the training that outlooks are of.
     """
     unaided = Scored(baseline, tuple(baseline_scores))
     winners = front([c for c in candidates if is_winner(c)], metric)
@@ -206,6 +223,7 @@ def summarize(
         tuple(_comparisons(references, winners, rows, metric)),
         None if winners else _advice(candidates, target),
         simulated=any(is_simulated(c) for c in candidates),
+        horizon=horizon if any(row.outlook is not None for row in rows.values()) else None,
     )
 
 
@@ -249,6 +267,7 @@ def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged)
         metric=candidate.quality,
         pictures=candidate.pictures,
         gain=_between(metric, judged, baseline),
+        outlook=None if candidate.outlook is None else candidate.standing,
         params=params_of(graph),
         gmacs=gmacs(graph, target.height, target.width),
         speed_up=exported.fp32.median_ms / exported.shipped.median_ms if exported else None,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.confidence import Gain
-from nas.report.describe import compared, figure, milliseconds
+from nas.report.describe import compared, figure, gain, milliseconds
 from nas.report.summary import Comparison, Row, Summary
 from nas.report.worth import Worth
 from nas.report.worth_words import worth_lines
@@ -46,6 +46,8 @@ def print_table(
     for row in (*summary.winners, *summary.references):
         if row.doubt:
             console.print(Text(f"{row.label}: {row.doubt}", style="yellow"))
+    if summary.outlook_words:
+        console.print(Text(summary.outlook_words))
     for line in steps(summary):
         console.print(Text(line))
     _print_list(
@@ -80,6 +82,7 @@ def _table(summary: Summary, width: int) -> Table:
     rows = (summary.baseline, *summary.winners, *summary.references)
     cells = [{"network": row.label, **cells_of(row, summary.metric)} for row in rows]
     columns = ["network", "latency", summary.metric.name, "gain"]
+    columns += ["outlook"] if summary.horizon else []
     if width >= _WIDE:
         columns += ["images/s", "params", "GMACs", "over fp32"]
     longest = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
@@ -109,6 +112,7 @@ def cells_of(row: Row, metric: Metric) -> dict[str, str]:
         metric.name: "" if row.metric is None else figure(metric, row.metric),
         "gain": "" if row.gain is None else gained(metric, row.gain),
         "95 %": "" if row.gain is None or row.gain.low is None else signed_ends(metric, row.gain),
+        "outlook": "" if row.outlook is None else figure(metric, row.outlook),
         "params": "" if row.params is None else f"{row.params:,}",
         "GMACs": "" if row.gmacs is None else f"{row.gmacs:.2f}",
         "over fp32": "" if row.speed_up is None else f"{row.speed_up:.2f}x",
@@ -132,6 +136,7 @@ def steps(summary: Summary) -> list[str]:
     lines = [
         f"{slower.label} ({milliseconds(slower.latency_ms or 0.0)}) is "
         f"{compared(summary.metric, slower.step, other=f'the faster {faster.label}')}"
+        f"{ahead(summary.metric, slower, faster)}"
         for faster, slower in pairs
         if slower.step is not None and slower.step.side == "level"
     ]
@@ -147,5 +152,12 @@ def sentence(comparison: Comparison, metric: Metric) -> str:
     at = f"{reference.label} ({milliseconds(reference.latency_ms or 0.0)})"
     if best is None or comparison.advantage is None:
         return f"{at}: no winner is as fast"
-    words = compared(metric, comparison.advantage)
+    words = compared(metric, comparison.advantage) + ahead(metric, best, reference)
     return f"{at}: {best.label} ({milliseconds(best.latency_ms or 0.0)}) is {words}"
+
+
+def ahead(metric: Metric, one: Row, other: Row) -> str:
+    """How much better the outlook of one is, at the end of a sentence; empty if not told."""
+    if one.outlook is None or other.outlook is None:
+        return ""
+    return f", by outlook {figure(metric, gain(metric, one.outlook, other.outlook), sign=True)}"

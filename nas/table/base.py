@@ -80,7 +80,7 @@ class Trained:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what the packed file holds."""
-        curve = tuple((int(step), float(metric)) for step, metric in data["curve"])
+        curve = tuple((int(step), float(metric)) for step, metric in data.get("curve", ()))
         return cls(**{**data, "curve": curve, "scores": tuple(data.get("scores", ()))})
 
 

@@ -277,7 +277,7 @@ def test_no_password_is_anywhere_in_the_study(ended: Ended) -> None:
     [
         (("cluster.partition=gpu",), "cluster.partition is 'gpu': Slurm has main"),
         (("storage.url=postgresql://freeway@127.0.0.1:9/sweeps",), "does not answer"),
-        (("storage.url=postgres//sweeps",), "is no address: write postgresql://"),
+        (("storage.url=postgres//sweeps",), "is no address (not shown, it may hold a password)"),
         (("storage.url=mysql://h/d",), "begins with 'mysql': there is postgresql"),
         (("storage.url=postgresql://u:geheim@h/d",), "there is a password on the command line"),
     ],

@@ -184,12 +184,14 @@ class Misbehaving:
     def measure(
         self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
     ) -> LatencyReport:
-        what = onnx.decode()
+        what = onnx.decode().strip()
         print(f"about to {what}", file=sys.stderr, flush=True)
         if what == "segfault":
             ctypes.string_at(0)
         elif what == "exit":
             os._exit(7)
+        elif what == "take a second":
+            time.sleep(1.0)
         elif what == "hang":
             time.sleep(600)
         elif what == "hang with the interpreter lock":

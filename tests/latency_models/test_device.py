@@ -18,20 +18,22 @@ NAME = f"test device {os.getpid()}"
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(device, "LOCKS", tmp_path)
 
 
-def holder(mode: str) -> subprocess.Popen[bytes]:
+def holder(mode: str, **variables: str) -> subprocess.Popen[bytes]:
     """A process that holds the device until its standard input ends."""
     script = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
+        "from pathlib import Path\n"
         "from latency_models import device\n"
+        f"device.LOCKS = Path({str(device.LOCKS)!r})\n"
         f"with device.{mode}({NAME!r}):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, **variables},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
@@ -60,6 +62,15 @@ def test_exclusive_waits_for_another_process_and_says_so_once(mode: str) -> None
             assert asked.is_set()
     assert len(told) == 1
     assert "waiting for the device" in told[0]
+
+
+def test_jobs_with_temporary_folders_of_their_own_share_the_device(tmp_path: Path) -> None:
+    told: list[str] = []
+    with holder("exclusive", TMPDIR=str(tmp_path / "job"), XDG_RUNTIME_DIR="/nowhere") as process:
+        asked = released_after(process, 0.4)
+        with device.exclusive(NAME, notice=told.append):
+            assert asked.is_set()
+    assert len(told) == 1
 
 
 def test_shared_holders_do_not_wait_for_each_other() -> None:

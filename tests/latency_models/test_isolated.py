@@ -82,6 +82,42 @@ def test_a_hang_is_ended_and_is_the_candidates_rejection() -> None:
         assert pid_of(latency) != before
 
 
+@pytest.mark.parametrize("size", [0, 4 << 20], ids=["small", "larger than the channel holds"])
+def test_the_time_for_which_the_child_was_stopped_is_not_the_candidates(size: int) -> None:
+    with IsolatedLatency(Misbehaving, timeout_s=3.0) as latency:
+        pid = pid_of(latency)
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(5.0, os.kill, (pid, signal.SIGCONT)).start()
+        report = latency.measure(b"take a second" + b" " * size, "fp32")
+        assert report.device == str(pid) == str(pid_of(latency))
+
+
+_MEASURES = """
+import sys
+sys.path[:] = {path!r}
+from latency_models.isolated import IsolatedLatency
+from tests.latency_models.small_nets import Misbehaving
+with IsolatedLatency(Misbehaving, timeout_s=3.0) as latency:
+    print(latency.measure(b"tell the pid", "fp32").device, flush=True)
+    print(latency.measure({what!r}, "fp32").device, flush=True)
+"""
+
+
+@pytest.mark.parametrize("what", [b"take a second", b"take a second" + b" " * (4 << 20)])
+def test_a_job_that_was_suspended_whole_goes_on_where_it_was(what: bytes) -> None:
+    script = _MEASURES.format(path=sys.path, what=what[:13])
+    script = script.replace("b'take a second'", f"b'take a second' + b' ' * {len(what) - 13}")
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        child = int(job.stdout.readline())
+        time.sleep(0.2)
+        for number, wait_s in ((signal.SIGSTOP, 5.0), (signal.SIGCONT, 0.0)):
+            for pid in (job.pid, child):
+                os.kill(pid, number)
+            time.sleep(wait_s)
+        assert int(job.stdout.readline()) == child
+
+
 def test_memory_without_end_is_the_candidates_rejection(isolated: IsolatedLatency) -> None:
     with pytest.raises(CompileError, match="out of memory.*400 are allowed"):
         isolated.measure(b"eat memory", "fp32")

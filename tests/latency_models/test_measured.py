@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -278,3 +279,26 @@ def test_a_protocol_that_makes_no_sense_is_refused() -> None:
 def test_the_few_value_interval_is_used_only_while_it_must_be() -> None:
     values = [10.0] * 12
     assert median_interval(values, error=0.01) == (10.0, 10.0)
+
+
+@pytest.mark.parametrize("asleep", [{7}, {3}, {5, 200}], ids=["late", "at once", "twice"])
+@pytest.mark.parametrize("limit_ms", [None, 21.0])
+def test_a_measurement_that_was_slept_through_is_begun_anew(
+    asleep: set[int], limit_ms: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is stopped for an hour in some of its runs, and the clock goes on."""
+    slept, runs, clock = [0.0], itertools.count(), time.perf_counter
+
+    def draw(_: int) -> float:
+        if next(runs) in asleep:
+            slept[0] += 3600.0
+            return 3.6e6
+        return 20.0
+
+    monkeypatch.setattr("latency_models.rounds.time.perf_counter", lambda: clock() + slept[0])
+    found = measured(
+        lambda: Stream(draw), reference=lambda: Stream(lambda _: 1.0), limit_ms=limit_ms, threads=2
+    )
+    assert slept[0] == 3600.0 * len({run for run in asleep if run < next(runs)})
+    assert (found.median_ms, found.p99_ms, found.verdict) == (20.0, 20.0, "ok")
+    assert side_of(found, 21.0) == "faster"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from latency_models.base import CompileError, DeviceError
+from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.engines.ov import OpenVINOEngine
 from tests.latency_models.small_nets import conv_net, finished
 
@@ -126,6 +128,20 @@ def test_a_run_is_timed_by_both_clocks() -> None:
         assert compiled.engine_bytes > 1000
     assert all(sample.wall_ms > 0 and sample.cpu_ms > 0 for sample in samples)
     assert all(sample.device_ms is None for sample in samples)
+
+
+@pytest.mark.parametrize("engine", [OpenVINOEngine(), OnnxRuntimeEngine()], ids=lambda e: e.name)
+def test_a_timed_run_copies_no_output(engine: OpenVINOEngine | OnnxRuntimeEngine) -> None:
+    with engine.compile(conv_net(size=256), "fp32") as compiled:
+        compiled.timed_runs(2)
+        one_output = 4 * 256 * 256 * 3
+        tracemalloc.start()
+        try:
+            compiled.timed_runs(3)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < one_output / 2
 
 
 def test_too_few_inputs_are_refused() -> None:

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from real_search import ROOT, TOY
 from toy_search import write_photos
 
-from nas.assemble import assemble, policy_of
+from nas.assemble import assemble
 from nas.crew.roster import Pace
 from nas.experiment import Plan, Target
+from nas.policies.chosen import policy_of
 from nas.settings import SettingsError
 from nas.storage import StorageSettings
 from nas.tracking.trackers import TrackingSettings

@@ -98,6 +98,58 @@ def test_a_worker_that_beats_is_alive_however_long_its_stage_takes(tmp_path: Pat
             assert not other.take("trial-00001")
 
 
+def dated_back(one: Claims, by_s: float) -> None:
+    """As if the clock had jumped since its last heartbeat."""
+    now = one._record.stat().st_mtime
+    os.utime(one._record, (now - by_s, now - by_s))
+
+
+@pytest.mark.parametrize("machine", ["this one", "elsewhere"])
+@pytest.mark.parametrize("by_s", [3600.0, -3600.0])
+def test_a_clock_that_jumps_takes_nothing_from_the_living(
+    machine: str, by_s: float, tmp_path: Path
+) -> None:
+    changed = {} if machine == "this one" else {"machine": machine}
+    with joined(tmp_path, 0, **changed) as living, joined(tmp_path, 1) as other:
+        assert living.take("trial-00001")
+        for _ in range(8):
+            dated_back(living, by_s)
+            assert not other.take("trial-00001")
+            time.sleep(QUICK.beat_s)
+        living.check("trial-00001")
+
+
+@pytest.mark.parametrize("machine", ["this one", "elsewhere"])
+def test_who_falls_silent_is_dead_though_the_clock_was_set_back(
+    machine: str, tmp_path: Path
+) -> None:
+    changed = {} if machine == "this one" else {"machine": machine}
+    silent = joined(tmp_path, 0, **changed)
+    with joined(tmp_path, 1) as other:
+        silent._write(silent.me)
+        dated_back(silent, -3600.0)
+        assert silent.take("trial-00001")
+        until = time.monotonic() + 60
+        while not other.take("trial-00001"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def test_a_watcher_that_was_suspended_itself_takes_nobody_for_dead(tmp_path: Path) -> None:
+    """A batch system suspends a whole job, and wakes it: nobody could beat meanwhile."""
+    both = Pace(beat_s=1e3, lease_s=1e4, poll_s=0.05)
+    one, other = (Claims(tmp_path, worker(n), both) for n in range(2))
+    with one, other:
+        assert one.take("trial-00001")
+        assert not other.take("trial-00001")
+        dated_back(one, 1e6)
+        assert not other.take("trial-00001")
+        other._beats += 5
+        assert not other.take("trial-00001")
+        other._beats += 5
+        assert other.take("trial-00001")
+
+
 def test_of_many_that_find_a_dead_worker_one_takes_over(tmp_path: Path) -> None:
     dead = joined(tmp_path, 0, process="1 0")
     with ExitStack() as stack:

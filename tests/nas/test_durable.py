@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +18,8 @@ import pytest
 from toy_search import small_candidate, toy_experiment, write_photos
 
 from nas import durable
-from nas.durable import read_checked, write_aside, write_folder
+from nas.assemble import SettingsError, claim_folder
+from nas.durable import aside_of, read_checked, tidy, write_aside, write_folder
 from nas.experiment import Experiment
 from nas.ledger import load_arrays
 from nas.networks import MANIFEST, UnknownNetwork, _check_manifest
@@ -102,6 +109,98 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
             write()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b" / "x").read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+_DIES = """
+import os, pathlib, signal, sys
+from nas.durable import write_aside, write_folder
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+study, call, count = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+home = os if call == "fsync" else pathlib.Path
+there = getattr(home, call)
+def counted(*args):
+    global count
+    count -= 1
+    return there(*args) if count else die()
+setattr(home, call, counted)
+write_aside(study / "candidates" / "trial-1" / "case.json", b"new")
+write_folder(study / "winners" / "w.1", {"x": b"new", "y": b"new"})
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "count"),
+    [("fsync", k) for k in range(1, 7)] + [("replace", 1), ("rename", 1), ("rename", 2)],
+)
+def test_what_a_killed_writer_has_left_is_gone_after_the_next_run(
+    tmp_path: Path, call: str, count: int
+) -> None:
+    """And each file and folder is as a whole the old one or the new one."""
+    case, bundle = tmp_path / "candidates" / "trial-1" / "case.json", tmp_path / "winners" / "w.1"
+    write_aside(case, b"old")
+    write_folder(bundle, {"x": b"old"})
+    done = subprocess.run(
+        [sys.executable, "-c", _DIES, str(tmp_path), call, str(count)], check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == -signal.SIGKILL
+    tidy(tmp_path)
+    assert case.read_bytes() in (b"old", b"new")
+    found = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    assert found in ({"x": b"old"}, {"x": b"new", "y": b"new"})
+    for folder, name in ((case.parent, case.name), (bundle.parent, bundle.name)):
+        assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_only_what_writers_have_left_is_tidied_away(tmp_path: Path) -> None:
+    kept = [
+        ".lock", ".identity", "settings.json", "notes.part", "my.aside", ".hidden.aside",
+        "study.journal.lock", "candidates/trial-1/case.json", "candidates/trial-1/training.ckpt",
+        "candidates/trial-1/.case.json.notthehexnum.aside", "winners/w/int8.onnx",
+    ]
+    for name in kept:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("kept")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "winners")
+    left = [
+        aside_of(tmp_path / "settings.json"), aside_of(tmp_path / "claims" / "trial-1.0"),
+        tmp_path / "candidates" / "trial-1" / "quantized.ckpt.part",
+        tmp_path / f"study.journal.lock{uuid.uuid4()}.rename",
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    aside_of(tmp_path / "winners" / "w").mkdir()
+    tidy(tmp_path)
+    there = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert there == set(kept)
+
+
+def test_a_folder_is_tidied_by_whoever_holds_it_alone(tmp_path: Path) -> None:
+    stray = aside_of(tmp_path / "settings.json")
+    stray.write_text("half")
+    with ExitStack() as others:
+        claim_folder(tmp_path, others, together=True)
+        with pytest.raises(SettingsError, match="another search is working"), ExitStack() as mine:
+            claim_folder(tmp_path, mine, together=False)
+        with ExitStack() as mine:
+            claim_folder(tmp_path, mine, together=True)
+        assert stray.is_file()
+    with ExitStack() as mine:
+        claim_folder(tmp_path, mine, together=False)
+        assert not stray.exists()
+
+
+def test_a_worker_waits_for_who_only_tidies_up(tmp_path: Path) -> None:
+    with ExitStack() as mine:
+        alone = ExitStack()
+        claim_folder(tmp_path, alone, together=False)
+        threading.Timer(0.3, alone.close).start()
+        claim_folder(tmp_path, mine, together=True)
 
 
 @pytest.fixture(scope="module")

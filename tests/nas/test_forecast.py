@@ -11,9 +11,20 @@ from fake_search import FakeTask, experiment
 from finished_studies import PSNR, proposal, receipt, trained
 
 from nas.candidate import Candidate
-from nas.forecast import SIZES, Belief, fitted, forecasts, prior, sizes_of
+from nas.experiment import Experiment
+from nas.forecast import (
+    SIZES,
+    Belief,
+    fitted,
+    forecasts,
+    horizon_of,
+    outlook_of,
+    prior,
+    sizes_of,
+)
 from search_spaces.base import Architecture, BlockSpec
 from trainers.base import Metric
+from trainers.tasks.super_resolution import SuperResolution
 
 
 def candidate(number: int, probe: float, full: float | None = None, width: int = 8) -> Candidate:
@@ -106,3 +117,60 @@ def test_a_metric_of_another_unit_is_forecast_in_its_own_spread(tmp_path: Path) 
         assert one.probed is not None
         assert 0.0 < told[one.name].mean < one.probed.metric
     assert PSNR.mode == "max"
+
+
+def enlarging(folder: Path, horizon: int | None = 6000, steps: int = 850) -> Experiment:
+    """A study of the one task that the table tells long trainings of."""
+    here = experiment(folder)
+    return replace(
+        here,
+        task=Enlarging(),  # type: ignore[arg-type]
+        plan=replace(here.plan, horizon=horizon),
+        budget=replace(here.budget, max_steps=steps),
+    )
+
+
+class Enlarging(SuperResolution):
+    """Super-resolution that reads no pictures."""
+
+    def __init__(self) -> None:
+        self.metric = PSNR
+
+    def baseline(self) -> float:
+        return 30.0
+
+
+def test_a_long_training_adds_to_what_the_budget_gives(tmp_path: Path) -> None:
+    known = [candidate(0, 31.0, 31.3), candidate(1, 31.0)]
+    near, far = (forecasts(known, enlarging(tmp_path, horizon)) for horizon in (None, 6000))
+    for name in near:
+        assert near[name].mean + 0.1 < far[name].mean < near[name].mean + 1.5
+    # What a training that is over came to is known; what a longer one would is not.
+    assert near[known[0].name].sd == 0.0 < far[known[0].name].sd
+    assert far[known[0].name].mean == outlook_of(known[0], enlarging(tmp_path))
+    assert outlook_of(known[1], enlarging(tmp_path)) is None
+
+
+def test_of_two_equal_trainings_the_larger_network_has_the_better_outlook(tmp_path: Path) -> None:
+    small, large = candidate(0, 31.0, 31.4), candidate(4, 31.0, 31.4, width=24)
+    ahead = outlook_of(large, enlarging(tmp_path)), outlook_of(small, enlarging(tmp_path))
+    assert ahead[0] and ahead[1] and ahead[0] > ahead[1]
+
+
+def test_what_is_added_grows_with_the_steps_that_are_left(tmp_path: Path) -> None:
+    one = candidate(0, 31.0, 31.4)
+    found = [outlook_of(one, enlarging(tmp_path, steps=steps)) for steps in (850, 2000, 5000)]
+    assert found[0] and found[1] and found[2] and found[0] > found[1] > found[2] > 31.4
+
+
+@pytest.mark.parametrize(("horizon", "steps"), [(None, 850), (6000, 6000), (6000, 10_000)])
+def test_nothing_is_told_where_the_budget_is_as_long_or_nobody_asks(
+    tmp_path: Path, horizon: int | None, steps: int
+) -> None:
+    assert horizon_of(enlarging(tmp_path, horizon, steps)) is None
+
+
+def test_nothing_is_told_of_a_task_that_the_table_does_not_know(tmp_path: Path) -> None:
+    here = experiment(tmp_path)
+    other = replace(here, plan=replace(here.plan, horizon=6000))
+    assert horizon_of(other) is None

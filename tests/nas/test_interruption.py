@@ -66,6 +66,15 @@ def test_a_search_that_is_killed_at_every_stage_ends_complete_and_repeats_nothin
         said = evidence(study)
         assert known.items() <= said.items(), "evidence was changed or lost"
         known = said
+    # What those kills may have left, for certain.
+    for name in (
+        ".settings.json.0123456789ab.aside",
+        "candidates/trial-00000/.case.json.0123456789ab.aside",
+        "candidates/trial-00000/training.ckpt.part",
+        "study.journal.lock01234567-89ab-cdef-0123-456789abcdef.rename",
+    ):
+        (study / name).write_text("half")
+    (study / "winners" / ".abcd.0123456789ab.aside").mkdir(parents=True)
     code, _, errors = nas(*arguments, folder=tmp_path)
     assert (code, errors) == (0, "")
     said = evidence(study)
@@ -78,5 +87,10 @@ def test_a_search_that_is_killed_at_every_stage_ends_complete_and_repeats_nothin
     assert finalist["exported"]
     bundle = study / finalist["exported"]["folder"]
     assert json.loads((bundle / "case.json").read_text()) == finalist
-    left = {path.name for path in study.glob("candidates/*/*") if path.name[0] != "."}
+    left = {path.name for path in study.glob("candidates/*/*")}
     assert left == {"case.json", "fp32.npz", "int8.npz"}
+    assert {path.name for path in study.iterdir()} == {
+        ".identity", ".lock", "candidates", "winners", "inputs.json", "latency.sqlite",
+        "report.html", "screening.sqlite", "settings.json", "study.journal",
+    }
+    assert [path.name for path in (study / "winners").iterdir()] == [bundle.name]

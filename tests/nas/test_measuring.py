@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from finished_studies import receipt
+from optuna.exceptions import StorageInternalError
 from toy_search import SMALL
 
 from latency_models.base import CompileError, DeviceError, LatencyReport, Precision
@@ -28,7 +29,7 @@ from nas.crew.measuring import (
     unpack_arrays,
 )
 from nas.crew.sweep import code_version
-from nas.storage import journal
+from nas.storage import StorageError, journal
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
 
@@ -209,3 +210,29 @@ def test_the_real_command_serves_a_real_engine(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "bench times openvino on" in output_text
     assert "started again under this name it carries on" in errors
+
+
+def test_a_database_that_is_away_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.storage._FIRST_WAIT_S", 0.01)
+    told: list[str] = []
+    requests = Requests(
+        journal(tmp_path / "study.journal"), "photos", patience_s=60.0, notice=told.append
+    )
+    there, left = requests._storage.get_trial, [3]
+
+    def away(number: int) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise StorageInternalError("the server is gone")
+        return there(number)
+
+    monkeypatch.setattr(requests._storage, "get_trial", away)
+    with serving(tmp_path, Device()):
+        asking = ServedLatency(requests, "latency", notice=told.append)
+        assert asking.measure(b"xx", "int8").median_ms == 2.0
+    assert sum("does not answer" in line for line in told) == 3
+    requests.patience_s, left[0] = 0.0, 1
+    with pytest.raises(StorageError, match="does not answer: the server is gone"):
+        requests.answer_to(0)

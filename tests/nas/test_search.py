@@ -129,11 +129,6 @@ def test_a_winner_is_in_the_report_and_on_the_terminal(ended: Ended) -> None:
         assert bundle.name in ended.output
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Hydra leaves an empty search.log: conf/config.yaml needs `override "
-    "hydra/job_logging: disabled` and the same for hydra_logging in its defaults",
-)
 def test_nothing_but_the_study_is_left_where_it_was_called(ended: Ended) -> None:
     assert {path.name for path in ended.folder.iterdir()} == {"limit", "photos", "runs"}
 

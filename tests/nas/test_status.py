@@ -16,8 +16,9 @@ from rich.console import Console
 from nas.commands import status as command
 from nas.crew.claims import Claims
 from nas.crew.roster import Pace, Worker
-from nas.crew.status import NoStudy, read_status
-from nas.ledger import Ledger
+from nas.crew.status import NoStudy, read_status, report_is_fresh
+from nas.ledger import REPORT, Ledger
+from nas.report.results import _date_after_evidence
 from nas.report.status_table import print_status
 
 SETTINGS = {
@@ -127,3 +128,17 @@ def test_a_study_without_a_limit_is_json_of_the_standard(
     assert "there is no study in" in capsys.readouterr().err
     with pytest.raises(NoStudy):
         read_status(study / "nowhere")
+
+
+def test_a_report_is_newer_than_its_evidence_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    case, report = tmp_path / "candidates" / "trial-1" / "case.json", tmp_path / REPORT
+    case.parent.mkdir(parents=True)
+    case.write_text("{}")
+    report.write_text("")
+    later = time.time() + 3600
+    os.utime(case, (later, later))
+    assert not report_is_fresh(tmp_path)
+    _date_after_evidence(report)
+    assert report_is_fresh(tmp_path)
+    os.utime(case, (later + 1, later + 1))
+    assert not report_is_fresh(tmp_path)

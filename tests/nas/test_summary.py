@@ -89,6 +89,19 @@ def test_a_reference_is_compared_with_the_best_winner_that_is_not_slower() -> No
     assert told["ecbsr_m4c16"].advantage == approximately(0.05)
 
 
+def test_an_outlook_is_told_and_decides_who_is_best() -> None:
+    study = [
+        replace(winner(1, 20.0, 32.5), outlook=32.9), replace(winner(2, 30.0, 32.4), outlook=33.1),
+        replace(published("ecbsr_m4c16", 31.0, 32.4), outlook=32.8),
+    ]
+    summary = summarize(study, target=TARGET, metric=PSNR, baseline=BASELINE, horizon=6000)
+    assert summary.best and summary.best.latency_ms == 30.0
+    text = printed(summary, width=160)
+    assert "outlook: psnr_y expected after 6,000 steps on many pictures" in " ".join(text.split())
+    assert "by outlook +0.35 dB" in text
+    assert "outlook" not in printed(summary_of(*finished_study()))
+
+
 def test_a_reference_that_is_faster_than_every_winner_is_told() -> None:
     summary = summary_of(winner(1, 40.0, 33.0), published("fsrcnn", 5.0, 32.0))
     assert summary.comparisons[0].best is None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
-from finished_studies import PSNR, finished_study, probed, proposal, receipt, too_slow
+from finished_studies import PSNR, finished_study, probed, proposal, receipt, too_slow, winner
 
 from nas.candidate import Candidate
 from nas.winners import best_within, dominates, front
@@ -35,6 +36,18 @@ def test_dominating_is_no_worse_in_both_and_better_in_one(
     one: tuple[float, float], other: tuple[float, float], expected: bool
 ) -> None:
     assert dominates(probed(1, *one), probed(2, *other), PSNR) is expected
+
+
+def test_what_is_ahead_of_a_network_counts_as_far_as_it_is_told() -> None:
+    quick, deep = (winner(k, 10.0 + k, 32.0 - 0.01 * k) for k in (1, 2))
+    assert front([quick, deep], PSNR) == [quick]
+    known = [replace(quick, outlook=32.4), replace(deep, outlook=32.5)]
+    assert front(known, PSNR) == known
+    assert best_within(known, 20.0, PSNR) is known[1]
+    # What quantization took off is not forgotten.
+    assert known[1].trained and known[1].quality is not None
+    drop = known[1].trained.metric - known[1].quality
+    assert known[1].standing == pytest.approx(32.5 - drop)
 
 
 def test_where_less_is_better_the_lower_value_dominates() -> None:

@@ -2,6 +2,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +190,22 @@ def test_the_time_limit_ends_training_early_and_is_reported(
     assert report.stopped == "out of time"
     assert report.steps < 30
     assert math.isfinite(report.metric)
+
+
+def test_the_time_for_which_a_training_was_suspended_is_not_counted(
+    task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, slept = time.monotonic, [0.0]
+    monkeypatch.setattr("trainers.module.time.monotonic", lambda: clock() + slept[0])
+
+    class Suspended(TinyNet):
+        def forward(self, x: Tensor) -> Tensor:
+            slept[0] += 3600.0
+            return super().forward(x)
+
+    report = fit(Suspended(), task, replace(budget, max_minutes=31.0), seed=0)
+    assert (report.stopped, report.steps) == (None, 30)
+    assert report.train_s < 31 * 60.0
 
 
 def test_progress_is_told_at_the_last_step(task: SuperResolution, budget: Budget) -> None:

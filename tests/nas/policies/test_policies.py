@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from real_search import ROOT
 from synthetic import Search
 
-from nas.assemble import policy_of
 from nas.policies.base import Policy, Question
+from nas.policies.chosen import policy_of
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
