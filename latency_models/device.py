@@ -11,7 +11,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from latency_models.base import DeviceError
 
 Notice = Callable[[str], None]
 _POLL_S = 0.02
+_TOLD_EVERY_S = 1.0
 _DAY_S = 86_400.0
 _CPU = Path("/sys/devices/system/cpu")
 
@@ -156,7 +157,7 @@ def is_held() -> bool:
 
 
 def tell_waiting(listener: Callable[[str | None], None]) -> None:
-    """Call this with a sentence when a wait for a device begins, and with None when it ends."""
+    """Call this with a sentence each second of a wait for a device, and with None at its end."""
     _listeners.append(listener)
 
 
@@ -193,7 +194,7 @@ def exclusive(device_name: str, *, notice: Notice | None = None) -> Iterator[Non
     a training that takes the device again and again cannot starve a measurement.
 
     Args:
-        notice: called once with a sentence when there is something to wait for.
+        notice: called with a sentence when there is something to wait for, and again each second.
     """
     with _thread_locks.setdefault(device_name, threading.RLock()):
         if _depths.get(device_name):
@@ -224,8 +225,12 @@ def shared(device_name: str, *, notice: Notice | None = None) -> Iterator[None]:
         inner.__exit__(None, None, None)
 
 
-def each_wait_once(notice: Notice) -> Notice:
-    """Tell of a wait for a device once, whoever holds it meanwhile."""
+def each_wait_once(notice: Notice, *, tick: Callable[[], None] | None = None) -> Notice:
+    """Tell of a wait for a device once, whoever holds it meanwhile.
+
+    Args:
+        tick: called for every second that is waited.
+    """
     told: set[str] = set()
 
     def tell(words: str) -> None:
@@ -233,6 +238,8 @@ def each_wait_once(notice: Notice) -> Notice:
         if what not in told:
             told.add(what)
             notice(words)
+        if tick is not None:
+            tick()
 
     return tell
 
@@ -244,13 +251,7 @@ def _flock(path: Path, kind: int, notice: Notice | None) -> Iterator[None]:
     _held.add(file)
     try:
         if not _try_lock(file, kind):
-            holder = os.pread(file, 20, 0).decode().strip()
-            text = f"waiting for the device: {path.stem} is held by process {holder or 'unknown'}"
-            listeners = [*_listeners, *([notice] if notice is not None else [])]
-            for listener in listeners:
-                listener(text)
-            while not _try_lock(file, kind):
-                time.sleep(_POLL_S)
+            _wait(file, kind, path.stem, [*_listeners, *([notice] if notice else [])])
             for listener in _listeners:
                 listener(None)
         if kind == fcntl.LOCK_EX:
@@ -261,6 +262,20 @@ def _flock(path: Path, kind: int, notice: Notice | None) -> Iterator[None]:
     finally:
         _held.discard(file)
         os.close(file)
+
+
+def _wait(file: int, kind: int, name: str, listeners: Sequence[Notice]) -> None:
+    """Poll until the lock is had; the listeners hear of it each second."""
+    told_s = float("-inf")
+    while not _try_lock(file, kind):
+        if time.monotonic() - told_s >= _TOLD_EVERY_S:
+            told_s = time.monotonic()
+            holder = os.pread(file, 20, 0).decode().strip()
+            for listener in listeners:
+                listener(
+                    f"waiting for the device: {name} is held by process {holder or 'unknown'}"
+                )
+        time.sleep(_POLL_S)
 
 
 def _try_lock(file: int, kind: int) -> bool:

@@ -69,8 +69,11 @@ _MAY_CHANGE = (
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
-Served = Callable[[Callable[[str], None]], tuple[ServedLatency, ServedLatency]]
-"""Makes the latency models of a search that has no device of its own, given who is told."""
+Served = Callable[
+    [Callable[[str], None], Callable[[], None]], tuple[ServedLatency, ServedLatency]
+]
+"""Makes the latency models of a search that has no device of its own, given who is told of waits
+and what is called while it waits."""
 
 
 class SettingsError(Exception):
@@ -224,8 +227,8 @@ def _timers(
     """What times candidates quickly, and what times by the full protocol."""
     if engine is None:
         assert served is not None
-        return served(view.note)
-    waits = each_wait_once(view.note)
+        return served(view.note, view.tick)
+    waits = each_wait_once(view.note, tick=view.tick)
     quick, full = (
         stack.enter_context(
             IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)

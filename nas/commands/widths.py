@@ -23,6 +23,8 @@ _PIPED_WIDTH = 120
 _REFRESH_PER_S = 4
 _BAR = 20
 _MOST = 512
+_BARS, _MARKS = "", " "
+"""Columns without a heading."""
 
 _HELP = """\
 Sweep the feature count of one layer and measure what each costs on this device.
@@ -184,33 +186,35 @@ def _title(shape: LayerShape, receipt: LatencyReport) -> str:
 
 
 def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from nas.report.columns import fitted
     from nas.report.describe import milliseconds
 
     console.print(Text(title))
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    for name in ("features", "one layer", "+-", "ns per MAC", "GMAC/s", "efficiency"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("", no_wrap=True)
     styles = {"sweet spot": "green", "cliff": "yellow", "no use": "yellow"}
     reasons = list(dict.fromkeys(p.why for p in points if p.why))
+    lines: list[dict[str, str | Text]] = []
     for p in points:
         if p.layer_ms is None or p.efficiency is None:
-            number = Text(f"[{reasons.index(p.why) + 1}]")
-            table.add_row(str(p.channels), number, *[""] * 6)
+            why = f"[{reasons.index(p.why) + 1}]"
+            lines.append({"features": str(p.channels), "one layer": why})
             continue
-        bar = "━" * max(1, round(_BAR * p.efficiency))
-        doubt = " ?" if p.mark and p.is_uncertain else ""
-        table.add_row(
-            str(p.channels), milliseconds(p.layer_ms), f"{100 * p.error_ms / p.layer_ms:.0f} %",
-            f"{p.ns_per_mac:.3g}", f"{p.macs / p.layer_ms / 1e6:.3g}",
-            f"{100 * p.efficiency:.0f} %", Text(bar, styles.get(p.mark, "blue")),
-            Text(p.mark + doubt, styles.get(p.mark, "")),
-        )
+        style = styles.get(p.mark, "")
+        lines.append({
+            "features": str(p.channels),
+            "one layer": milliseconds(p.layer_ms),
+            "+-": f"{100 * p.error_ms / p.layer_ms:.0f} %",
+            "ns per MAC": f"{p.ns_per_mac:.3g}",
+            "GMAC/s": f"{p.macs / p.layer_ms / 1e6:.3g}",
+            "efficiency": f"{100 * p.efficiency:.0f} %",
+            _BARS: Text("━" * max(1, round(_BAR * p.efficiency)), style or "blue"),
+            _MARKS: Text(p.mark + (" ?" if p.mark and p.is_uncertain else ""), style),
+        })
+    table, _ = fitted(
+        lines, width=console.width, spare=(_BARS, "ns per MAC", "GMAC/s", "+-", "efficiency"),
+        left=(_BARS, _MARKS),
+    )
     console.print(table)
     for index, reason in enumerate(reasons, 1):
         console.print(Text(f"[{index}] {reason}", style="yellow"), soft_wrap=True)

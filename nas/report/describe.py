@@ -145,6 +145,13 @@ def milliseconds(value_ms: float) -> str:
     return f"{value_ms:.{digits}f} ms"
 
 
+def clock_time(seconds: float) -> str:
+    """`0:35`, `4:05` or `1:12:09`: what is seen to go on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def duration(seconds: float) -> str:
     """`35 s`, `4 min` or `1 h 12 min`."""
     if seconds < 59.5:

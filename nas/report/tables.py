@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from nas.confidence import Gain
+from nas.report.columns import fitted
 from nas.report.describe import compared, figure, milliseconds
 from nas.report.summary import Comparison, Row, Summary
 from nas.report.worth import Worth
@@ -22,9 +21,7 @@ from trainers.base import Metric
 
 _STYLES = {"winner": "", "reference": "magenta", "baseline": "dim"}
 _WIDE = 110
-_GAP = 3
-"""Columns between two cells of the table's box."""
-_SHORTEST = 12
+_MISSED_LEAST = ("95 %", "architecture", "gain")
 SIMULATED = (
     "Simulation: a table of measured networks answered; nothing was trained, nothing is exported."
 )
@@ -72,30 +69,20 @@ def _print_list(console: Console, head: str, lines: Sequence[str]) -> None:
 def _table(summary: Summary, width: int) -> Table:
     target, judged_on = summary.target, summary.judged_on
     over = f", {summary.metric.name} over {judged_on}" if judged_on else ""
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title_justify="left",
+    rows = (summary.baseline, *summary.winners, *summary.references)
+    columns = ["network", "latency", summary.metric.name, "gain", "95 %"]
+    if width >= _WIDE:
+        columns += ["images/s", "params", "GMACs", "over fp32"]
+    lines = []
+    for row in rows:
+        cells = {"network": row.label, **cells_of(row, summary.metric)}
+        lines.append({**{n: cells[n] for n in columns}, "architecture": row.description})
+    table, _ = fitted(
+        lines, width=width, spare=_MISSED_LEAST, left=("network",), wordy="architecture",
+        styles=[_STYLES[row.kind] for row in rows],
         title=f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
         f"at most {milliseconds(target.max_latency_ms)}{over}",
     )
-    rows = (summary.baseline, *summary.winners, *summary.references)
-    cells = [{"network": row.label, **cells_of(row, summary.metric)} for row in rows]
-    columns = ["network", "latency", summary.metric.name, "gain"]
-    if width >= _WIDE:
-        columns += ["images/s", "params", "GMACs", "over fp32"]
-    longest = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
-    left = width - 3 - sum(longest[name] + _GAP for name in columns)
-    if any(line["95 %"] for line in cells) and left >= longest["95 %"] + _GAP + _SHORTEST:
-        columns.insert(4, "95 %")
-        left -= longest["95 %"] + _GAP
-    for name in columns:
-        justify: Literal["left", "right"] = "left" if name == "network" else "right"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=longest[name])
-    table.add_column(
-        "architecture", overflow="ellipsis", no_wrap=True, max_width=max(_SHORTEST, left)
-    )
-    for row, line in zip(rows, cells, strict=True):
-        shown = [line[name] for name in columns]
-        table.add_row(*map(Text, (*shown, row.description)), style=_STYLES[row.kind])
     return table
 
 
