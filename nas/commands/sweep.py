@@ -40,6 +40,7 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
     from nas.commands.search import configured, plain
     from nas.crew.status import report_is_fresh
     from nas.crew.sweep import prepare
+    from nas.report.describe import command_line
 
     try:
         config, launcher = _composed(arguments)
@@ -48,12 +49,13 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
         return fail(_missing(str(error)) or plain(error, "search"))
     except SettingsError as error:
         return fail(str(error))
-    _tell(f"the workers write to {folder / 'jobs'}; look at them: nas status {folder}")
+    look = command_line("status", str(folder))
+    _tell(f"the workers write to {folder / 'jobs'}; look at them: {look}")
     try:
         with _until_complete(folder):
             configured("search", "config", arguments, body)
     except KeyboardInterrupt:
-        _tell(f"no longer waiting; jobs of a cluster go on: nas status {folder}")
+        _tell(f"no longer waiting; jobs of a cluster go on: {look}")
         return INTERRUPTED
     except Exception as error:
         # One job's end is told when its result is fetched; the others end by themselves.

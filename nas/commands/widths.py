@@ -228,16 +228,20 @@ def _write_plot(
     path: Path, points: Sequence[WidthPoint], title: str, override: str
 ) -> None:
     from nas.bench.width_plot import page, width_plot
+    from nas.report.describe import command_line
 
     picture = width_plot(points, title=title)
     if path.suffix == ".html":
-        lines = [f"Worth trying: nas search '{override}'"]
+        lines = [f"Worth trying: {command_line('search', override)}"]
         picture = page(picture, title="Feature counts on this device", lines=lines)
     path.write_text(picture, encoding="utf-8")
 
 
 def _print_override(console: Console, facts: dict[str, object]) -> None:
+    from nas.report.describe import command_line
+
     if facts["widths"]:
-        console.print(f"worth trying:  nas search '{facts['override']}'", markup=False)
+        tried = command_line("search", str(facts["override"]))
+        console.print(f"worth trying:  {tried}", markup=False, soft_wrap=True)
     else:
         console.print("no count could be told from another: give a larger --shape")

@@ -114,18 +114,25 @@ def signed_ends(metric: Metric, gain: Gain) -> str:
 
 
 def steps(summary: Summary) -> list[str]:
-    """Which winners are not better than the next faster one, for all that can be told."""
-    pairs = list(pairwise(summary.winners))
-    lines = [
+    """Which winners are not better than a faster one, for all that can be told."""
+    pairs = list(pairwise(summary.front))
+    behind = [
+        f"{row.label} ({milliseconds(row.latency_ms or 0.0)}) has a bundle too, but {row.behind} "
+        "is as fast and as good"
+        for row in summary.winners
+        if row.behind
+    ]
+    level = [
         f"{slower.label} ({milliseconds(slower.latency_ms or 0.0)}) is "
         f"{compared(summary.metric, slower.step, other=f'the faster {faster.label}')}"
         for faster, slower in pairs
         if slower.step is not None and slower.step.side == "level"
     ]
     sure = [slower.step is not None and slower.step.low is not None for _, slower in pairs]
-    if pairs and not lines and all(sure):
-        return ["each winner is better than the next faster one, by more than chance"]
-    return lines
+    if pairs and not level and all(sure):
+        which = "winner on the front" if behind else "winner"
+        level = [f"each {which} is better than the next faster one, by more than chance"]
+    return behind + level
 
 
 def sentence(comparison: Comparison, metric: Metric) -> str:
