@@ -58,7 +58,7 @@ _NUMBERS: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 _OUTSIDE = (
     "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra", "variant", OFFERS,
+    "hydra", "variant", "budget_defaults", OFFERS,
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
