@@ -62,6 +62,8 @@ def configured(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from nas.commands.settings_help import settings_help
+
     codes: list[int] = []
 
     @hydra.main(version_base="1.3", config_path="pkg://conf", config_name=config_name)
@@ -72,7 +74,10 @@ def configured(
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"nas {verb}", *readable(arguments)]
     try:
-        task()
+        if {"--help", "-h"} & set(arguments):
+            print(settings_help(verb, config_name, sys.argv[1:]))
+        else:
+            task()
     except (HydraException, OmegaConfBaseException) as error:
         told = unknown_name(str(error), config_name)
         if told:
