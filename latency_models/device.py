@@ -10,7 +10,7 @@ import platform
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ LOCKS = Path("/tmp")
 """Where locks lie. Not where TMPDIR points: jobs with temporary folders of their own share the
 device all the same."""
 _POLL_S = 0.02
+_TOLD_EVERY_S = 1.0
 _DAY_S = 86_400.0
 _CPU = Path("/sys/devices/system/cpu")
 
@@ -158,7 +159,7 @@ def is_held() -> bool:
 
 
 def tell_waiting(listener: Callable[[str | None], None]) -> None:
-    """Call this with a sentence when a wait for a device begins, and with None when it ends."""
+    """Call this with a sentence each second of a wait for a device, and with None at its end."""
     _listeners.append(listener)
 
 
@@ -195,7 +196,7 @@ def exclusive(device_name: str, *, notice: Notice | None = None) -> Iterator[Non
     a training that takes the device again and again cannot starve a measurement.
 
     Args:
-        notice: called once with a sentence when there is something to wait for.
+        notice: called with a sentence when there is something to wait for, and again each second.
     """
     with _thread_locks.setdefault(device_name, threading.RLock()):
         if _depths.get(device_name):
@@ -226,8 +227,12 @@ def shared(device_name: str, *, notice: Notice | None = None) -> Iterator[None]:
         inner.__exit__(None, None, None)
 
 
-def each_wait_once(notice: Notice) -> Notice:
-    """Tell of a wait for a device once, whoever holds it meanwhile."""
+def each_wait_once(notice: Notice, *, tick: Callable[[], None] | None = None) -> Notice:
+    """Tell of a wait for a device once, whoever holds it meanwhile.
+
+    Args:
+        tick: called for every second that is waited.
+    """
     told: set[str] = set()
 
     def tell(words: str) -> None:
@@ -235,6 +240,8 @@ def each_wait_once(notice: Notice) -> Notice:
         if what not in told:
             told.add(what)
             notice(words)
+        if tick is not None:
+            tick()
 
     return tell
 
@@ -246,13 +253,7 @@ def _flock(path: Path, kind: int, notice: Notice | None) -> Iterator[None]:
     _held.add(file)
     try:
         if not _try_lock(file, kind):
-            holder = os.pread(file, 20, 0).decode().strip()
-            text = f"waiting for the device: {path.stem} is held by process {holder or 'unknown'}"
-            listeners = [*_listeners, *([notice] if notice is not None else [])]
-            for listener in listeners:
-                listener(text)
-            while not _try_lock(file, kind):
-                time.sleep(_POLL_S)
+            _wait(file, kind, path.stem, [*_listeners, *([notice] if notice else [])])
             for listener in _listeners:
                 listener(None)
         if kind == fcntl.LOCK_EX:
@@ -263,6 +264,20 @@ def _flock(path: Path, kind: int, notice: Notice | None) -> Iterator[None]:
     finally:
         _held.discard(file)
         os.close(file)
+
+
+def _wait(file: int, kind: int, name: str, listeners: Sequence[Notice]) -> None:
+    """Poll until the lock is had; the listeners hear of it each second."""
+    told_s = float("-inf")
+    while not _try_lock(file, kind):
+        if time.monotonic() - told_s >= _TOLD_EVERY_S:
+            told_s = time.monotonic()
+            holder = os.pread(file, 20, 0).decode().strip()
+            for listener in listeners:
+                listener(
+                    f"waiting for the device: {name} is held by process {holder or 'unknown'}"
+                )
+        time.sleep(_POLL_S)
 
 
 def _try_lock(file: int, kind: int) -> bool:

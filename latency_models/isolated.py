@@ -28,7 +28,7 @@ class IsolatedLatency(Closing):
         timeout_s: for one request, not counting the wait for another process that is timing.
         memory_limit_mib: resident memory of the child; without one, 80 % of what is free when
             the child starts.
-        notice: told when the child waits for another process.
+        notice: told when the child waits for another process, and again each second.
     """
 
     def __init__(

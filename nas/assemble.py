@@ -58,7 +58,7 @@ from trainers.devices import settle
 
 _OUTSIDE = (
     "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra", "variant", OFFERS,
+    "hydra", "variant", "budget_defaults", OFFERS,
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
@@ -71,8 +71,11 @@ _TIDYING_S, _LOOK_S = 5.0, 0.1
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
-Served = Callable[[Callable[[str], None]], tuple[ServedLatency, ServedLatency]]
-"""Makes the latency models of a search that has no device of its own, given who is told."""
+Served = Callable[
+    [Callable[[str], None], Callable[[], None]], tuple[ServedLatency, ServedLatency]
+]
+"""Makes the latency models of a search that has no device of its own, given who is told of waits
+and what is called while it waits."""
 
 
 def view_of_search(
@@ -283,8 +286,8 @@ def _timers(
     """What times candidates quickly, and what times by the full protocol."""
     if engine is None:
         assert served is not None
-        return served(view.note)
-    waits = each_wait_once(view.note)
+        return served(view.note, view.tick)
+    waits = each_wait_once(view.note, tick=view.tick)
     quick, full = (
         stack.enter_context(
             IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)

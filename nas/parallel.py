@@ -165,6 +165,7 @@ def _collect(
                 experiment.view.started(running[name], "trained")
             if name == shown:
                 experiment.view.step(step, total, loss)
+        experiment.view.tick()
         for job in done:
             candidate = left.pop(job)
             trained = _outcome(experiment, job, candidate)

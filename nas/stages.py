@@ -187,7 +187,7 @@ def _giving_way(experiment: Experiment) -> Iterator[Progress]:
 
     So no other search on this machine times a network while this one trains.
     """
-    waits = each_wait_once(experiment.view.note)
+    waits = each_wait_once(experiment.view.note, tick=experiment.view.tick)
     with ExitStack() as share:
 
         def progress(done: int, total: int, loss: float) -> None:

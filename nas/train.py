@@ -260,6 +260,10 @@ class Recorded:
             file.write(json.dumps(line) + "\n")
         self._inner.judged(step, metric)
 
+    def tick(self) -> None:
+        """Pass it on."""
+        self._inner.tick()
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -13,10 +12,9 @@ from rich.text import Text
 from latency_models.base import LatencyReport, Verdict
 from latency_models.trt_compatibility import Finding
 from nas.bench.cells import Cell
+from nas.report.columns import fitted
 from nas.report.describe import milliseconds
 
-_GAP = 3
-"""Columns between two cells of a table's box."""
 _LEFT_OUT_FIRST = ("build", "engine size", "layers", "memory", "95 % interval", "images/s")
 _IDENTITY = ("network", "engine", "precision", "input", "clock")
 _SIDES = {"faster": "yes", "slower": "no", "undecided": "undecided"}
@@ -116,33 +114,13 @@ def _threads(report: LatencyReport) -> str:
 
 def _print_table(console: Console, lines: Sequence[Line], *, title: str) -> None:
     """Print what fits; say what does not."""
-    names = list(dict.fromkeys(name for line in sorted(lines, key=len, reverse=True)
-                               for name in line))
-    widths = {
-        name: max(len(name), *(len(line.get(name, "")) for line in lines)) for name in names
-    }
-    left_out = []
-    for name in _LEFT_OUT_FIRST:
-        if sum(widths.values()) + _GAP * len(widths) <= console.width:
-            break
-        if widths.pop(name, None) is not None:
-            left_out.append(name)
+    words = (*_IDENTITY, "verdict", "nearer to")
+    table, left_out = fitted(lines, width=console.width, spare=_LEFT_OUT_FIRST, left=words)
     console.print(Text(title))
-    console.print(_table(lines, widths))
+    console.print(table)
     if left_out:
-        words = f"left out for want of room: {', '.join(left_out)} (--json has all)"
-        console.print(Text(words, style="dim"))
-
-
-def _table(lines: Sequence[Line], widths: Mapping[str, int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    for name, width in widths.items():
-        words = name in (*_IDENTITY, "verdict", "nearer to")
-        justify: Literal["left", "right"] = "left" if words else "right"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=width)
-    for line in lines:
-        table.add_row(*(Text(line.get(name, "")) for name in widths))
-    return table
+        told = f"left out for want of room: {', '.join(left_out)} (--json has all)"
+        console.print(Text(told, style="dim"))
 
 
 def print_layers(console: Console, cells: Sequence[Cell]) -> None:

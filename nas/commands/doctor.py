@@ -8,6 +8,7 @@ from pathlib import Path
 from nas.commands import fail
 from nas.commands.arguments import Mistake, Parser
 
+_FOR_CPUS = "int8 zero point"
 _PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "openvino", "onnxruntime", "tensorrt")
 
 
@@ -18,7 +19,9 @@ def main(arguments: list[str]) -> int:
         description="Tell which engines run here and why others do not, what the processor's "
         "int8 arithmetic holds, and what the machine is doing. With ONNX files: check them "
         "against TensorRT's documented rules, which needs neither TensorRT nor a GPU.",
-        epilog="example: nas doctor runs/*/winners/*/int8.onnx",
+        epilog="example: nas doctor runs/*/winners/*/fp32.onnx. An int8 file for CPUs holds uint8 "
+        "tensors, which TensorRT refuses; with target.engine=tensorrt the file that ships is one "
+        "for TensorRT.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="file.onnx")
     try:
@@ -82,11 +85,17 @@ def _whole(path: Path) -> bytes:
 def _check(files: list[Path]) -> int:
     from latency_models.trt_compatibility import check
 
-    errors = 0
+    errors, rules = 0, set()
     for path in files:
         findings = check(_whole(path))
         errors += sum(finding.level == "error" for finding in findings)
+        rules |= {finding.rule for finding in findings if finding.level == "error"}
         print(f"{path}: {len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}")
         for finding in findings:
             print(f"  {finding.level}: {finding.node}: {finding.message} [{finding.rule}]")
-    return fail(f"TensorRT would refuse: {errors} errors") if errors else 0
+    if not errors:
+        return 0
+    words = f"TensorRT would refuse: {errors} error{'s' if errors > 1 else ''}"
+    if rules == {_FOR_CPUS}:
+        words += "; these int8 files are for CPUs: target.engine=tensorrt writes them for TensorRT"
+    return fail(words)

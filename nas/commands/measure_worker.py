@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    from latency_models.device import each_wait_once
     from latency_models.engines import pick_engine
     from latency_models.isolated import IsolatedLatency
     from latency_models.measured import MeasuredLatency
@@ -96,10 +97,11 @@ def _serve(options: argparse.Namespace) -> None:
         engine, _ = pick_engine(wanted.engine, threads=wanted.threads)
     except ValueError as error:
         raise Mistake(f"this machine does not suit the search: {error}") from error
+    waits = each_wait_once(_tell)
     with ExitStack() as stack:
         timers = {
             protocol: stack.enter_context(
-                IsolatedLatency(partial(MeasuredLatency, engine, how), notice=_tell)
+                IsolatedLatency(partial(MeasuredLatency, engine, how), notice=waits)
             )
             for protocol, how in (("screening", SCREENING), ("latency", MeasuringProtocol()))
         }

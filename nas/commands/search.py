@@ -14,19 +14,18 @@ from nas.commands import fail
 from nas.commands.guard import INTERRUPTED
 from nas.commands.overrides import (
     MULTIRUN,
+    SHOWING,
     in_turn,
+    named,
     plain,
-    quoted,
     readable,
     unread_addition,
-    variant_of,
+    unswept,
 )
 from nas.redact import has_password, redacted
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,21 +36,12 @@ def main(arguments: list[str]) -> int:
             "it: put it into ~/.pgpass or PGPASSWORD, or the whole address into "
             "FREEWAY_STORAGE_URL"
         )
+    from nas.spaces import own_classes
+
     arguments = readable(arguments)
     if MULTIRUN & set(arguments) and not SHOWING & set(arguments):
         return _each_in_turn(arguments)
-    return configured("search", "config", _named(arguments), _search)
-
-
-def _named(arguments: list[str]) -> list[str]:
-    """With the user's own classes in their groups, and a name that tells what is not default."""
-    from nas.spaces import own_classes
-
-    settings = own_classes(arguments)
-    if any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
-        return settings
-    variant = variant_of(arguments)
-    return [*([f"variant={quoted(variant)}"] if variant else []), *settings]
+    return configured("search", "config", own_classes(named(arguments)), _search)
 
 
 def _each_in_turn(arguments: list[str]) -> int:
@@ -61,9 +51,10 @@ def _each_in_turn(arguments: list[str]) -> int:
 
     from nas.commands.sweep import checked, start
     from nas.settings import SettingsError
+    from nas.spaces import own_classes
 
     try:
-        runs = [_named(run) for run in in_turn(arguments)]
+        runs = [own_classes(named(run)) for run in in_turn(arguments)]
         names = [checked(run) for run in runs]
     except (SettingsError, ValueError) as error:
         return fail(str(error))
@@ -101,6 +92,7 @@ def configured(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from nas.commands.settings_help import settings_help
     from nas.settings import SettingsError, check_settings
 
     codes: list[int] = []
@@ -126,7 +118,12 @@ def configured(
     shown = StringIO() if SHOWING & set(arguments) else sys.stdout
     try:
         with redirect_stdout(shown):
-            task()
+            if SHOWING & set(arguments):
+                sys.argv[1:] = unswept(sys.argv[1:])
+            if {"--help", "-h"} & set(arguments):
+                print(settings_help(verb, config_name, sys.argv[1:]))
+            else:
+                task()
         if failures:
             raise failures[0]
     except SettingsError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nas.commands import fail
 from nas.commands.guard import INTERRUPTED
+from nas.commands.overrides import unswept
 from nas.crew.status import read_status
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
     from nas.commands.search import configured
     from nas.crew.status import report_is_fresh
     from nas.crew.sweep import prepare
+    from nas.report.describe import command_line
     from nas.settings import SettingsError
 
     try:
@@ -47,12 +49,13 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
         return fail(_missing(str(error)) or plain(error, "search", "config"))
     except SettingsError as error:
         return fail(str(error))
-    _tell(f"the workers write to {folder / 'jobs'}; look at them: nas status {folder}")
+    look = command_line("status", str(folder))
+    _tell(f"the workers write to {folder / 'jobs'}; look at them: {look}")
     try:
         with _until_complete(folder):
             configured("search", "config", arguments, body)
     except KeyboardInterrupt:
-        _tell(f"no longer waiting; jobs of a cluster go on: nas status {folder}")
+        _tell(f"no longer waiting; jobs of a cluster go on: {look}")
         return INTERRUPTED
     except Exception as error:
         # One job's end is told when its result is fetched; the others end by themselves.
@@ -152,12 +155,9 @@ def checked(arguments: list[str]) -> str:
 def _composed(arguments: list[str]) -> tuple[DictConfig, str]:
     """The settings that all workers have in common, and the class that launches them."""
     from hydra import compose, initialize_config_module
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf, open_dict
 
-    given = [argument for argument in arguments if not argument.startswith("-")]
-    overrides = OverridesParser.create().parse_overrides(given)
-    common = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
+    common = [argument for argument in unswept(arguments) if not argument.startswith("-")]
     with initialize_config_module("conf", version_base="1.3"):
         config = compose("config", overrides=common, return_hydra_config=True)
     launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))

@@ -24,6 +24,8 @@ _PIPED_WIDTH = 120
 _REFRESH_PER_S = 4
 _BAR = 20
 _MOST, _WIDEST = 512, 2**16
+_BARS, _MARKS = "", " "
+"""Columns without a heading."""
 
 _HELP = """\
 Sweep the feature count of one layer and measure what each costs on this device.
@@ -33,11 +35,11 @@ costs much more than it gives (a cliff). What is worth trying is printed at the 
 setting for `nas search`.
 
 examples:
-  nas widths                                          dense 3x3, int8, 360x640, 8 to 128
-  nas widths --shape 180x320 --widths 16:96:16        a body at half the size
-  nas widths --op separable --kernel 5                depthwise 5x5, then 1x1
-  nas widths --precision fp32 --engine onnxruntime    another engine and precision
-  nas widths --plot widths.html --out widths.json     picture and figures where you want them
+  nas widths                                          # dense 3x3, int8, 360x640, 8 to 128
+  nas widths --shape 180x320 --widths 16:96:16        # a body at half the size
+  nas widths --op separable --kernel 5                # depthwise 5x5, then 1x1
+  nas widths --precision fp32 --engine onnxruntime    # another engine and precision
+  nas widths --plot widths.html --out widths.json     # picture and figures where you want them
 """
 _LATER = """\
 A layer's own cost is (3 equal layers - 1 layer) / 2. Efficiency is multiply-adds per
@@ -188,33 +190,35 @@ def _title(shape: LayerShape, receipt: LatencyReport) -> str:
 
 
 def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from nas.report.columns import fitted
     from nas.report.describe import milliseconds
 
     console.print(Text(title))
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    for name in ("features", "one layer", "+-", "ns per MAC", "GMAC/s", "efficiency"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("", no_wrap=True)
     styles = {"sweet spot": "green", "cliff": "yellow", "no use": "yellow"}
     reasons = list(dict.fromkeys(p.why for p in points if p.why))
+    lines: list[dict[str, str | Text]] = []
     for p in points:
         if p.layer_ms is None or p.efficiency is None:
-            number = Text(f"[{reasons.index(p.why) + 1}]")
-            table.add_row(str(p.channels), number, *[""] * 6)
+            why = f"[{reasons.index(p.why) + 1}]"
+            lines.append({"features": str(p.channels), "one layer": why})
             continue
-        bar = "━" * max(1, round(_BAR * p.efficiency))
-        doubt = " ?" if p.mark and p.is_uncertain else ""
-        table.add_row(
-            str(p.channels), milliseconds(p.layer_ms), f"{100 * p.error_ms / p.layer_ms:.0f} %",
-            f"{p.ns_per_mac:.3g}", f"{p.macs / p.layer_ms / 1e6:.3g}",
-            f"{100 * p.efficiency:.0f} %", Text(bar, styles.get(p.mark, "blue")),
-            Text(p.mark + doubt, styles.get(p.mark, "")),
-        )
+        style = styles.get(p.mark, "")
+        lines.append({
+            "features": str(p.channels),
+            "one layer": milliseconds(p.layer_ms),
+            "+-": f"{100 * p.error_ms / p.layer_ms:.0f} %",
+            "ns per MAC": f"{p.ns_per_mac:.3g}",
+            "GMAC/s": f"{p.macs / p.layer_ms / 1e6:.3g}",
+            "efficiency": f"{100 * p.efficiency:.0f} %",
+            _BARS: Text("━" * max(1, round(_BAR * p.efficiency)), style or "blue"),
+            _MARKS: Text(p.mark + (" ?" if p.mark and p.is_uncertain else ""), style),
+        })
+    table, _ = fitted(
+        lines, width=console.width, spare=(_BARS, "ns per MAC", "GMAC/s", "+-", "efficiency"),
+        left=(_BARS, _MARKS),
+    )
     console.print(table)
     for index, reason in enumerate(reasons, 1):
         console.print(Text(f"[{index}] {reason}", style="yellow"), soft_wrap=True)
@@ -228,16 +232,20 @@ def _write_plot(
     path: Path, points: Sequence[WidthPoint], title: str, override: str
 ) -> None:
     from nas.bench.width_plot import page, width_plot
+    from nas.report.describe import command_line
 
     picture = width_plot(points, title=title)
     if path.suffix == ".html":
-        lines = [f"Worth trying: nas search '{override}'"]
+        lines = [f"Worth trying: {command_line('search', override)}"]
         picture = page(picture, title="Feature counts on this device", lines=lines)
     path.write_text(picture, encoding="utf-8")
 
 
 def _print_override(console: Console, facts: dict[str, object]) -> None:
+    from nas.report.describe import command_line
+
     if facts["widths"]:
-        console.print(f"worth trying:  nas search '{facts['override']}'", markup=False)
+        tried = command_line("search", str(facts["override"]))
+        console.print(f"worth trying:  {tried}", markup=False, soft_wrap=True)
     else:
         console.print("no count could be told from another: give a larger --shape")

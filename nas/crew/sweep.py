@@ -117,7 +117,7 @@ def prepare(
         study.start_from(asked.space)
         study.allot(asked.plan.candidates, code=code_version())
         if served is not None:
-            served(notice)
+            served(notice, lambda: None)
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     return folder
 
@@ -227,14 +227,20 @@ def served_for(
         )
     settings, study = storage_settings(config), str(config.study.name)
 
-    def served(notice: Callable[[str], None]) -> tuple[ServedLatency, ServedLatency]:
+    def served(
+        notice: Callable[[str], None], tick: Callable[[], None]
+    ) -> tuple[ServedLatency, ServedLatency]:
+        def between_looks() -> None:
+            safe_point()
+            tick()
+
         storage = open_storage(
             settings, study_folder(config), patience_s=_JOINING_S, notice=notice
         )
         requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
         requests.want(Wanted(engine, int(config.target.threads), code_version()))
         quick, full = (
-            ServedLatency(requests, protocol, notice=notice, safe_point=safe_point)
+            ServedLatency(requests, protocol, notice=notice, safe_point=between_looks)
             for protocol in PROTOCOLS
         )
         return quick, full

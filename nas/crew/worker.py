@@ -133,6 +133,10 @@ class Attended:
         """Pass it on."""
         self._inner.judged(step, metric)
 
+    def tick(self) -> None:
+        """Pass it on."""
+        self._inner.tick()
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)

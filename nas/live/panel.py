@@ -15,8 +15,10 @@ from nas.candidate import Candidate
 from nas.experiment import Plan, Target
 from nas.live.scatter import scatter
 from nas.live.watch import Watch
+from nas.report.columns import fitted
 from nas.report.describe import (
     STAGE_WORDS,
+    clock_time,
     describe,
     duration,
     figure,
@@ -30,6 +32,7 @@ _BEST_SHOWN = 4
 _WIDE = 100
 """Columns from which the picture of quality per latency fits beside the funnel."""
 _WIDEST_PICTURE = 44
+_FRAME = 4
 _BAR_WIDTH = 24
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -47,7 +50,7 @@ def draw(
     """One picture of the whole search, at most 23 lines high, for so many columns."""
     everyone = watch.candidates
     published = [c for c in everyone if c.is_reference and c.quality is not None]
-    above: RenderableType = _funnel(watch, plan)
+    above: RenderableType = _funnel(watch, plan, width=width - _FRAME)
     if width >= _WIDE:
         picture = scatter(
             everyone, best, limit_ms=target.max_latency_ms, metric=metric, baseline=baseline,
@@ -57,8 +60,12 @@ def draw(
         beside.add_row(above, picture)
         above = beside
     parts: list[RenderableType] = [
-        _aim(target), Text(), above, Text(), *_now(watch), Text(),
-        _best([*best[-_BEST_SHOWN:], *published[-2:]], metric, baseline), _times(watch),
+        _aim(target), Text(), above, Text(), *_now(watch, width=width - _FRAME), Text(),
+        _best(
+            [*best[-_BEST_SHOWN:], *published[-2:]], metric, baseline,
+            width=width - _FRAME,
+        ),
+        _times(watch),
     ]
     return Panel(
         Group(*parts),
@@ -81,7 +88,7 @@ def _aim(target: Target) -> Text:
     )
 
 
-def _funnel(watch: Watch, plan: Plan) -> Table:
+def _funnel(watch: Watch, plan: Plan, *, width: int) -> Table:
     counts = watch.funnel
     trained = f" of {min(plan.finalists, counts.proposed)}" if counts.trained else ""
     lines = [
@@ -99,9 +106,11 @@ def _funnel(watch: Watch, plan: Plan) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     whole = max(plan.candidates, counts.proposed)
+    room = width - 22 - max(len(of) for _, _, of, _ in lines)
+    columns = max(0, min(_BAR_WIDTH, room))
     for label, count, of, colour in lines:
         style = "" if count else "dim"
-        bar = Text(blocks(count / whole, _BAR_WIDTH), style=colour)
+        bar = Text(blocks(count / whole, columns), style=colour)
         number = Text(str(count), style=style)
         table.add_row(Text(label, style=style), number, bar, Text(of, "dim"))
     return table
@@ -116,7 +125,7 @@ def blocks(share: float, width: int) -> str:
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(width)
 
 
-def _now(watch: Watch) -> list[RenderableType]:
+def _now(watch: Watch, *, width: int) -> list[RenderableType]:
     """Two lines, whatever is done, so that the picture keeps its height."""
     stage = watch.current
     if stage is None:
@@ -127,46 +136,44 @@ def _now(watch: Watch) -> list[RenderableType]:
     )
     if not stage.total:
         return [head, Text()]
+    steps = f"{stage.done}/{stage.total}"
+    loss = "" if stage.loss is None else f"loss {stage.loss:.4f}"
+    columns = max(1, min(_BAR_WIDTH + 10, width - 8 - len(steps) - len(loss)))
     line = Table.grid(padding=(0, 1))
     line.add_column(width=5)
-    line.add_column(width=_BAR_WIDTH + 10)
+    line.add_column(width=columns)
     line.add_column(no_wrap=True)
     line.add_column(no_wrap=True)
-    loss = "" if stage.loss is None else f"loss {stage.loss:.4f}"
     bar = ProgressBar(
-        total=stage.total, completed=stage.done, width=_BAR_WIDTH + 10, complete_style="cyan"
+        total=stage.total, completed=stage.done, width=columns, complete_style="cyan"
     )
-    line.add_row("", bar, f"{stage.done}/{stage.total}", Text(loss, style="dim"))
+    line.add_row("", bar, steps, Text(loss, style="dim"))
     return [head, line]
 
 
-def _best(shown: Sequence[Candidate], metric: Metric, baseline: float | None) -> RenderableType:
+def _best(
+    shown: Sequence[Candidate], metric: Metric, baseline: float | None, *, width: int
+) -> RenderableType:
     if not shown:
         return Text("best per latency   nothing trained yet", style="dim")
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim", expand=True
-    )
-    table.add_column("latency", justify="right", no_wrap=True, min_width=8)
-    table.add_column(metric.name, justify="right", no_wrap=True, min_width=9)
-    if baseline is not None:
-        table.add_column("gain", justify="right", no_wrap=True, min_width=5)
-    table.add_column("stage", no_wrap=True, min_width=9)
     over = pictures(candidate.pictures for candidate in shown)
-    heading = f"best per latency, over {over}" if over else "best per latency"
-    table.add_column(heading, no_wrap=True, overflow="ellipsis", ratio=1)
+    wordy = f"best per latency, over {over}" if over else "best per latency"
+    lines = []
     for candidate in shown:
-        quality = candidate.quality
-        if quality is None:
-            continue
-        gained = [] if baseline is None else [f"{gain(metric, quality, baseline):+.2f}"]
-        network = describe(candidate.architecture)
-        if candidate.is_reference:
-            network = f"{candidate.name}: {network}"
-        cells = [
-            milliseconds(candidate.latency_ms), figure(metric, quality), *gained,
-            _latest(candidate), network,
-        ]
-        table.add_row(*map(Text, cells), style="magenta" if candidate.is_reference else "")
+        quality = candidate.quality or 0.0
+        lines.append({
+            "network": candidate.name,
+            "latency": milliseconds(candidate.latency_ms),
+            metric.name: figure(metric, quality),
+            "gain": "" if baseline is None else f"{gain(metric, quality, baseline):+.2f}",
+            "stage": _latest(candidate),
+            wordy: describe(candidate.architecture),
+        })
+    table, _ = fitted(
+        lines, width=width, spare=("stage", wordy, "gain"), left=("network", "stage"),
+        wordy=wordy, styles=["magenta" if c.is_reference else "" for c in shown],
+        framed=False,
+    )
     return table
 
 
@@ -180,5 +187,6 @@ def _times(watch: Watch) -> Text:
     left_s = watch.remaining_s()
     left = "…" if left_s is None else f"~{duration(left_s)}"
     return Text.assemble(
-        ("elapsed ", "dim"), duration(watch.elapsed_s), ("   remaining ", "dim"), left
+        ("elapsed ", "dim"), clock_time(watch.elapsed_s), ("   remaining ", "dim"), left,
+        overflow="ellipsis", no_wrap=True,
     )

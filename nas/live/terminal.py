@@ -21,6 +21,7 @@ from trainers.base import Metric
 from trainers.budget import Budget
 
 _REFRESH_S = 0.25
+_TICK_S = 1.0
 _SUMMARY_S = 10.0
 
 
@@ -50,7 +51,7 @@ class RichView:
     """One live picture at the foot of the terminal; notes scroll away above it.
 
     It has no thread of its own and draws only when it is told something, at most four times a
-    second while training: nothing may run beside a measurement.
+    second while training and once while it waits: nothing may run beside a measurement.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class RichView:
     def note(self, line: str) -> None:
         """Print a line above the picture."""
         self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
+        self._draw()
 
     def started(self, candidate: Candidate, stage: str) -> None:
         """Show what begins."""
@@ -106,6 +108,11 @@ class RichView:
 
     def judged(self, step: int, metric: float) -> None:
         """A search ranks by what a training ends with."""
+
+    def tick(self) -> None:
+        """Let the clock go on; seldom, as another process may be timing."""
+        if self._watch.clock() - self._drawn_s >= _TICK_S:
+            self._draw()
 
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Count it, and see whether it belongs to the best."""
@@ -172,6 +179,10 @@ class PlainView:
 
     def judged(self, step: int, metric: float) -> None:
         """A search ranks by what a training ends with."""
+
+    def tick(self) -> None:
+        """Print only when it is time for a summary."""
+        self._tell_now_and_then()
 
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Print what came out."""

@@ -20,10 +20,11 @@ from nas.candidate import Candidate
 from nas.experiment import Target
 from nas.live.terminal import told
 from nas.live.watch import Clock
-from nas.report.describe import STAGE_WORDS, describe, duration, figure, gain
+from nas.report.describe import STAGE_WORDS, clock_time, describe, duration, figure, gain
 from trainers.base import Metric
 
 _REFRESH_S = 0.25
+_TICK_S = 1.0
 _TOLD_EVERY_S = 30.0
 _BAR_WIDTH = 36
 _CURVE_WIDTH = 48
@@ -47,6 +48,15 @@ class Course:
     loss: float | None = None
     marks: list[tuple[int, float]] = field(default_factory=list)
     began: tuple[int, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Start the clock of the whole run."""
+        self.began_s = self.clock()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since this run began."""
+        return self.clock() - self.began_s
 
     def started(self, candidate: Candidate, stage: str) -> None:
         """A stage begins."""
@@ -131,10 +141,7 @@ class PlainTraining:
     def step(self, done: int, total: int, loss: float) -> None:
         """Print it now and then."""
         self._course.step(done, total, loss)
-        now_s = self._course.clock()
-        if now_s - self._told_s >= _TOLD_EVERY_S:
-            self._told_s = now_s
-            self.note(f"{STAGE_WORDS[self._course.stage]}: {self._course.progress()}")
+        self._tell_now_and_then()
 
     def judged(self, step: int, metric: float) -> None:
         """Print it."""
@@ -143,10 +150,21 @@ class PlainTraining:
         words = STAGE_WORDS.get(self._course.stage, "training")
         self.note(f"{words}: step {step}: {figure(self._metric, metric)}")
 
+    def tick(self) -> None:
+        """Say now and then how far it is."""
+        self._tell_now_and_then()
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Print what came out."""
         known = " (of an earlier run)" if again else ""
         self.note(told(candidate, stage, self._target, self._metric) + known)
+
+    def _tell_now_and_then(self) -> None:
+        now_s, stage = self._course.clock(), self._course.stage
+        if stage and now_s - self._told_s >= _TOLD_EVERY_S:
+            self._told_s = now_s
+            far = f": {self._course.progress()}" if self._course.total else "..."
+            self.note(f"{STAGE_WORDS[stage]}{far}")
 
 
 class RichTraining:
@@ -196,6 +214,11 @@ class RichTraining:
         self._course.marks.append((step, metric))
         self._draw()
 
+    def tick(self) -> None:
+        """Let the clock go on; seldom, as another process may be timing."""
+        if self._course.clock() - self._drawn_s >= _TICK_S:
+            self._draw()
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Print what came out above the picture."""
         known = " (of an earlier run)" if again else ""
@@ -203,12 +226,16 @@ class RichTraining:
 
     def _draw(self) -> None:
         self._drawn_s = self._course.clock()
-        picture = draw(self._course, self._target, self._metric, self._baseline)
+        picture = draw(
+            self._course, self._target, self._metric, self._baseline, width=self._console.width
+        )
         self._live.update(picture, refresh=True)
 
 
-def draw(course: Course, target: Target, metric: Metric, baseline: float) -> RenderableType:
-    """One picture of a training, at most eight lines high."""
+def draw(
+    course: Course, target: Target, metric: Metric, baseline: float, *, width: int
+) -> RenderableType:
+    """One picture of a training, at most nine lines high, for so many columns."""
     candidate = course.candidate
     parts: list[RenderableType] = []
     if candidate is not None:
@@ -221,17 +248,19 @@ def draw(course: Course, target: Target, metric: Metric, baseline: float) -> Ren
             "dim",
         )
     )
+    words = Text(STAGE_WORDS.get(course.stage, ""), "bold")
+    far = Text(course.progress() if course.total else "")
+    columns = max(0, min(_BAR_WIDTH, width - 6 - words.cell_len - far.cell_len))
     line = Table.grid(padding=(0, 1))
     line.add_column(no_wrap=True)
-    line.add_column(width=_BAR_WIDTH)
+    line.add_column(width=columns)
     line.add_column(no_wrap=True)
     bar: RenderableType = Text()
-    if course.total:
+    if course.total and columns:
         bar = ProgressBar(
-            total=course.total, completed=course.done, width=_BAR_WIDTH, complete_style="cyan"
+            total=course.total, completed=course.done, width=columns, complete_style="cyan"
         )
-    words = Text(STAGE_WORDS.get(course.stage, ""), "bold")
-    line.add_row(words, bar, Text(course.progress() if course.total else ""))
+    line.add_row(words, bar, far)
     parts.append(line)
     best = course.best(metric)
     if best is not None:
@@ -244,6 +273,7 @@ def draw(course: Course, target: Target, metric: Metric, baseline: float) -> Ren
             )
         )  # fmt: skip
         parts.append(Text(curve([value for _, value in course.marks], metric), "cyan"))
+    parts.append(Text.assemble(("elapsed ", "dim"), clock_time(course.elapsed_s)))
     name = candidate.name if candidate else ""
     return Panel(
         Group(*parts), title=Text.assemble(("freeway train", "bold"), " · ", name),

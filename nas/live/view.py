@@ -22,6 +22,12 @@ class View(Protocol):
     def judged(self, step: int, metric: float) -> None:
         """The metric of the weights that training has reached, where the budget asks for it."""
 
+    def tick(self) -> None:
+        """Time goes by: the search waits for the device or for another process of its own.
+
+        Called each second or more often, and never while this search measures.
+        """
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """A candidate has left a stage, with its evidence or its rejection.
 
@@ -43,6 +49,9 @@ class Unwatched:
 
     def judged(self, step: int, metric: float) -> None:
         """Drop it."""
+
+    def tick(self) -> None:
+        """Nobody looks at a clock."""
 
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Drop it."""

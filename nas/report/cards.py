@@ -124,7 +124,8 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         f'<section class="card"><h3><code class="win">{escape(row.label)}</code></h3>'
         f"<p>{escape(row.description)}</p>"
         f'<div class="scroll drawn">{picture}</div>{facts(pairs)}'
-        f'<p class="soft small" style="margin:1em 0 0">To time it again:</p>'
+        f'<p class="soft small" style="margin:1em 0 0">To time it again, in '
+        'the folder where the search ran:</p>'
         f"<pre><code>{escape(command)}</code></pre>"
         f"<details><summary>Layer by layer</summary>{_layers(graph, summary.target)}</details>"
         "</section>"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable
 from itertools import groupby
+from pathlib import Path
 
 from nas.confidence import Gain
 from search_spaces.base import Architecture, BlockSpec
@@ -143,6 +147,27 @@ def milliseconds(value_ms: float) -> str:
     """Three digits that mean something, and the unit."""
     digits = 0 if value_ms >= 1000 else 1 if value_ms >= 10 else 2 if value_ms >= 1 else 3
     return f"{value_ms:.{digits}f} ms"
+
+
+def command_line(*words: str) -> str:
+    """A call of this program as it can be typed into a shell in this folder."""
+    return shlex.join([_program(), *words])
+
+
+def _program() -> str:
+    """`nas` where the shell finds it, else the path of the one that was installed with this."""
+    beside = Path(sys.executable).with_name("nas")
+    if shutil.which("nas") is not None or not beside.is_file():
+        return "nas"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
+
+
+def clock_time(seconds: float) -> str:
+    """`0:35`, `4:05` or `1:12:09`: what is seen to go on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def duration(seconds: float) -> str:

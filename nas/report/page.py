@@ -187,7 +187,8 @@ def _numbers(summary: Summary) -> str:
         shown.append(_gain(row.gain, summary.metric))
         shown += [cell(cells[n], "n") for n in numbers[4:]]
         doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
-        step = f'<span class="ci">{escape(_step(row, summary.metric))}</span>' if row.step else ""
+        told = _step(row, summary.metric)
+        step = f'<span class="ci">{escape(told)}</span>' if told else ""
         shown.append(f'<td class="what">{escape(row.description)}{step}{doubt}</td>')
         rows.append("".join(shown))
     note = (
@@ -215,7 +216,9 @@ def _latency(row: Row, text: str) -> str:
 
 
 def _step(row: Row, metric: Metric) -> str:
-    """A winner beside the next faster one."""
+    """A winner beside the next faster one, or the one that is ahead of it."""
+    if row.behind:
+        return f"no better than {row.behind}, which is as fast"
     return "" if row.step is None else compared(metric, row.step, other="the next faster winner")
 
 

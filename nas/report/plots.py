@@ -168,8 +168,9 @@ def _winners_and_references(summary: Summary, axes: Axes) -> list[str]:
     known = [r for r in summary.references if r.latency_ms is not None and r.metric is not None]
     marks = [(axes.x(r.latency_ms or 0.0), axes.y(r.metric or 0.0)) for r in known]
     parts = []
-    if len(points) > 1:
-        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    ahead = [point for row, point in zip(winners, points, strict=True) if not row.behind]
+    if len(ahead) > 1:
+        line = "L".join(f"{x:.1f} {y:.1f}" for x, y in ahead)
         parts.append(f'<path class="front" d="M{line}"/>')
     parts += [f'<circle class="win" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>' for x, y in points]
     parts += [

@@ -15,7 +15,7 @@ from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
 from nas.ledger import REPORT
 from nas.report.crops import Crop, CropRow, choose_crop
-from nas.report.describe import figure
+from nas.report.describe import command_line, figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.report.worth import Worth, worth_of
@@ -82,6 +82,7 @@ def conclude(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
             images=[example.name for example in task.examples()],
             notes=[*told, *notes],
+            time_again=_time_again(experiment),
         ),
         worth=worth,
     )
@@ -93,6 +94,14 @@ def _forecast_of(experiment: Experiment) -> str:
     if horizon_of(experiment) is None:
         return "the forecast of the full training"
     return f"the forecast of a training of {experiment.plan.horizon:,} steps"
+
+
+def _time_again(experiment: Experiment) -> str:
+    """The command that times a bundle once more, from the folder where the search ran."""
+    target = experiment.target
+    bench = command_line("bench", str(experiment.folder))
+    threads = f" --threads {target.threads}" if target.threads > 1 else ""
+    return f"{bench}/{{folder}} --engine {target.engine}{threads}"
 
 
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:

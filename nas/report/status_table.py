@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from nas.crew.status import Seen, Status
+from nas.report.columns import fitted
 from nas.report.describe import describe, duration, figure, milliseconds, pictures
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
+_WORKER = ("worker", "host", "job", "state", "heartbeat", "at")
 _FAILURES_SHOWN = 5
 _FORMER_SHOWN = 8
 
@@ -37,24 +37,23 @@ def _print_workers(console: Console, status: Status) -> None:
         return
     ended = [one for one in status.workers if one.state == "ended"]
     hidden = ended[:-_FORMER_SHOWN]
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    for name in ("worker", "host", "job", "state", "heartbeat", "at"):
-        table.add_column(name, no_wrap=name != "at", overflow="fold")
-    for one in status.workers:
-        if one not in hidden:
-            table.add_row(*_cells(one))
+    table, _ = fitted(
+        [_cells(one) for one in status.workers if one not in hidden],
+        width=console.width, spare=("job", "host", "heartbeat"), left=_WORKER, wordy="at",
+    )
     console.print(table)
     if hidden:
         console.print(Text(f"and {len(hidden)} that ended earlier", "dim"))
 
 
-def _cells(one: Seen) -> tuple[str | Text, ...]:
+def _cells(one: Seen) -> dict[str, str | Text]:
     worker = one.worker
     at = worker.ended if worker.ended is not None else worker.doing
-    return (
+    cells = (
         str(worker.number), worker.host, worker.job or "-",
         Text(one.state, _STYLES[one.state]), f"{duration(one.beat_s)} ago", at,
     )
+    return dict(zip(_WORKER, cells, strict=True))
 
 
 def _funnel(status: Status) -> Text:
@@ -69,20 +68,16 @@ def _funnel(status: Status) -> Text:
 def _print_front(console: Console, status: Status) -> None:
     if not status.front:
         return
-    table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
-    table.add_column("front", no_wrap=True)
-    table.add_column("latency", justify="right", no_wrap=True)
-    table.add_column(status.metric.name, justify="right", no_wrap=True)
-    over = pictures(candidate.pictures for candidate in status.front)
-    table.add_column(
-        f"architecture ({status.metric.name} over {over})" if over else "architecture",
-        overflow="ellipsis", no_wrap=True,
-    )
-    for candidate in status.front:
-        table.add_row(
-            candidate.name,
-            milliseconds(candidate.latency_ms),
-            figure(status.metric, candidate.quality or 0.0),
-            describe(candidate.architecture),
-        )
+    over, name = pictures(c.pictures for c in status.front), status.metric.name
+    wordy = f"architecture ({name} over {over})" if over else "architecture"
+    lines = [
+        {
+            "front": candidate.name,
+            "latency": milliseconds(candidate.latency_ms),
+            name: figure(status.metric, candidate.quality or 0.0),
+            wordy: describe(candidate.architecture),
+        }
+        for candidate in status.front
+    ]
+    table, _ = fitted(lines, width=console.width, spare=(wordy,), left=("front",), wordy=wordy)
     console.print(table)

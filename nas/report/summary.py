@@ -13,7 +13,7 @@ from nas.confidence import FEWEST_PICTURES, Gain, Judged, Scored, gain_over
 from nas.experiment import Target
 from nas.report.describe import describe, milliseconds, pictures
 from nas.table.base import ENGINE
-from nas.winners import best_within, front
+from nas.winners import best_within, dominates, front
 from search_spaces.skeletons import lower
 from search_spaces.work import gmacs, params_of
 from trainers.base import Metric
@@ -82,7 +82,8 @@ class Row:
         ci_low_ms: lower end of the 95 % interval of the latency.
         pictures: on how many the metric was judged; 0 where that was not kept.
         gain: how much better the metric is than the baseline's.
-        step: of a winner, how much better it is than the next faster one.
+        step: of a winner, how much better it is than the next faster one on the front.
+        behind: of a winner that is not on the front, one that is as fast and as good.
         outlook: the metric that a long training is expected to give; None where that is not told.
         speed_up: fp32 latency over latency at the precision that ships, both measured.
         doubt: why the line is not to be read like the others; None when there is no reason.
@@ -100,6 +101,7 @@ class Row:
     gain: Gain | None = None
     step: Gain | None = None
     outlook: float | None = None
+    behind: str = ""
     params: int | None = None
     gmacs: float | None = None
     speed_up: float | None = None
@@ -130,7 +132,8 @@ class Summary:
     """The end of a study.
 
     Attributes:
-        winners: fastest first.
+        winners: one for every bundle, fastest first. Shipped files are timed anew, so one that
+            was ahead of the others before may be behind them now.
         comparisons: one for each reference with a latency and a metric.
         advice: what to do when there is no winner, else None.
         simulated: whether a table answered in place of the machine.
@@ -163,6 +166,11 @@ class Summary:
             f"outlook: {self.metric.name} expected after {self.horizon:,} steps on many pictures; "
             "winners are chosen by it"
         )
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The winners that no other one is ahead of."""
+        return tuple(row for row in self.winners if not row.behind)
 
     @property
     def judged_on(self) -> str:
@@ -202,15 +210,22 @@ def summarize(
         horizon: steps of the training that outlooks are of.
     """
     unaided = Scored(baseline, tuple(baseline_scores))
-    winners = front([c for c in candidates if is_winner(c)], metric)
+    simulated = any(is_simulated(c) for c in candidates)
+    kept = list(filter(is_winner, candidates))
+    ahead = front(kept, metric)
+    # Nothing is exported in a simulation: its winners are its front.
+    winners = ahead if simulated else sorted(kept, key=lambda c: c.latency_ms)
     references = sorted(
         (c for c in candidates if c.is_reference),
         key=lambda c: c.latency_ms if receipt_of(c) else float("inf"),
     )
     rows = {c.name: _row(c, target, metric, unaided) for c in [*winners, *references]}
-    for faster, slower in pairwise(winners):
+    for faster, slower in pairwise(ahead):
         step = _between(metric, slower.judged, faster.judged)
         rows[slower.name] = replace(rows[slower.name], step=step)
+    for c in winners:
+        if beaten := [one for one in ahead if dominates(one, c, metric)]:
+            rows[c.name] = replace(rows[c.name], behind=rows[beaten[-1].name].label)
     nothing = Row(
         "baseline", baseline_name, "no network", metric=baseline, pictures=len(unaided.scores)
     )
@@ -222,7 +237,7 @@ def summarize(
         tuple(rows[c.name] for c in references),
         tuple(_comparisons(references, winners, rows, metric)),
         None if winners else _advice(candidates, target),
-        simulated=any(is_simulated(c) for c in candidates),
+        simulated=simulated,
         horizon=horizon if any(row.outlook is not None for row in rows.values()) else None,
     )
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from nas.confidence import Gain
+from nas.report.columns import fitted
 from nas.report.describe import compared, figure, gain, milliseconds
 from nas.report.summary import Comparison, Row, Summary
 from nas.report.worth import Worth
@@ -22,9 +21,7 @@ from trainers.base import Metric
 
 _STYLES = {"winner": "", "reference": "magenta", "baseline": "dim"}
 _WIDE = 110
-_GAP = 3
-"""Columns between two cells of the table's box."""
-_SHORTEST = 12
+_MISSED_LEAST = ("95 %", "architecture", "gain")
 SIMULATED = (
     "Simulation: a table of measured networks answered; nothing was trained, nothing is exported."
 )
@@ -74,31 +71,21 @@ def _print_list(console: Console, head: str, lines: Sequence[str]) -> None:
 def _table(summary: Summary, width: int) -> Table:
     target, judged_on = summary.target, summary.judged_on
     over = f", {summary.metric.name} over {judged_on}" if judged_on else ""
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False, title_justify="left",
-        title=f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
-        f"at most {milliseconds(target.max_latency_ms)}{over}",
-    )
     rows = (summary.baseline, *summary.winners, *summary.references)
-    cells = [{"network": row.label, **cells_of(row, summary.metric)} for row in rows]
-    columns = ["network", "latency", summary.metric.name, "gain"]
+    columns = ["network", "latency", summary.metric.name, "gain", "95 %"]
     columns += ["outlook"] if summary.horizon else []
     if width >= _WIDE:
         columns += ["images/s", "params", "GMACs", "over fp32"]
-    longest = {name: max(len(name), *(len(line[name]) for line in cells)) for name in cells[0]}
-    left = width - 3 - sum(longest[name] + _GAP for name in columns)
-    if any(line["95 %"] for line in cells) and left >= longest["95 %"] + _GAP + _SHORTEST:
-        columns.insert(4, "95 %")
-        left -= longest["95 %"] + _GAP
-    for name in columns:
-        justify: Literal["left", "right"] = "left" if name == "network" else "right"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=longest[name])
-    table.add_column(
-        "architecture", overflow="ellipsis", no_wrap=True, max_width=max(_SHORTEST, left)
+    lines = []
+    for row in rows:
+        cells = {"network": row.label, **cells_of(row, summary.metric)}
+        lines.append({**{n: cells[n] for n in columns}, "architecture": row.description})
+    table, _ = fitted(
+        lines, width=width, spare=_MISSED_LEAST, left=("network",), wordy="architecture",
+        styles=[_STYLES[row.kind] for row in rows],
+        title=f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
+        f"at most {milliseconds(target.max_latency_ms)}{over}",
     )
-    for row, line in zip(rows, cells, strict=True):
-        shown = [line[name] for name in columns]
-        table.add_row(*map(Text, (*shown, row.description)), style=_STYLES[row.kind])
     return table
 
 
@@ -131,9 +118,15 @@ def signed_ends(metric: Metric, gain: Gain) -> str:
 
 
 def steps(summary: Summary) -> list[str]:
-    """Which winners are not better than the next faster one, for all that can be told."""
-    pairs = list(pairwise(summary.winners))
-    lines = [
+    """Which winners are not better than a faster one, for all that can be told."""
+    pairs = list(pairwise(summary.front))
+    behind = [
+        f"{row.label} ({milliseconds(row.latency_ms or 0.0)}) has a bundle too, but {row.behind} "
+        "is as fast and as good"
+        for row in summary.winners
+        if row.behind
+    ]
+    level = [
         f"{slower.label} ({milliseconds(slower.latency_ms or 0.0)}) is "
         f"{compared(summary.metric, slower.step, other=f'the faster {faster.label}')}"
         f"{ahead(summary.metric, slower, faster)}"
@@ -141,9 +134,10 @@ def steps(summary: Summary) -> list[str]:
         if slower.step is not None and slower.step.side == "level"
     ]
     sure = [slower.step is not None and slower.step.low is not None for _, slower in pairs]
-    if pairs and not lines and all(sure):
-        return ["each winner is better than the next faster one, by more than chance"]
-    return lines
+    if pairs and not level and all(sure):
+        which = "winner on the front" if behind else "winner"
+        level = [f"each {which} is better than the next faster one, by more than chance"]
+    return behind + level
 
 
 def sentence(comparison: Comparison, metric: Metric) -> str:

@@ -96,6 +96,10 @@ class Curve:
         self._keep(step=step, metric=metric)
         self._inner.judged(step, metric)
 
+    def tick(self) -> None:
+        """Pass it on."""
+        self._inner.tick()
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)

@@ -73,6 +73,20 @@ def test_jobs_with_temporary_folders_of_their_own_share_the_device(tmp_path: Pat
     assert len(told) == 1
 
 
+def test_a_long_wait_is_told_again_each_second_and_its_end_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str | None] = []
+    monkeypatch.setattr(device, "_TOLD_EVERY_S", 0.05)
+    monkeypatch.setattr(device, "_listeners", [told.append])
+    with holder("exclusive") as process:
+        released_after(process, 0.6)
+        with device.exclusive(NAME):
+            pass
+    assert len(told) > 4
+    assert told[-1] is None and None not in told[:-1]
+
+
 def test_shared_holders_do_not_wait_for_each_other() -> None:
     told: list[str] = []
     with holder("shared") as process:
@@ -147,8 +161,10 @@ def test_throttle_reasons_are_named_and_idle_clocks_are_none() -> None:
 
 def test_a_wait_is_told_once_whoever_holds_the_device_meanwhile() -> None:
     told: list[str] = []
-    tell = device.each_wait_once(told.append)
+    ticks: list[None] = []
+    tell = device.each_wait_once(told.append, tick=lambda: ticks.append(None))
     tell("waiting for the device: cpu is held by process 1")
     tell("waiting for the device: cpu is held by process 2")
     tell("waiting for the device: gpu is held by process 2")
     assert [words.split()[4] for words in told] == ["cpu", "gpu"]
+    assert len(ticks) == 3

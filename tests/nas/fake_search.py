@@ -54,6 +54,9 @@ class Notes:
     def judged(self, step: int, metric: float) -> None:
         self.events.append(("judged", str(step), ""))
 
+    def tick(self) -> None:
+        pass
+
     def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
         self.events.append(("again" if again else "finished", candidate.name, stage))
 

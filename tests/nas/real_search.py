@@ -49,6 +49,16 @@ def nas(*arguments: str, folder: Path) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
+def bash(line: str, *, folder: Path) -> tuple[int, str, str]:
+    """Run a line as it stands, with this checkout's code: exit code, output, error stream."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=folder, env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
 def cases(study: Path) -> dict[str, dict[str, Any]]:
     """Every case file of a study, as plain data."""
     return {

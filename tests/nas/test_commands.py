@@ -97,7 +97,7 @@ def test_settings_are_shown_without_running_anything(
 ) -> None:
     code, output, errors = nas("search", *arguments, folder=tmp_path)
     assert (code, errors) == (0, "")
-    assert "max_latency_ms: 50" in output
+    assert "max_latency_ms: 50" in output or "target.max_latency_ms=50" in output
     assert list(tmp_path.iterdir()) == []
 
 

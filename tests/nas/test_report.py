@@ -185,6 +185,13 @@ def test_each_winner_has_its_receipt_and_the_command_to_time_it_again() -> None:
     assert "5f5f" in text and "0.0081 at most" in text and "depth to space" in text
 
 
+def test_a_bundle_that_fell_behind_has_its_line_and_its_card() -> None:
+    text = report([winner(1, 20.0, 33.0), winner(2, 25.0, 32.9)])
+    ahead, behind = (winner(k, 20.0, 33.0).architecture.id for k in (1, 2))
+    assert f"no better than {ahead}, which is as fast" in text
+    assert f"nas bench winners/{behind}" in text
+
+
 def test_reasons_other_than_speed_are_listed() -> None:
     diverged = proposal(4, screened=receipt(9.0), rejected=Rejection("trains", "loss is nan"))
     assert "trial-4: loss is nan" in report([diverged])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from finished_studies import PSNR
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
-from real_search import TOY, cases, evidence, nas
+from real_search import TOY, bash, cases, evidence, nas
 from toy_search import write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
@@ -127,6 +129,15 @@ def test_a_winner_is_in_the_report_and_on_the_terminal(ended: Ended) -> None:
     for bundle in (ended.study / "winners").iterdir():
         assert bundle.name in report
         assert bundle.name in ended.output
+
+
+def test_the_reports_line_times_a_bundle_again_where_the_search_ran(ended: Ended) -> None:
+    report = (ended.study / "report.html").read_text()
+    lines = re.findall(r"<pre><code>(.*? bench .*?)</code></pre>", report)
+    assert len(lines) == len(list((ended.study / "winners").iterdir()))
+    code, output, errors = bash(html.unescape(lines[0]), folder=ended.folder)
+    assert code == 0, errors
+    assert "the file that ships" in output or "int8.onnx" in output
 
 
 def test_nothing_but_the_study_is_left_where_it_was_called(ended: Ended) -> None:

@@ -43,8 +43,8 @@ def joined(folder: Path, number: int, **changed: Any) -> Claims:
     return Claims(folder, me, Pace())
 
 
-def shown(folder: Path, **at: Any) -> str:
-    console = Console(width=120, record=True, file=open(os.devnull, "w"))
+def shown(folder: Path, *, width: int = 120, **at: Any) -> str:
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))
     with console.file:
         print_status(console, read_status(folder, **at))
         return console.export_text()
@@ -67,6 +67,16 @@ def test_the_front_says_on_how_many_pictures_it_was_judged(study: Path) -> None:
     for candidate in FOUND:
         Ledger(study).save(on_pictures(candidate))
     assert "architecture (psnr_y over 12 pictures)" in shown(study)
+
+
+@pytest.mark.parametrize("width", [30, 50, 80])
+def test_a_narrow_terminal_keeps_names_latency_and_metric(study: Path, width: int) -> None:
+    with joined(study, 3) as crew:
+        crew.says(doing="trial-00007 probed")
+        said = shown(study, width=width)
+    assert max(map(len, said.splitlines())) <= width
+    for whole in ("trial-2", "30.0 ms", "33.00 dB", "working"):
+        assert whole in said
 
 
 def test_a_worker_is_shown_with_its_stage_and_what_it_holds(study: Path) -> None:

@@ -82,6 +82,17 @@ def test_winners_come_fastest_first_with_what_they_cost() -> None:
     assert first.params and first.gmacs and first.doubt is None
 
 
+def test_every_bundle_has_a_line_and_one_that_fell_behind_says_behind_whom() -> None:
+    good, beaten, best = winner(1, 20.0, 33.0), winner(2, 25.0, 32.9), winner(3, 30.0, 33.5)
+    found = summary_of(best, beaten, good)
+    assert [row.name for row in found.winners] == ["trial-1", "trial-2", "trial-3"]
+    assert [row.name for row in found.front] == ["trial-1", "trial-3"]
+    first, second, last = found.winners
+    assert (first.behind, second.behind, last.behind) == ("", first.label, "")
+    assert second.step is None and last.step == approximately(0.5)
+    assert f"{second.label} (25.0 ms) has a bundle too, but {first.label} is as" in printed(found)
+
+
 def test_a_reference_is_compared_with_the_best_winner_that_is_not_slower() -> None:
     summary = summary_of(*finished_study())
     told = {c.reference.label: c for c in summary.comparisons}
@@ -155,14 +166,14 @@ def test_an_empty_study_has_an_end_too() -> None:
     assert "No network was examined" in printed(summary_of())
 
 
-@pytest.mark.parametrize("width", [72, 80, 120])
+@pytest.mark.parametrize("width", [50, 72, 80, 120])
 def test_the_table_keeps_its_numbers_at_any_width(width: int) -> None:
     text = printed(summary_of(*finished_study()), width)
     assert all(word in text for word in ("13a209e786f6", "14.2 ms", "33.31 dB", "+1.69 dB"))
     assert "report: runs/photos-x2/report.html" in text
 
 
-@pytest.mark.parametrize("width", [72, 80, 120])
+@pytest.mark.parametrize("width", [50, 72, 80, 120])
 def test_every_line_of_a_judged_study_fits_the_terminal(width: int) -> None:
     text = printed(judged_summary(), width, worth_of(long_study(), PSNR, 50.0))
     assert all(len(line.rstrip()) <= width for line in text.splitlines())

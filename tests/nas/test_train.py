@@ -12,7 +12,7 @@ import pytest
 from drawn import SeededChooser
 from fake_search import Notes
 from hydra import compose, initialize_config_module
-from real_search import nas
+from real_search import ROOT, nas
 from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
@@ -356,3 +356,15 @@ def test_a_run_does_not_go_on_with_other_pictures_to_judge_by(
     errors = capfd.readouterr().err
     assert errors.count("\n") == 1
     assert "begun with other pictures to judge by" in errors
+
+
+@pytest.mark.parametrize("budget", sorted(p.stem for p in (ROOT / "conf/budget").glob("*.yaml")))
+def test_every_budget_leaves_a_curve_and_the_quick_one_costs_a_search_none(budget: str) -> None:
+    with initialize_config_module("conf", version_base="1.3"):
+        made = [
+            compose(name, overrides=[f"budget={budget}", *more]).budget
+            for name, more in (("train", ["network=espcn", "label=espcn"]), ("config", []))
+        ]
+    train, search = made
+    assert 0 < train.judge_every <= train.max_steps / 10
+    assert search.judge_every == (0 if budget == "quick" else train.judge_every)
