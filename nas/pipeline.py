@@ -118,7 +118,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     together(experiment, [*published, *chosen], upto="quantized")
     if experiment.simulated:
         return experiment.ledger.all()
-    _require_any(_now(experiment, chosen))
+    _require_any(_now(experiment, [*published, *chosen]), experiment)
     while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
         together(experiment, best, upto="exported")
     for candidate in experiment.ledger.all():
@@ -126,15 +126,18 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     return experiment.ledger.all()
 
 
-def _require_any(chosen: Sequence[Candidate]) -> None:
-    """Refuse to end with nothing: whoever asked for a network must not take that for success."""
-    if any(c.quantized and not c.rejected for c in chosen):
+def _require_any(ended: Sequence[Candidate], experiment: Experiment) -> None:
+    """Refuse to end with nothing: whoever asked for a network must not take that for success.
+
+    Raises:
+        NothingFastEnough: no network, not even a published one, came through.
+    """
+    if any(c.quantized and not c.rejected for c in ended):
         return
-    reasons = [c.rejected.reason for c in chosen if c.rejected is not None]
-    why = f"the last: {reasons[-1]}" if reasons else "none was within the limit after all"
-    raise NothingFastEnough(
-        f"none of {len(chosen)} finalists could be trained and quantized; {why}"
-    )
+    every = [*proposals(experiment.ledger.all()), *ended]
+    reasons = [c.rejected.reason for c in every if c.rejected is not None]
+    why = f"; the last was refused: {reasons[-1]}" if reasons else ""
+    raise NothingFastEnough(f"no network could be trained and quantized{why}")
 
 
 def train_finalists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from nas.commands.guard import USER_ERROR, fail, guarded
+from nas.commands.guard import USER_ERROR, fail, guarded, leave
 
 __all__ = ["USER_ERROR", "VERBS", "entry", "fail", "main"]
 
@@ -67,4 +67,4 @@ def _tell_version() -> int:
 
 def entry() -> None:
     """What the console command calls."""
-    raise SystemExit(guarded(main))
+    leave(guarded(main))

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 _LONGEST = 500
 """Letters of a word, such as a path, that are printed of it."""
@@ -45,7 +46,8 @@ def guarded(body: Callable[[], int]) -> int:
         interrupted = True
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, note)
     try:
         code = _flushed(body)
@@ -60,10 +62,17 @@ def guarded(body: Callable[[], int]) -> int:
             code = fail(told)
         else:
             raise
-    if signal.getsignal(signal.SIGINT) is note:
-        # What is left is done in a moment; a second Ctrl-C would only print where it struck.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
     return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process; a Ctrl-C now would only print which line it struck."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise SystemExit(code)
 
 
 def fail(message: str) -> int:

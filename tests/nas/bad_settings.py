@@ -45,14 +45,19 @@ _AT_THE_TOP: Mapping[str, Any] = {
     "weights": str | None, "teacher": str | None, "teacher_weight": float,
 }
 _WRONG: Mapping[type, tuple[str, ...]] = {
-    int: ("many", "1.5", "true", ".inf", ".nan", "-1", str(2**40), str(HUGE), "''", "null", "[1]"),
-    float: ("fast", "true", ".inf", ".nan", "-1", "1e300", str(HUGE), "''", "null", "[0.5]"),
+    int: (
+        "many", "1.5", "true", "inf", "nan", "-inf", "-1", str(2**40), str(HUGE), "''", "null",
+        "[1]",
+    ),
+    float: (
+        "fast", "true", "inf", "nan", "-inf", "-1", "1e300", str(HUGE), "''", "null", "[0.5]",
+    ),
     bool: ("maybe", "7", "''", "null"),
     str: ("[a]", "{a: 1}", "''", LONG, "null"),
-    list: ("{a: 1}", "5", "abc", "[null]", "[[[1]]]", "[.nan]", f"[{2**40}]", "null"),
+    list: ("{a: 1}", "5", "abc", "[null]", "[[[1]]]", "[nan]", f"[{2**40}]", "null"),
 }
 _FINE = {
-    ("target.max_latency_ms", ".inf"): "train",
+    ("target.max_latency_ms", "inf"): "train",
     # The steps of this many need no memory.
 }
 

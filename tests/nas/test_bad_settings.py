@@ -118,7 +118,7 @@ def test_a_command_that_measures_or_looks_refuses_it(
 
 SAMPLE = (
     ("search", "budget.learning_rate=nan"),
-    ("search", "-m", "worker='range(0,2)'", "cluster=local", "target.max_latency_ms=.inf"),
+    ("search", "-m", "worker='range(0,2)'", "cluster=local", "target.max_latency_ms=inf"),
     ("train", "espcn", f"study.seed={10**30}"),
     ("bench", "nowhere.onnx"),
     ("status", ".", "--watch", "nan"),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from real_search import ROOT, TOY, nas
 from toy_search import write_photos
 
+from latency_models.base import DeviceError
 from nas import commands
 from nas.commands import search
 
@@ -115,14 +118,20 @@ def test_settings_are_shown_without_running_anything(
         (["study.name=a/b"], "study.name is 'a/b'"),
         (["study.name=.."], "study.name is '..'"),
         (["target.threads=4096"], "threads is 4096, and this process has"),
-        (["study.references=[edsr]"], "unknown published network 'edsr'; known: abpn_m4c28"),
+        (["study.references=[edsr]"], "network 'edsr' (did you mean vdsr?); known: a"),
         (["target.precision=int4"], "target.precision is 'int4': use fp32, fp16 or int8"),
         (["target.height=0"], "target.height is 0: it must be a positive number"),
         (["target.max_latency_ms=fast"], "target.max_latency_ms is 'fast': use a number"),
-        (["budget.max_steps=0"], "budget.max_steps is 0: it must be positive"),
+        (["budget.max_steps=0"], "budget.max_steps is 0: use 1 to 1000000000"),
+        (["budget.learning_rate=nan"], "budget.learning_rate is 'nan': use a number that is"),
+        (["budget.precision=fp16"], "budget.precision is 'fp16', which needs a GPU"),
+        (["target.max_latency_ms=inf"], "a search needs a limit"),
+        (["~policy"], "policy"),
+        (["tracking=mlflow"], "there is no tracking=mlflow; there are none, tensorboard, wandb"),
+        (["+experiment=typo"], "there is no setting 'experiment'"),
         (["budget.learning_rate=high"], "budget.learning_rate is 'high': use a number"),
         (["target.engine=tvm"], "unknown engine 'tvm': there are openvino"),
-        (["search_space.ops=[cnov]"], "search_space.ops 'cnov'; known: bottleneck, conv"),
+        (["search_space.ops=[cnov]"], "search_space.ops 'cnov' (did you mean conv?); known: b"),
         (["search_space.widths=[]"], "search_space.widths is empty"),
         (["task.data.train=nowhere"], "there is no folder nowhere"),
         (["task.crop=15"], "task.crop is 15: use an even number"),
@@ -134,6 +143,55 @@ def test_what_was_asked_for_wrongly_is_named_in_one_line(
     refused: Refused, settings: list[str], words: str
 ) -> None:
     assert words in refused(*settings)
+
+
+def test_a_precision_that_the_engine_lacks_is_refused_before_the_study_is_begun(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacks(*_: object) -> None:
+        raise DeviceError("no fp16 kernels for this processor: ask for fp32 or int8")
+
+    monkeypatch.setattr("latency_models.isolated.IsolatedLatency.run", lacks)
+    line = refused("target.engine=openvino", "target.precision=fp16")
+    assert line == "nas: no fp16 kernels for this processor: ask for fp32 or int8\n"
+    assert not (tmp_path / "runs" / "toy" / "settings.json").exists()
+
+
+def test_what_can_be_seen_to_be_wrong_is_refused_before_torch_is_loaded(tmp_path: Path) -> None:
+    script = (
+        "import sys; from nas.commands import search; "
+        "code = search.main(['budget.max_steps=0']); "
+        "print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )
+    assert done.stdout == "2 False\n", done.stderr
+
+
+def test_several_limits_are_searched_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[tuple[str, float]] = []
+
+    def search_alone(config: Any) -> int:
+        begun.append((str(config.study.name), float(config.target.max_latency_ms)))
+        return 2 if config.target.max_latency_ms == 20 else 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nas"])
+    monkeypatch.setattr(search, "_search_alone", search_alone)
+    quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled"]
+    assert search.main(["-m", *quiet, "target.max_latency_ms=50,20,30"]) == 2
+    assert [limit for _, limit in begun] == [50, 20, 30]
+    assert len({name for name, _ in begun}) == 3
+    assert "study 2 of 3: runs/x2-360x640-int8-20ms" in capfd.readouterr().err
+    begun.clear()
+    # All are looked at before the first is begun.
+    assert search.main(["-m", *quiet, "target.max_latency_ms=50,-1"]) == 2
+    assert search.main(["-m", *quiet, "study.name=one", "target.max_latency_ms=50,20"]) == 2
+    assert begun == []
 
 
 def test_an_engine_that_is_not_installed_is_not_replaced_by_another(refused: Refused) -> None:

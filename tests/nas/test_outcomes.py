@@ -142,9 +142,34 @@ def test_networks_that_are_fast_but_do_not_train_are_not_called_slow(
     tmp_path: Path, use: Any
 ) -> None:
     use(Untrainable())
-    found = searched(tmp_path, candidates=6, patience=2, references=())
-    assert len(found) == 6
-    assert not [c for c in found if c.trained]
+    with pytest.raises(NothingFastEnough, match="no network could be trained .*refused: nan"):
+        searched(tmp_path, candidates=6, patience=2, references=())
+    assert len(Ledger(tmp_path).all()) == 6
+
+
+def test_when_nothing_trains_the_recipe_is_at_fault(tmp_path: Path, use: Any) -> None:
+    class Diverging(Untrainable):
+        def _screened(self, candidate: Candidate) -> Candidate:
+            return replace(candidate, screened=receipt(1.0))
+
+    use(Diverging())
+    with pytest.raises(BrokenMachine, match="20 candidates in a row did not train; .*: lower"):
+        searched(tmp_path, candidates=64)
+
+
+@pytest.mark.parametrize("evidence_lost", ["trained", "quantized"])
+def test_a_search_whose_finalists_all_fail_does_not_end_as_if_it_had_found_something(
+    tmp_path: Path, use: Any, evidence_lost: str
+) -> None:
+    class AllFail(FakeStages):
+        def _stage(self, evidence: str) -> Any:
+            if evidence != evidence_lost:
+                return super()._stage(evidence)
+            return lambda candidate, _: replace(candidate, rejected=Rejection("trains", "nan"))
+
+    use(AllFail())
+    with pytest.raises(NothingFastEnough, match="no network could be trained .*refused: nan"):
+        searched(tmp_path, candidates=6)
 
 
 def test_a_finalist_that_does_not_train_does_not_call_up_another_one_later(
