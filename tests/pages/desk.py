@@ -56,6 +56,8 @@ class Desk:
         """Type it in bash: exit code, output, error stream."""
         known = {
             "PATH": str(self.programs), "HOME": str(self.home), "TMPDIR": str(self.folder),
+            # For what a program starts itself: a sweep's workers.
+            "PYTHONPATH": f"{self.folder / 'toy'}:{ROOT}",
             "OMP_NUM_THREADS": "1", "COLUMNS": "120", "LANG": "C.UTF-8", "folder": "table",
             "all": f"{self.home}/photos", "squeezenet": "squeezenet.pth",
             **{name: f"{self.home}/{name}" for name in _PICTURES},
@@ -64,7 +66,7 @@ class Desk:
         done = subprocess.run(
             [shutil.which("bash") or "bash", "-c", script], cwd=folder,
             env={**known, **environment}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=300, check=False,
+            text=True, timeout=600, check=False,
         )
         return done.returncode, done.stdout, done.stderr
 
