@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nas.experiment import Aim, Experiment
 
 _DRAWS = 128
-_CONTENDERS = 2
+CONTENDERS = 2
 """For each finalist so many are timed again before the choice."""
 _Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ def contenders(experiment: Experiment, candidates: Sequence[Candidate]) -> list[
     probed = {c.name: c for c in candidates if c.probed and not c.is_reference}
     before = [replace(_as_probed(c), settled=None) for c in probed.values()]
     lost = sum(_is_lost(c, experiment) for c in probed.values())
-    count = _CONTENDERS * experiment.plan.finalists + lost
+    count = CONTENDERS * experiment.plan.finalists + lost
     return [probed[name] for name in _next(experiment, before, (), count)]
 
 

@@ -207,6 +207,8 @@ def _with_report(candidate: Candidate, evidence: str, report: TrainReport) -> Ca
 
 def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Bring the network to the precision that ships and judge it by the engine's own output."""
+    from trainers.fit import finite_scores
+
     assert candidate.trained is not None
     home = experiment.ledger.home(candidate.name)
     steps, train_s, in_float, sha256 = 0, 0.0, frozenset[int](), ""
@@ -243,7 +245,10 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         experiment.crew.check(candidate.name)
         sha256 = save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
         steps, train_s = tuned.steps, tuned.train_s
-    scores = experiment.task.scores(engine_run(candidate, experiment))
+    try:
+        scores = finite_scores(engine_run(candidate, experiment), experiment.task)
+    except Diverged as error:
+        return replace(candidate, rejected=Rejection("quantizes", str(error)))
     metric = float(np.mean(scores))
     drop = candidate.trained.metric - metric
     if experiment.task.metric.mode == "min":

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from trainers.base import Companion, Damaged, Diverged, Judged, Progress, Task, TrainReport
+from trainers.base import Companion, Damaged, Diverged, Judged, Progress, Run, Task, TrainReport
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
@@ -130,12 +130,22 @@ def scores_of(module: nn.Module, task: Task) -> tuple[float, ...]:
             array: NDArray[np.float32] = output.float().cpu().numpy()
         return array
 
+    return finite_scores(run, task)
+
+
+def finite_scores(run: Run, task: Task) -> tuple[float, ...]:
+    """The metric on each validation picture of whatever runs a network.
+
+    Raises:
+        Diverged: the outputs are not finite, or their metric is not.
+    """
     try:
         scores = task.scores(run)
     except FloatingPointError as error:
         raise Diverged(f"the network is broken: {error}") from error
-    if not np.isfinite(scores).all():
-        raise Diverged(f"the {task.metric.name} of a picture is {min(scores)} to {max(scores)}")
+    broken = [score for score in scores if not np.isfinite(score)]
+    if broken:
+        raise Diverged(f"the {task.metric.name} of a picture is {broken[0]}")
     return scores
 
 

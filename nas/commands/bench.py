@@ -44,15 +44,15 @@ A network is one of
   my_nets:tiny                a function in my_nets.py that returns an nn.Module
 
 examples:
-  nas bench espcn fsrcnn ecbsr_m4c16                 three published networks, int8, 360x640
-  nas bench espcn --precision fp32 int8              what int8 gains here
-  nas bench espcn --engine openvino onnxruntime      one engine beside another
-  nas bench espcn --shape 360x640 720x1280           two input sizes
-  nas bench net.onnx --limit 33.3                    is it fast enough for 30 images a second?
-  nas bench net.onnx --layers                        where the time goes, layer by layer
-  nas bench espcn --roofline                         how near to what this machine can do
-  nas bench net.onnx --check                         would TensorRT take it?
-  nas bench espcn --json > espcn.json                everything, for other programs
+  nas bench espcn fsrcnn ecbsr_m4c16                 # three published networks, int8, 360x640
+  nas bench espcn --precision fp32 int8              # what int8 gains here
+  nas bench espcn --engine openvino onnxruntime      # one engine beside another
+  nas bench espcn --shape 360x640 720x1280           # two input sizes
+  nas bench net.onnx --limit 33.3                    # is it fast enough for 30 images a second?
+  nas bench net.onnx --layers                        # where the time goes, layer by layer
+  nas bench espcn --roofline                         # how near to what this machine can do
+  nas bench net.onnx --check                         # would TensorRT take it?
+  nas bench espcn --json > espcn.json                # everything, for other programs
 """
 _LATER = """\
 What was measured once is answered from its receipt ($XDG_CACHE_HOME/freeway, else

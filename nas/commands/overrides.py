@@ -18,6 +18,8 @@ _NAMELESS = re.compile(
     r"|target\.(height|width|precision|max_latency_ms)|task\.scale)$"
 )
 _LONGEST = 60
+MULTIRUN = {"-m", "--multirun"}
+SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -64,6 +66,31 @@ def variant_of(arguments: Sequence[str]) -> str:
     return f"{told[:_LONGEST]}-{zlib.crc32(told.encode()):08x}"
 
 
+def unswept(arguments: Sequence[str]) -> list[str]:
+    """What all jobs of a sweep have in common: without what differs between them, and its flag.
+
+    Raises:
+        hydra.errors.HydraException: an override cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser, kept = OverridesParser.create(), []
+    for argument in arguments:
+        setting = "=" in argument and not argument.startswith("-")
+        swept = setting and parser.parse_override(argument).is_sweep_override()
+        if not swept and argument not in MULTIRUN:
+            kept.append(argument)
+    return kept
+
+
+def named(arguments: Sequence[str]) -> list[str]:
+    """The setting that names a run by its variant, before these; none where they name it."""
+    if any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
+        return list(arguments)
+    variant = variant_of(arguments)
+    return [*([f"variant={quoted(variant)}"] if variant else []), *arguments]
+
+
 def _word(name: str, value: str) -> str:
     leaf = re.split(r"[./@]", name)[-1]
     if leaf == "_target_":
@@ -73,7 +100,7 @@ def _word(name: str, value: str) -> str:
     elif re.fullmatch(r"[A-Za-z_]\w*", value) and value not in ("true", "false", "null"):
         told = value
     else:
-        told = f"{leaf}-{value}"
+        told = f"{leaf}-{Path(value).name if '/' in value else value}"
     return re.sub(r"[^A-Za-z0-9._]+", "-", told).strip("-.")
 
 

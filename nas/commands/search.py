@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from nas.commands import fail
 from nas.commands.overrides import (
-    quoted,
+    MULTIRUN,
+    SHOWING,
+    named,
     readable,
     unknown_addition,
     unknown_name,
-    variant_of,
+    unswept,
 )
 from nas.redact import has_password
 
@@ -33,13 +35,10 @@ def main(arguments: list[str]) -> int:
             "it: put it into ~/.pgpass or PGPASSWORD, or the whole address into "
             "FREEWAY_STORAGE_URL"
         )
-    from nas.commands.sweep import MULTIRUN, SHOWING, start
+    from nas.commands.sweep import start
     from nas.spaces import own_classes
 
-    settings = own_classes(readable(arguments))
-    if not any(argument.startswith(("study.name=", "variant=")) for argument in arguments):
-        variant = variant_of(readable(arguments))
-        settings = [*([f"variant={quoted(variant)}"] if variant else []), *settings]
+    settings = own_classes(named(readable(arguments)))
     if told := unknown_addition(arguments, "config"):
         return fail(f"{told} (nas search --cfg job shows all settings)")
     if MULTIRUN & set(settings) and not SHOWING & set(settings):
@@ -74,6 +73,8 @@ def configured(
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"nas {verb}", *readable(arguments)]
     try:
+        if SHOWING & set(arguments):
+            sys.argv[1:] = unswept(sys.argv[1:])
         if {"--help", "-h"} & set(arguments):
             print(settings_help(verb, config_name, sys.argv[1:]))
         else:

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from nas.commands.overrides import unswept
+
 _FIRST = ("target", "task", "budget", "study", "search_space", "policy")
 _DERIVED = ("variant", "planes", "budget_defaults", "network", "label", "hydra")
 """What is made from the command line, or only says what follows from other settings."""
@@ -33,12 +35,9 @@ def settings_help(verb: str, config_name: str, arguments: Sequence[str]) -> str:
         arguments: overrides as Hydra reads them; sweeps and flags are passed over.
     """
     from hydra import compose, initialize_config_module
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
 
-    given = [argument for argument in arguments if not argument.startswith("-")]
-    overrides = OverridesParser.create().parse_overrides(given)
-    plain = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
+    plain = [argument for argument in unswept(arguments) if not argument.startswith("-")]
     with initialize_config_module("conf", version_base="1.3"):
         config = compose(config_name, overrides=plain, return_hydra_config=True)
     choices = {g: o for g, o in config.hydra.runtime.choices.items() if "hydra" not in g}

@@ -44,13 +44,13 @@ A network is one of
   runs/x2/trial-00012            a candidate of a search
 
 examples:
-  nas show ecbsr_m4c16                          the table, int8, 360x640
-  nas show espcn --size 720x1280 --scale 3      another size of the input, another factor
-  nas show mobilenet_v2 --precision fp32        bytes and peaks of another precision
-  nas show fsrcnn --svg fsrcnn.svg              a drawing that fits one printed page
-  nas show fsrcnn --no-roofline                 counted only: nothing is measured, at once
-  nas show ecbsr_m4c16 --time                   time it too, beside the estimate
-  nas show espcn --json                         every layer on its own, for other programs
+  nas show ecbsr_m4c16                          # the table, int8, 360x640
+  nas show espcn --size 720x1280 --scale 3      # another size of the input, another factor
+  nas show mobilenet_v2 --precision fp32        # bytes and peaks of another precision
+  nas show fsrcnn --svg fsrcnn.svg              # a drawing that fits one printed page
+  nas show fsrcnn --no-roofline                 # counted only: nothing is measured, at once
+  nas show ecbsr_m4c16 --time                   # time it too, beside the estimate
+  nas show espcn --json                         # every layer on its own, for other programs
 """
 _LATER = """\
 The peaks are measured when they are first asked for (some seconds) and remembered in

@@ -13,14 +13,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
+from nas.commands.overrides import unswept
 from nas.crew.status import read_status
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 INTERRUPTED = 130
-MULTIRUN = {"-m", "--multirun"}
-SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
 _LOOK_S, _LAST_WORDS_S = 2.0, 10.0
 _PLUGIN = "hydra/launcher/submitit"
 
@@ -138,12 +137,9 @@ def _missing(said: str) -> str:
 def _composed(arguments: list[str]) -> tuple[DictConfig, str]:
     """The settings that all workers have in common, and the class that launches them."""
     from hydra import compose, initialize_config_module
-    from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf, open_dict
 
-    given = [argument for argument in arguments if not argument.startswith("-")]
-    overrides = OverridesParser.create().parse_overrides(given)
-    common = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
+    common = [argument for argument in unswept(arguments) if not argument.startswith("-")]
     with initialize_config_module("conf", version_base="1.3"):
         config = compose("config", overrides=common, return_hydra_config=True)
     launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))

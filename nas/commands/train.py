@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
-from nas.commands.overrides import quoted
+from nas.commands.overrides import named, quoted, readable
 from nas.commands.search import INTERRUPTED, configured, terminable
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def main(arguments: list[str]) -> int:
         architecture_named(first, scale=None)
     except UnknownNetwork as error:
         return fail(str(error))
-    settings = [f"network={quoted(first)}", f"label={quoted(label(first))}", *rest]
+    settings = [f"network={quoted(first)}", f"label={quoted(label(first))}"]
+    settings += named(readable(rest))
     return configured("train", "train", settings, _train)
 
 

@@ -34,11 +34,11 @@ costs much more than it gives (a cliff). What is worth trying is printed at the 
 setting for `nas search`.
 
 examples:
-  nas widths                                          dense 3x3, int8, 360x640, 8 to 128
-  nas widths --shape 180x320 --widths 16:96:16        a body at half the size
-  nas widths --op separable --kernel 5                depthwise 5x5, then 1x1
-  nas widths --precision fp32 --engine onnxruntime    another engine and precision
-  nas widths --plot widths.html --out widths.json     picture and figures where you want them
+  nas widths                                          # dense 3x3, int8, 360x640, 8 to 128
+  nas widths --shape 180x320 --widths 16:96:16        # a body at half the size
+  nas widths --op separable --kernel 5                # depthwise 5x5, then 1x1
+  nas widths --precision fp32 --engine onnxruntime    # another engine and precision
+  nas widths --plot widths.html --out widths.json     # picture and figures where you want them
 """
 _LATER = """\
 A layer's own cost is (3 equal layers - 1 layer) / 2. Efficiency is multiply-adds per

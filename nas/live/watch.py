@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from nas.candidate import Candidate
 from nas.experiment import Plan
+from nas.finalists import CONTENDERS
 from nas.report.summary import Funnel, funnel, was_too_slow
 from trainers.budget import Budget
 
 Clock = Callable[[], float]
 _QUANTIZING_STEP = 2.0
 """Guess, used until one was seen: a step with fake quantization over one without."""
-_EXPORT_TIMINGS = 2.0
-"""Guess, used until one was seen: exporting times two files, screening one."""
+_TIMINGS = {"settled": 2.0, "exported": 2.0}
+"""Guesses, used until one was seen, over screening: again and longer; two files."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,19 @@ class Watch:
         return {
             "screened": to_propose + published_left,
             "probed": more + unprobed_references + (0 if self._search_over else unprobed),
+            "settled": max(0.0, self._to_settle(passed, more)),
             "trained": still("trained"),
             "quantized": still("quantized"),
             "exported": max(0.0, self._to_export(finalists)),
         }
+
+    def _to_settle(self, passed: list[Candidate], more: float) -> float:
+        """Those in front are timed again before any proposal is trained in full."""
+        if any(c.trained for c in passed):
+            return 0.0
+        again = sum(c.settled is not None for c in passed)
+        alive = sum(c.rejected is None for c in passed)
+        return min(CONTENDERS * self._plan.finalists, alive + more) - again
 
     def _to_export(self, finalists: float) -> float:
         """Winners are a front, often half of the finalists; exact once exporting has begun."""
@@ -151,8 +161,8 @@ class Watch:
         seen = self._durations_s[evidence]
         if seen:
             return sum(seen) / len(seen)
-        if evidence == "exported" and self._durations_s["screened"]:
-            return _EXPORT_TIMINGS * (self._each_s("screened") or 0.0)
+        if evidence in _TIMINGS and self._durations_s["screened"]:
+            return _TIMINGS[evidence] * (self._each_s("screened") or 0.0)
         if self._budget is None or not self._durations_s["probed"]:
             return None
         step_s = (self._each_s("probed") or 0.0) / self._plan.probe_steps

@@ -11,6 +11,7 @@ from nas.commands.overrides import (
     readable,
     unknown_addition,
     unknown_name,
+    unswept,
     variant_of,
 )
 
@@ -93,10 +94,18 @@ def test_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
         (["study.seed=2", "policy=gaussian_process"], "-gaussian_process-seed-2"),
         (["+policy.sampler.n_startup_trials=16"], "-n_startup_trials-16"),
         (["task.data.train='/my photos/at sea'"], "-at-sea"),
+        (["teacher=runs/train/espcn-x2", "task/loss=l1"], "-l1-teacher-espcn-x2"),
     ],
 )
 def test_a_search_is_called_by_what_is_not_the_default(typed: list[str], variant: str) -> None:
     assert variant_of(typed) == variant
+
+
+def test_what_the_jobs_of_a_sweep_have_in_common_is_kept() -> None:
+    swept = ["-m", "worker=range(0,4)", "study.seed=1,2"]
+    assert unswept([*swept, "cluster=local", "~policy", "--cfg", "job"]) == [
+        "cluster=local", "~policy", "--cfg", "job",
+    ]
 
 
 def test_a_long_variant_is_cut_and_still_tells_two_apart() -> None:

@@ -310,6 +310,18 @@ def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
     assert "more than 0.1 dB" in refused.reason and "quant_max_drop" in refused.reason
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_int8_metric_that_is_not_finite_is_a_rejection(
+    finished: Any, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    candidate, here = finished
+    drop_checkpoints(candidate, here)
+    monkeypatch.setattr(here.task, "scores", lambda run: (30.0, value), raising=False)
+    judged = quantize(replace(candidate, quantized=None), here)
+    assert judged.quantized is None and judged.rejected is not None
+    assert judged.rejected.constraint == "quantizes" and str(value) in judged.rejected.reason
+
+
 def test_where_less_is_better_a_rise_is_a_drop(
     finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

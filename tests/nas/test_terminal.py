@@ -223,8 +223,12 @@ def test_with_a_budget_full_training_is_guessed_from_probing() -> None:
     pass_through(watch, clock, too_slow(1, 60.0), "screened", 2.0)
     pass_through(watch, clock, replace(probed(2, 20.0, 32.0), probed=None), "screened", 2.0)
     pass_through(watch, clock, probed(2, 20.0, 32.0), "probed", 10.0)
-    training_s, quantizing_s, exporting_s = 100.0, 20.0, 4.0
-    assert watch.remaining_s() == pytest.approx(training_s + quantizing_s + exporting_s)
+    again_s, training_s, quantizing_s, exporting_s = 4.0, 100.0, 20.0, 4.0
+    after_s = training_s + quantizing_s + exporting_s
+    assert watch.remaining_s() == pytest.approx(again_s + after_s)
+    settled = replace(probed(2, 20.0, 32.0), settled=receipt(20.0))
+    pass_through(watch, clock, settled, "settled", 4.0)
+    assert watch.remaining_s() == pytest.approx(after_s)
 
 
 def test_remaining_time_falls_while_a_stage_runs_and_ends_at_nothing() -> None:
