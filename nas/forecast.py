@@ -62,10 +62,15 @@ class Horizon:
     Attributes:
         added: from that metric's gain over the baseline and `SIZES` to what is added, in dB, by
             the table's long training after its short one.
+        low: (1 + sizes,), the least that the table's long trainings knew.
+        high: (1 + sizes,), the most. A network beyond it counts as one at its edge: a larger one
+            was expected to win 0.3 dB by what lies within, and won a tenth of that.
         share: of that, what is added here. Gains grow about as the logarithm of the steps.
     """
 
     added: Belief
+    low: Array
+    high: Array
     share: float
 
     def beyond(self, told: Forecast, inputs: Array) -> Forecast:
@@ -74,7 +79,7 @@ class Horizon:
         Args:
             inputs: (1 + sizes,), the gain over the baseline after the budget first.
         """
-        (mean,), (sd,) = self.added.tell(inputs)
+        (mean,), (sd,) = self.added.tell(np.clip(inputs, self.low, self.high))
         # What is told of the budget moves what is added with it.
         slope = 1.0 + self.share * self.added.mean[1] / self.added.spread[0]
         return Forecast(
@@ -174,9 +179,9 @@ def horizon_of(experiment: Experiment) -> Horizon | None:
         return None
     row = _published()["horizon"]
     known = np.log(row["steps"] / row["short_steps"])
-    return Horizon(
-        Belief.from_json(row["belief"]), float(np.log(wanted / budget.max_steps) / known)
-    )
+    low, high = np.array(row["low"]), np.array(row["high"])
+    share = float(np.log(wanted / budget.max_steps) / known)
+    return Horizon(Belief.from_json(row["belief"]), low, high, share)
 
 
 def outlook_of(candidate: Candidate, experiment: Experiment) -> float | None:

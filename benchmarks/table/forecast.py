@@ -81,6 +81,7 @@ def main(*, write: bool, path: Path) -> None:
         data = rows(table["networks"], share, baseline, course="long")
         _print("long", share, data)
     horizon = {"steps": LONG_STEPS, "short_steps": SHORT_STEPS, "networks": len(data),
+               "low": data[:, 1:].min(0).tolist(), "high": data[:, 1:].max(0).tolist(),
                "belief": _belief(data, RIDGE["long"]).to_json()}
     if write:
         out = Path(__file__).parents[2] / "nas" / PRIOR

@@ -15,6 +15,7 @@ from nas.experiment import Experiment
 from nas.forecast import (
     SIZES,
     Belief,
+    Forecast,
     fitted,
     forecasts,
     horizon_of,
@@ -155,6 +156,19 @@ def test_of_two_equal_trainings_the_larger_network_has_the_better_outlook(tmp_pa
     small, large = candidate(0, 31.0, 31.4), candidate(4, 31.0, 31.4, width=24)
     ahead = outlook_of(large, enlarging(tmp_path)), outlook_of(small, enlarging(tmp_path))
     assert ahead[0] and ahead[1] and ahead[0] > ahead[1]
+
+
+def test_a_network_beyond_the_table_is_not_expected_to_gain_more_than_its_largest(
+    tmp_path: Path,
+) -> None:
+    horizon = horizon_of(enlarging(tmp_path))
+    assert horizon is not None
+    edge = np.array([1.5, *horizon.high[1:]])
+    beyond = edge + [0.0, 3.0, 3.0, 9.0, 2.0]
+    reached = Forecast(31.5, 0.0)
+    assert horizon.beyond(reached, beyond) == horizon.beyond(reached, edge)
+    smaller = edge - [0.0, 1.0, 1.0, 1.0, 1.0]
+    assert horizon.beyond(reached, edge).mean > horizon.beyond(reached, smaller).mean
 
 
 def test_what_is_added_grows_with_the_steps_that_are_left(tmp_path: Path) -> None:
