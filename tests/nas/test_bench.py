@@ -132,7 +132,7 @@ def test_when_nothing_can_be_measured_the_reason_is_the_error(
         (["espcn", "--shape", "0x8"], "no size"),
         (["espcn", "--precision", "bf16"], "bf16"),
         (["espcn", "--batch", "0"], "no positive whole number"),
-        (["espcn", "--limit", "-3"], "--limit is -3 ms"),
+        (["espcn", "--limit", "-3"], "argument --limit: '-3'"),
         (["espcn", "--threads", "none"], "no positive whole number"),
         (["espcn", "--json", "--csv"], "not allowed with"),
     ],
