@@ -162,6 +162,9 @@ def test_a_damaged_network_is_told_by_whoever_shows_it(
         code = guarded(lambda: show.main([str(file.parent), "--no-roofline"]))
         output, errors = capfd.readouterr()
         assert "Traceback" not in output + errors, what
-        assert code == 0 or (code, errors.count("\n")) == (2, 1), (what, errors)
+        # Which engine was picked may have been told before.
+        reasons = [line for line in errors.splitlines() if line.startswith("nas: ")]
+        assert code == 0 or (code, len(reasons)) == (2, 1), (what, errors)
+        assert errors.count("\n") <= 2, (what, errors)
         told += code == 2
     assert told >= 10
