@@ -209,7 +209,7 @@ def test_a_network_has_its_own_size_and_scale(shown: Shown) -> None:
     ("asked", "words"),
     [
         ([], "which network? Give a published one ("),
-        (["espcm"], "'espcm' is no network: "),
+        (["espcm"], "'espcm' is no network (did you mean espcn?): "),
         (["espcn", "--scale", "77"], "exists at scale"),
         (["espcn", "--size", "big"], "no size: give HEIGHTxWIDTH"),
         (["espcn", "--precision", "int4"], "int4"),
