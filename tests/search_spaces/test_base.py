@@ -101,5 +101,5 @@ def test_malformed_json_is_an_invalid_architecture(
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     assert str(UnknownName("block", "cnov", ["residual", "conv"])) == (
-        "unknown block 'cnov'; known: conv, residual"
+        "unknown block 'cnov' (did you mean conv?); known: conv, residual"
     )

@@ -52,7 +52,7 @@ def test_a_residual_block_of_another_width_passes_its_input_through_a_pointwise_
 
 
 def test_an_unknown_block_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="unknown block 'cnov'; known: bottleneck, conv, dense"):
+    with pytest.raises(UnknownName, match=r"'cnov' \(did you mean conv\?\); known: bottleneck"):
         appended(BlockSpec.of("cnov", 8))
 
 

@@ -224,7 +224,7 @@ def test_a_normalized_layer_has_unit_spread_while_it_trains() -> None:
 
 
 def test_unknown_forms_are_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="unknown form of branches 'edges'; known: edge"):
+    with pytest.raises(UnknownName, match=r"branches 'edges' \(did you mean edge\?\); known"):
         build(upscaler(), seed=0, branches="edges")
     with pytest.raises(UnknownName, match="unknown normalization 'layer'; known: batch, none"):
         build(upscaler(), seed=0, norm="layer")

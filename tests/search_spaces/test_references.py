@@ -151,7 +151,7 @@ def test_the_first_references_kept_their_ids(name: str) -> None:
 
 
 def test_an_unknown_reference_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match="published network 'edsr'; known: abpn_m4c28, "):
+    with pytest.raises(UnknownName, match=r"'edsr' \(did you mean vdsr\?\); known: abpn_m4c28, "):
         reference("edsr", 2)
 
 

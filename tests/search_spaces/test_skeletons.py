@@ -101,7 +101,7 @@ def test_lowering_the_same_architecture_gives_the_same_graph(seed: int) -> None:
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        (Architecture("unet", 3, 3, 2, BLOCKS), "unknown skeleton 'unet'; known: bicubic"),
+        (Architecture("unet", 3, 3, 2, BLOCKS), r"'unet' \(did you mean oidn_unet\?\); known: b"),
         (upscaler(reduction="halved"), "unknown reduction 'halved'; known: average_pool"),
         (upscaler(base="lanczos"), "unknown upsampler 'lanczos'; known: bicubic"),
         (upscaler(head_activation="softmax"), "unknown activation 'softmax'; known: clip"),

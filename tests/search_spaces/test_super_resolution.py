@@ -126,10 +126,10 @@ def test_colours_are_a_choice_when_there_are_two_to_choose_from() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"ops": ["cnov"]}, "entry of search_space.ops 'cnov'; known: bottleneck, conv"),
+        ({"ops": ["cnov"]}, r"search_space.ops 'cnov' \(did you mean conv\?\); known: bott"),
         ({"bases": ["lanczos"]}, "entry of search_space.bases 'lanczos'; known: bicubic"),
         ({"reductions": ["halved"]}, "entry of search_space.reductions 'halved'; known: average"),
-        ({"activations": ["rleu"]}, "entry of search_space.activations 'rleu'; known: clip"),
+        ({"activations": ["rleu"]}, r"activations 'rleu' \(did you mean relu\?\); known: clip"),
         ({"ops": []}, "search_space.ops is empty"),
         ({"widths": []}, "search_space.widths is empty"),
         ({"widths": [8, 0]}, "use whole numbers"),
