@@ -321,7 +321,7 @@ def test_the_command_trains_a_network_to_its_bundle(
     assert (code, errors) == (0, "")
     assert "full training: step 3:" in output
     assert "own output" in output
-    bundles = list(here.glob("runs/train/mine-x2-24x32-int8/winners/*"))
+    bundles = list(here.glob("runs/train/mine-x2-24x32-int8-*/winners/*"))
     assert len(bundles) == 1
     assert (bundles[0] / "int8.onnx").is_file()
     for path in here.rglob("*.json"):
