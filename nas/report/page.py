@@ -149,7 +149,12 @@ def _how_sure(best: Row, summary: Summary) -> str:
         return ""
     words = compared(summary.metric, best.gain, other=summary.baseline.label)
     over = f", over {summary.judged_on}" if summary.judged_on else ""
-    return f"It is {words}{over}."
+    if best.outlook is None:
+        return f"It is {words}{over}."
+    return (
+        f"It is {words}{over}, and the best by what a training of {summary.horizon:,} steps is "
+        f"expected to make of it ({figure(summary.metric, best.outlook)})."
+    )
 
 
 def _plot(candidates: Sequence[Candidate], summary: Summary) -> str:
@@ -174,18 +179,17 @@ def _over(summary: Summary) -> str:
 
 
 def _numbers(summary: Summary) -> str:
-    numbers = ["latency", "images/s", summary.metric.name, "gain"]
-    numbers += ["outlook"] if summary.horizon else []
-    numbers += ["params", "GMACs", "over fp32"]
+    # The width of the page holds so many columns.
+    last = ["outlook"] if summary.horizon else ["images/s"]
+    numbers = ["latency", summary.metric.name, "gain", *last, "params", "GMACs", "over fp32"]
     heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
     rows = []
     for row in (summary.baseline, *summary.winners, *summary.references):
         cells = cells_of(row, summary.metric)
         css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
         shown = [cell(row.label, css), _latency(row, cells["latency"])]
-        shown += [cell(cells["images/s"], "n"), cell(cells[summary.metric.name], "n")]
-        shown.append(_gain(row.gain, summary.metric))
-        shown += [cell(cells[n], "n") for n in numbers[4:]]
+        shown += [cell(cells[summary.metric.name], "n"), _gain(row.gain, summary.metric)]
+        shown += [cell(cells[n], "n") for n in numbers[3:]]
         doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
         told = _step(row, summary.metric)
         step = f'<span class="ci">{escape(told)}</span>' if told else ""
