@@ -155,11 +155,16 @@ def _composed(arguments: list[str]) -> tuple[DictConfig, str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf, open_dict
 
+    from nas.settings import SettingsError
+
     given = [argument for argument in arguments if not argument.startswith("-")]
     overrides = OverridesParser.create().parse_overrides(given)
     common = [o.input_line for o in overrides if not o.is_sweep_override() and o.input_line]
     with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", overrides=common, return_hydra_config=True)
+        try:
+            config = compose("config", overrides=common, return_hydra_config=True)
+        except (ValueError, TypeError) as error:
+            raise SettingsError(str(error)) from error
     launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))
     with open_dict(config):
         del config["hydra"]
