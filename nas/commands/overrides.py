@@ -211,6 +211,8 @@ def _told(name: str, config_name: str) -> str:
     with initialize_config_module("conf", version_base="1.3"):
         config = OmegaConf.to_container(compose(config_name), resolve=False)
     known = list(_names(config))
+    if name in known:
+        return f"'{name}' cannot be set, for its group was taken away or replaced"
     leaf = name.rpartition(".")[2]
     same = [k for k in known if k.rpartition(".")[2] == leaf]
     leaves = {k.rpartition(".")[2]: k for k in reversed(known)}

@@ -130,6 +130,11 @@ def configured(
         return fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         return fail(plain(error, verb, config_name))
+    except Exception as error:
+        if failures or MULTIRUN & set(arguments):
+            raise
+        # Hydra's own: settings that are no settings, a folder that it cannot enter.
+        return fail(plain(error, verb, config_name))
     finally:
         if isinstance(shown, StringIO):
             print(redacted(shown.getvalue()), end="")

@@ -157,9 +157,14 @@ def _composed(arguments: list[str]) -> tuple[DictConfig, str]:
     from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf, open_dict
 
+    from nas.settings import SettingsError
+
     common = [argument for argument in unswept(arguments) if not argument.startswith("-")]
     with initialize_config_module("conf", version_base="1.3"):
-        config = compose("config", overrides=common, return_hydra_config=True)
+        try:
+            config = compose("config", overrides=common, return_hydra_config=True)
+        except (ValueError, TypeError) as error:
+            raise SettingsError(str(error)) from error
     launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))
     with open_dict(config):
         del config["hydra"]
