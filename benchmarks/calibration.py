@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from published_psnr import pictures, psnr_db
 
-from nas.stages import module_run
+from nas.trained import module_run
 from search_spaces.fake_quantize import prepare
 from search_spaces.modules import Network, load_weights
 from search_spaces.quantize import CPU_RULES, INT8_MAX

@@ -14,14 +14,8 @@ from nas.durable import digest, write_folder
 from nas.experiment import Experiment
 from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
-from nas.stages import (
-    Images,
-    int8_arrays,
-    module_run,
-    settled,
-    shipped_file,
-    trained_network,
-)
+from nas.stages import settled
+from nas.trained import Images, int8_arrays, module_run, shipped_file, trained_network
 from trainers.base import Run
 from trainers.tasks.super_resolution import as_input
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latency_models.base import CompileError, LatencyReport
 from latency_models.device import each_wait_once, shared
@@ -17,19 +16,18 @@ from latency_models.protocol import MeasuringProtocol
 from nas.candidate import Candidate, Rejection
 from nas.experiment import Experiment
 from nas.forecast import outlook_of
-from nas.ledger import load_arrays, pack_scales, save_arrays, unpack_scales
+from nas.ledger import pack_scales, save_arrays
+from nas.trained import FLOAT_WEIGHTS, INT8_WEIGHTS, engine_run, trained_network
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import Weights, write
-from search_spaces.quantize import Placement, Scales, float_rest, place
+from search_spaces.quantize import place
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
-from trainers.base import Diverged, Progress, QuantReport, Run, TrainReport
+from trainers.base import Diverged, Progress, QuantReport, TrainReport
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
     from search_spaces.modules import Network
 
-Images = NDArray[np.float32]
 SCREENING = MeasuringProtocol(
     warmup_s=0.05,
     half_width=0.02,
@@ -42,8 +40,6 @@ SCREENING = MeasuringProtocol(
 """Enough for the limit and a rough rank; what is compared is `settled`, what ships is measured by
 the full protocol."""
 _FEWEST_ATTEMPTS, _MOST_ATTEMPTS = 2, 4
-FLOAT_WEIGHTS = "fp32.npz"
-INT8_WEIGHTS = "int8.npz"
 _TRAINING = "training.ckpt"
 _FINE_TUNING = "quantized.ckpt"
 
@@ -290,47 +286,6 @@ def _hurt(experiment: Experiment) -> Rejection:
     return Rejection("quantizes", reason)
 
 
-def trained_network(candidate: Candidate, experiment: Experiment) -> Network:
-    """The network with its trained float weights."""
-    from search_spaces.modules import build, load_weights
-
-    network = build(lower(candidate.architecture), seed=experiment.plan.seed)
-    load_weights(network, float_arrays(candidate, experiment))
-    network.eval()
-    return network
-
-
-def float_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArray[Any]]:
-    """The trained weights, held against the evidence that speaks of them.
-
-    Raises:
-        Damaged: they are missing, broken or others.
-    """
-    sha256 = candidate.trained.weights_sha256 if candidate.trained else ""
-    path = experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS
-    return load_arrays(path, sha256=sha256)
-
-
-def int8_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArray[Any]]:
-    """The quantized weights and scales, held against their evidence as `float_arrays`."""
-    sha256 = candidate.quantized.weights_sha256 if candidate.quantized else ""
-    path = experiment.ledger.home(candidate.name) / INT8_WEIGHTS
-    return load_arrays(path, sha256=sha256)
-
-
-def shipped_file(
-    candidate: Candidate, experiment: Experiment, precision: str, height: int, width: int
-) -> bytes:
-    """The trained network as an ONNX file at one precision and input size."""
-    graph = lower(candidate.architecture)
-    if precision != "int8":
-        weights = float_arrays(candidate, experiment)
-        return _file(graph, weights, experiment, precision, height, width, None)
-    arrays = int8_arrays(candidate, experiment)
-    weights, placement, scales = unpack_scales(arrays, graph, experiment.rules)
-    return _file(graph, weights, experiment, precision, height, width, (placement, scales))
-
-
 def _untrained_file(graph: Graph, experiment: Experiment) -> bytes:
     target = experiment.target
     return untrained(
@@ -340,48 +295,3 @@ def _untrained_file(graph: Graph, experiment: Experiment) -> bytes:
         width=target.width,
         rules=experiment.rules,
     )
-
-
-def _file(
-    graph: Graph,
-    weights: Weights,
-    experiment: Experiment,
-    precision: str,
-    height: int,
-    width: int,
-    quantized: tuple[Placement, Scales] | None,
-) -> bytes:
-    return write(
-        graph,
-        weights,
-        height=height,
-        width=width,
-        float_type=float_rest(precision, experiment.rules),
-        quantized=quantized,
-    )
-
-
-def engine_run(candidate: Candidate, experiment: Experiment) -> Run:
-    """The trained network as the engine computes it, compiled anew for each input size."""
-    precision = experiment.target.precision
-
-    def run(image: Images) -> Images:
-        _, _, height, width = image.shape
-        onnx = shipped_file(candidate, experiment, precision, height, width)
-        return experiment.runner.run(onnx, precision, [image])[0]
-
-    return run
-
-
-def module_run(forward: Callable[..., object]) -> Run:
-    """A torch module as a function of arrays."""
-    import torch
-
-    def run(image: Images) -> Images:
-        with torch.no_grad():
-            output = forward(torch.from_numpy(np.ascontiguousarray(image)))
-        assert isinstance(output, torch.Tensor)
-        result: Images = output.numpy()
-        return result
-
-    return run

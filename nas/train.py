@@ -18,7 +18,7 @@ from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
 from nas.pipeline import STAGES, advance
 from nas.settings import SettingsError
-from nas.stages import FLOAT_WEIGHTS
+from nas.trained import FLOAT_WEIGHTS
 from search_spaces.base import Architecture, Chooser
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower

@@ -196,7 +196,7 @@ class Watch(lightning.Callback):
     """Averages the weights, saves, and stops a training that diverges or runs out of time.
 
     Attributes:
-        train_s: seconds of training, those before the last resumption included.
+        train_s: seconds of training steps, those before the last resumption included.
         stopped: why it ended early, or None.
     """
 
@@ -247,15 +247,15 @@ class Watch(lightning.Callback):
             self._look(step)
         # Whoever was suspended did not train meanwhile.
         self.train_s += min(time.monotonic() - self._step_began, _LONGEST_STEP_S)
-        self._step_began = time.monotonic()
         if self._progress is not None and (step % _TELL_EVERY == 0 or last):
             self._progress(step, trainer.max_steps, self._loss)
         every = self._budget.judge_every
         if self._judge is not None and every and step % every == 0 and not last:
             self._judge(step, self._learner.averaged_network())
-            self._step_began = time.monotonic()
         if self._checkpoint is not None and time.monotonic() - self._saved > _SAVE_EVERY_S:
             self.save(trainer, self._checkpoint)
+        # Nor is judging, saving or waiting for a device that another process times on training.
+        self._step_began = time.monotonic()
         limit = self._budget.max_minutes
         if limit is not None and self.train_s > 60 * limit and step < trainer.max_steps:
             self.stopped = "out of time"

@@ -45,11 +45,10 @@ def main() -> int:
     if verb in ("--version", "-V", "version"):
         return _tell_version()
     if verb not in VERBS:
-        from difflib import get_close_matches
+        from nas.kinds import meant
 
-        close = get_close_matches(verb, VERBS, 1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
-        return fail(f"unknown command '{verb}'{meant}; there are: {', '.join(VERBS)}")
+        known = list(VERBS)
+        return fail(f"unknown command '{verb}'{meant(verb, known)}; there are: {', '.join(known)}")
     module = importlib.import_module(f"nas.commands.{verb.replace('-', '_')}")
     code: int = module.main(arguments[1:])
     return code

@@ -11,7 +11,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-MULTIRUN = {"-m", "--multirun"}
+from nas.kinds import meant
+
 _PATHLIKE = ("~", "/", "./", "../")
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
 _NAMELESS = re.compile(
@@ -192,9 +193,7 @@ def plain(error: BaseException, verb: str, config_name: str) -> str:
                        r"((?:\s+\S+\n)+)", said)
     if listed:
         group, name, known = listed[1], listed[2], listed[3].split()
-        close = get_close_matches(name, known, 1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        told = f"there is no {group}={name}{hint}; there are {', '.join(known)}"
+        told = f"there is no {group}={name}{meant(name, known)}; there are {', '.join(known)}"
     else:
         lines = [line for line in said.splitlines() if line.strip()]
         kept = [line for line in lines if "full_key" not in line and "object_type" not in line]
@@ -219,8 +218,8 @@ def _told(name: str, config_name: str) -> str:
     close = get_close_matches(name, known, 3) + [
         leaves[k] for k in get_close_matches(leaf, list(leaves), 2)
     ]
-    meant = list(dict.fromkeys(same or close))[:3]
-    hint = f"did you mean {' or '.join(meant)}?" if meant else "there is none like it;"
+    likely = list(dict.fromkeys(same or close))[:3]
+    hint = f"did you mean {' or '.join(likely)}?" if likely else "there is none like it;"
     return f"there is no setting '{name}': {hint}"
 
 

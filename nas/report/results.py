@@ -19,8 +19,8 @@ from nas.report.describe import command_line, figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
 from nas.report.worth import Worth, worth_of
-from nas.stages import engine_run
 from nas.table.simulation import outcome_words
+from nas.trained import engine_run
 from trainers.base import Example, Pixels
 from trainers.data.planes import shown
 from trainers.metrics import to_pixels

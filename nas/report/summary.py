@@ -154,8 +154,11 @@ class Summary:
     def best(self) -> Row | None:
         """The winner with the best metric, after the long training where that is told."""
         sign = 1.0 if self.metric.mode == "max" else -1.0
-        rows = self.winners
-        return max(rows, key=lambda row: sign * (row.outlook or row.metric or 0.0), default=None)
+
+        def worth(row: Row) -> float:
+            return sign * ((row.metric or 0.0) if row.outlook is None else row.outlook)
+
+        return max(self.winners, key=worth, default=None)
 
     @property
     def outlook_words(self) -> str:

@@ -18,7 +18,7 @@ from nas.redact import redacted
 from nas.report.describe import describe
 from nas.report.drawing import drawing_file
 from nas.report.summary import funnel, is_winner
-from nas.stages import engine_run
+from nas.trained import engine_run
 from nas.winners import hypervolume
 from search_spaces.skeletons import lower
 from trainers.base import Pixels

@@ -24,7 +24,8 @@ from nas.experiment import Experiment
 from nas.ledger import load_arrays
 from nas.networks import MANIFEST, UnknownNetwork, _check_manifest
 from nas.pipeline import advance
-from nas.stages import FLOAT_WEIGHTS, INT8_WEIGHTS, quantize, shipped_file
+from nas.stages import quantize
+from nas.trained import FLOAT_WEIGHTS, INT8_WEIGHTS, shipped_file
 from trainers.base import Damaged
 
 

@@ -17,8 +17,9 @@ from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan
 from nas.ledger import Ledger
 from nas.parallel import processes_for, train_at_once
-from nas.stages import FLOAT_WEIGHTS, screen, train
+from nas.stages import screen, train
 from nas.tracking.runs import Curve, history
+from nas.trained import FLOAT_WEIGHTS
 
 
 @pytest.fixture(scope="module")

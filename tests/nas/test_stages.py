@@ -22,18 +22,13 @@ from nas.experiment import Experiment
 from nas.export import export
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.precision import FloatChoice
-from nas.stages import (
+from nas.stages import drop_checkpoints, probe, quantize, screen, settle, train
+from nas.trained import (
     FLOAT_WEIGHTS,
     INT8_WEIGHTS,
-    drop_checkpoints,
     engine_run,
     module_run,
-    probe,
-    quantize,
-    screen,
-    settle,
     shipped_file,
-    train,
     trained_network,
 )
 from search_spaces.quantize import place

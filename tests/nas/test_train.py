@@ -23,7 +23,6 @@ from nas.commands.train import summary
 from nas.experiment import Experiment
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.networks import UnknownNetwork
-from nas.stages import FLOAT_WEIGHTS
 from nas.train import (
     CURVE,
     OneNetwork,
@@ -35,6 +34,7 @@ from nas.train import (
     train_one,
     trained_in,
 )
+from nas.trained import FLOAT_WEIGHTS
 from search_spaces.modules import build, load_some_weights, weights_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower

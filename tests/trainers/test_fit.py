@@ -208,6 +208,21 @@ def test_the_time_for_which_a_training_was_suspended_is_not_counted(
     assert report.train_s < 31 * 60.0
 
 
+def test_a_wait_for_the_device_between_two_steps_is_not_training(
+    task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, waited = time.monotonic, [0.0]
+    monkeypatch.setattr("trainers.module.time.monotonic", lambda: clock() + waited[0])
+    monkeypatch.setattr("trainers.module._TELL_EVERY", 10)
+
+    def wait(done: int, total: int, loss: float) -> None:
+        waited[0] += 3600.0
+
+    report = fit(TinyNet(), task, budget, seed=0, progress=wait)
+    assert waited[0] == 3 * 3600.0
+    assert report.train_s < 60.0
+
+
 def test_progress_is_told_at_the_last_step(task: SuperResolution, budget: Budget) -> None:
     told: list[tuple[int, int, float]] = []
     fit(TinyNet(), task, budget, seed=0, progress=lambda *now: told.append(now))

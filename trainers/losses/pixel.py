@@ -49,7 +49,9 @@ class Charbonnier(Term):
         """
         super().__post_init__()
         if not 0 < self.epsilon <= 1:
-            raise ValueError(f"epsilon of Charbonnier is {self.epsilon}: use 1e-12 to 1")
+            raise ValueError(
+                f"epsilon of Charbonnier is {self.epsilon}: use a number above 0 and at most 1"
+            )
 
     def compare(self, prediction: Tensor, target: Tensor) -> Tensor:
         """(N, C, H, W) twice -> a scalar."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage.color import rgb2ycbcr
 
-from nas.stages import module_run
+from nas.trained import module_run
 from search_spaces.draws import draw
 from search_spaces.modules import build
 from search_spaces.skeletons import lower
