@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,8 @@ from trainers.base import Interrupted
 ENDING = (signal.SIGTERM, signal.SIGUSR2)
 _KILLED_AT_THE_LATEST_S = 600.0
 _LOOK_S = 0.5
+_QUEUED_AGAIN_S = (2.0, 5.0, 15.0)
+"""How long to wait after each time that a batch system did not queue the job again."""
 Handler = Callable[[int, FrameType | None], object]
 
 
@@ -71,7 +74,15 @@ class Ending:
         """
         before = self._before.get(self.received or 0)
         if self.received == signal.SIGUSR2 and callable(before):
-            before(self.received, None)
+            for pause_s in _QUEUED_AGAIN_S:
+                try:
+                    before(self.received, None)
+                    break
+                except subprocess.SubprocessError:
+                    # A busy batch system refuses at times; nobody else would queue the job again.
+                    time.sleep(pause_s)
+            else:
+                before(self.received, None)
         if self.received == signal.SIGTERM and "SLURM_JOB_ID" in os.environ:
             until = time.monotonic() + _KILLED_AT_THE_LATEST_S
             asked_to_requeue = self._before.get(signal.SIGUSR2)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,10 @@ PLAN = (
     "study.finalists=4", "study.name=toy",
 )
 SLURM = ("cluster=slurm", "cluster.cpus=2", "cluster.memory_gb=1", "storage=postgres")
+HELD = {
+    "begintime": "update jobid={job} StartTime=now",
+    "held": "release {job}",
+}
 _COMMAND = (sys.executable, "-c", "from nas.commands import entry; entry()", "search")
 
 
@@ -157,7 +161,7 @@ def ended(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
         _, errors = process.communicate(timeout=150)
         for thread in (freeing, freeing_too):
             thread.join()
-        until_finished(study, preempted)
+        until_finished(servers, study, preempted)
         servers.slurm("scontrol", "update", f"nodename={drained.worker.host}", "state=resume")
     return Ended(
         servers, study.folder, process.returncode, errors, study.seen, killed, preempted
@@ -179,29 +183,42 @@ def free(servers: Servers, one: Seen) -> None:
     """Slurm holds a job that was queued again for two minutes; let it start now."""
     deadline, was_queued = time.monotonic() + 90, False
     while time.monotonic() < deadline:
-        said = servers.slurm("squeue", "--noheader", "--format=%t %r", f"--job={one.worker.job}")
-        if said.startswith("PD"):
-            was_queued = True
-            if "BeginTime" in said:
-                servers.slurm("scontrol", "update", f"jobid={one.worker.job}", "StartTime=now")
-                time.sleep(2)
-        elif was_queued:
+        queued = start_now(servers, one)
+        if was_queued and not queued:
             return
+        was_queued = was_queued or queued
         time.sleep(0.3)
 
 
-def until_finished(study: Watched, one: Seen) -> None:
-    """A worker that comes back when all is done still joins, and leaves at once.
+def start_now(servers: Servers, one: Seen) -> bool:
+    """Whether the worker's job is queued; what holds it there is taken away."""
+    try:
+        said = servers.slurm("squeue", "--noheader", "--format=%t %r", f"--job={one.worker.job}")
+    except subprocess.CalledProcessError:
+        return False  # it has ended, and Slurm has forgotten it
+    change = next((words for reason, words in HELD.items() if reason in said.lower()), "")
+    if said.startswith("PD") and change:
+        # The job may have started in between, and then there is nothing to change.
+        with suppress(subprocess.CalledProcessError):
+            servers.slurm("scontrol", *change.format(job=one.worker.job).split())
+        time.sleep(2)
+    return said.startswith("PD")
 
-    On a busy machine that may be after the two minutes for which Slurm holds its job.
-    """
+
+def until_finished(servers: Servers, study: Watched, one: Seen) -> None:
+    """A worker that comes back when all is done still joins, and leaves at once."""
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         status = study.now()
         assert status is not None
         if by_number(status, one.worker.number).worker.ended == "finished":
             return
+        start_now(servers, one)
         time.sleep(0.3)
+    told = f"squeue -a; sinfo; scontrol show job {one.worker.job} 2>&1; true"
+    job = servers.slurm("sh", "-c", told)
+    logs = "\n".join(path.read_text() for path in study.folder.glob("jobs/**/*log.*"))
+    raise AssertionError(f"worker {one.worker.number} did not come back\n{job}\n{logs[-8000:]}")
 
 
 def test_the_sweep_comes_to_its_end(ended: Ended) -> None:

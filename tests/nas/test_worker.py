@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -267,6 +268,27 @@ def test_after_its_end_the_launchers_handler_has_the_last_word() -> None:
             assert asked == []
         ending.hand_over()
         assert asked == [signal.SIGUSR2]
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_batch_system_that_is_busy_is_asked_again_to_queue_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def refuses_twice(number: int, frame: object) -> None:
+        asked.append(number)
+        if len(asked) < 3:
+            raise subprocess.CalledProcessError(1, ["scontrol", "requeue"])
+
+    monkeypatch.setattr("nas.crew.worker._QUEUED_AGAIN_S", (0.0, 0.0, 0.0))
+    before = signal.signal(signal.SIGUSR2, refuses_twice)
+    try:
+        with Ending(grace_s=5) as ending:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        ending.hand_over()
+        assert asked == [signal.SIGUSR2] * 3
     finally:
         signal.signal(signal.SIGUSR2, before)
 
