@@ -86,7 +86,8 @@ class LatencyReport:
         drift: slow-down of the reference network during the measurement, relative (0.02 = 2 %),
             already divided out of the other figures.
         layers_before: nodes in the ONNX file.
-        layers_after: layers the engine executes.
+        layers_after: layers the engine executes; where it is estimated, those that its parser
+            made of the file.
         estimated: true when nothing was run (a prediction or a bound).
     """
 
@@ -201,6 +202,39 @@ class Engine(Protocol):
             CompileError: the engine refuses the graph; with the engine's own words.
             DeviceError: the machine failed.
         """
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network that was compiled without being loaded.
+
+    Attributes:
+        data: what the engine loads; it holds native code, so load only your own.
+        parsed_layers: layers that the engine's parser made of the file, before any is fused.
+    """
+
+    data: bytes
+    parsed_layers: int
+
+
+class AheadOfTime(Engine, Protocol):
+    """An engine that compiles on machines without the device that will run the plan."""
+
+    def builds(self) -> str | None:
+        """None when it can compile here, else the reason and what to install."""
+
+    def build(self, onnx: bytes, precision: Precision) -> Plan:
+        """Compile one file without loading it.
+
+        Raises:
+            CompileError: the engine refuses the graph; with the engine's own words.
+            EngineUnavailable: it cannot compile here.
+        """
+
+    def compile(
+        self, onnx: bytes, precision: Precision, plan: bytes | None = None
+    ) -> CompiledModel:
+        """As any engine; with the plan that `build` made of the file elsewhere, only load it."""
 
 
 class LatencyModel(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models import device
-from latency_models.base import Closing, LatencyModel, LatencyReport, Layer, Precision
+from latency_models.base import Closing, LatencyModel, LatencyReport, Layer, Plan, Precision
 from latency_models.child import Child
 
 
@@ -63,17 +63,36 @@ class IsolatedLatency(Closing):
         return identity
 
     def measure(
-        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+        self,
+        onnx: bytes,
+        precision: Precision,
+        *,
+        limit_ms: float | None = None,
+        plan: bytes | None = None,
     ) -> LatencyReport:
         """Measure in the child.
+
+        Args:
+            plan: as for `MeasuredLatency`.
 
         Raises:
             CompileError: the graph is at fault: the engine refused it, crashed, hung or took more
                 memory than allowed.
             DeviceError: the machine is at fault, or the child did not start.
         """
-        report: LatencyReport = self._ask("measure", onnx, precision, limit_ms=limit_ms)
+        more = {} if plan is None else {"plan": plan}
+        report: LatencyReport = self._ask("measure", onnx, precision, limit_ms=limit_ms, **more)
         return report
+
+    def build(self, onnx: bytes, precision: Precision) -> Plan:
+        """Compile in the child and load nothing, where its model can do that.
+
+        Raises:
+            CompileError: as in `measure`.
+            DeviceError: as in `measure`.
+        """
+        plan: Plan = self._ask("build", onnx, precision)
+        return plan
 
     def run(
         self, onnx: bytes, precision: Precision, inputs: Sequence[NDArray[Any]]

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from latency_models import device
 from latency_models.base import (
+    AheadOfTime,
     CompiledModel,
     CompileError,
     DeviceError,
@@ -99,7 +100,7 @@ class MeasuredLatency:
         return {
             "engine": engine.name,
             "engine_version": engine.version(),
-            "options": _options(engine),
+            "options": engine_options(engine),
             "device": engine.device(),
             "driver": device.driver(),
             "threads": str(engine.threads),
@@ -123,21 +124,30 @@ class MeasuredLatency:
             return compiled.layers(timed=True)
 
     def measure(
-        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+        self,
+        onnx: bytes,
+        precision: Precision,
+        *,
+        limit_ms: float | None = None,
+        plan: bytes | None = None,
     ) -> LatencyReport:
         """Compile, measure and return the receipt.
+
+        Args:
+            plan: what the engine made of the file elsewhere, to be loaded in place of compiling;
+                one that does not load here is made anew.
 
         Raises:
             CompileError: the engine refuses the graph.
             DeviceError: the machine failed.
         """
-        facts = _file_facts(onnx)
+        facts = file_facts_of(onnx)
         with self._alone():
             reference, quiet_ms = self._calibrated()
         before_mib = device.resident_mib()
         device.reset_peak()
         started = time.perf_counter()
-        with self.engine.compile(onnx, precision) as compiled:
+        with self._compiled(onnx, precision, plan) as compiled:
             facts["build_s"] = time.perf_counter() - started
             with self._alone():
                 rounds = Rounds(
@@ -158,6 +168,14 @@ class MeasuredLatency:
             facts["layers_after"] = len(layers)
         told = in_float(layers) if precision == "int8" else {}
         return self._report(rounds, facts, precision, limit_ms, told)
+
+    def _compiled(
+        self, onnx: bytes, precision: Precision, plan: bytes | None
+    ) -> CompiledModel:
+        if plan is not None:
+            with suppress(CompileError):
+                return cast(AheadOfTime, self.engine).compile(onnx, precision, plan)
+        return self.engine.compile(onnx, precision)
 
     def _alone(self) -> AbstractContextManager[None]:
         return device.exclusive(self.engine.device(), notice=self.notice)
@@ -225,7 +243,7 @@ class MeasuredLatency:
         )
 
 
-def _options(engine: Engine) -> str:
+def engine_options(engine: Engine) -> str:
     """All that an engine keeps openly, except folders, which no latency depends on."""
     kept = {
         name: repr(value)
@@ -235,8 +253,8 @@ def _options(engine: Engine) -> str:
     return repr(sorted(kept.items()))
 
 
-def _file_facts(onnx_bytes: bytes) -> dict[str, Any]:
-    """What the report says about the file.
+def file_facts_of(onnx_bytes: bytes) -> dict[str, Any]:
+    """What a report says about the file.
 
     Raises:
         CompileError: it is no ONNX file or its input has an open dimension.

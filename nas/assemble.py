@@ -9,29 +9,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any, cast
 
-import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from latency_models.base import DeviceError, Engine, LatencyModel
+from latency_models.base import (
+    AheadOfTime,
+    DeviceError,
+    Engine,
+    LatencyModel,
+)
 from latency_models.cached import CachedLatency
-from latency_models.device import each_wait_once
-from latency_models.engines import pick_engine
 from latency_models.isolated import IsolatedLatency
-from latency_models.measured import MeasuredLatency
-from latency_models.protocol import MeasuringProtocol
+from nas.compiling import STAGES as COMPILING
 from nas.crew.base import Alone, Crew
 from nas.crew.measuring import ServedLatency
 from nas.durable import read_record, tidy, write_aside
-from nas.experiment import Experiment, Plan, Runner, Target
+from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
 from nas.ledger import SETTINGS, SETTINGS_REMEDY, Ledger, as_json
@@ -43,15 +43,20 @@ from nas.own_code import place, told
 from nas.redact import redacted_all
 from nas.settings import SettingsError, check_calls, storage_settings, typed
 from nas.spaces import check_space, find_modules_here
-from nas.stages import SCREENING
 from nas.table.simulation import simulation_for
+from nas.timers import (
+    Served,
+    advice_on_precision,
+    builder_for,
+    compiling_timer,
+    engine_for,
+    require_precision,
+    timers,
+)
 from search_spaces.base import SearchSpace, UnknownName
 from search_spaces.branches import FORMS
-from search_spaces.graph import channels_of
 from search_spaces.modules import NORMS
-from search_spaces.references import fitting_reference, reference, reference_named
-from search_spaces.skeletons import lower
-from search_spaces.untrained import untrained
+from search_spaces.references import fitting_reference, reference_named
 from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
@@ -70,12 +75,6 @@ _TIDYING_S, _LOOK_S = 5.0, 0.1
 """How long a worker waits for another that only tidies the folder up."""
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
-
-Served = Callable[
-    [Callable[[str], None], Callable[[], None]], tuple[ServedLatency, ServedLatency]
-]
-"""Makes the latency models of a search that has no device of its own, given who is told of waits
-and what is called while it waits."""
 
 
 def view_of_search(
@@ -210,13 +209,18 @@ def _build(
     folder = Path(str(config.runs_dir)).expanduser() / plan.name
     claim_folder(folder, stack, together=not crew.alone)
     settings = settings_of(folder, config)
-    engine, why = None, "timed by measuring workers: nas measure-worker"
+    engine: Engine | None = None
+    builder: AheadOfTime | None = None
+    why = "timed by measuring workers: nas measure-worker"
     simulation = simulation_for(config, plan)
     if simulation is not None:
         # The table holds none of the published networks, and answers for the budget alone.
         plan, why = replace(plan, references=(), horizon=None), simulation.words
+    elif plan.screen == "compile":
+        engine = builder = builder_for(target)
+        why = f"{engine.name} {engine.version()} compiles here; nothing is timed or trained"
     elif served is None:
-        engine, why = pick_engine(target.engine, threads=target.threads)
+        engine, why = engine_for(target)
     name = engine.name if engine else simulation.about.engine if simulation else target.engine
     settle(Budget(**typed("budget", Budget, config.budget)))
     asked = asked_for(config)
@@ -231,8 +235,15 @@ def _build(
     view.note(why)
     for notice in (*getattr(task, "notices", ()), *changed):
         view.note(notice)
-    quick, full = (None, None) if simulation else _timers(engine, served, stack, view)
-    if engine is not None and isinstance(quick, IsolatedLatency):
+    if unfused := advice_on_precision(target):
+        view.note(unfused)
+    quick: IsolatedLatency | ServedLatency | None = None
+    full: IsolatedLatency | ServedLatency | None = None
+    if builder is not None:
+        quick = compiling_timer(builder, target, stack)
+    elif simulation is None:
+        quick, full = timers(engine, served, stack, view)
+    if engine is not None and quick is not None and builder is None:
         require_precision(quick, target)
     if crew.alone:
         settings |= {"metric": asdict(task.metric), OFFERS: asked.offers}
@@ -252,49 +263,16 @@ def _build(
         rules=rules_for(target.engine),
         ledger=ledger,
         view=view,
-        device=engine.device() if engine else "",
+        device=engine.device() if engine and builder is None else "",
         crew=crew,
-        stages=simulation.stages if simulation else None,
+        stages=simulation.stages if simulation else COMPILING if builder else None,
     )
-
-
-def require_precision(runner: Runner, target: Target) -> None:
-    """Let the engine run something tiny where its processor may lack the arithmetic.
-
-    Raises:
-        DeviceError: it does; the message says what it has.
-    """
-    if target.precision != "fp16":
-        return
-    graph, side = lower(reference("espcn", 2)), 16
-    onnx = untrained(
-        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
-    )
-    picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
-    runner.run(onnx, target.precision, [picture])
 
 
 def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> LatencyModel:
     if timer is None:
         return cast(LatencyModel, _NOT_HERE)
     return CachedLatency(timer, path)
-
-
-def _timers(
-    engine: Engine | None, served: Served | None, stack: ExitStack, view: View
-) -> tuple[IsolatedLatency | ServedLatency, IsolatedLatency | ServedLatency]:
-    """What times candidates quickly, and what times by the full protocol."""
-    if engine is None:
-        assert served is not None
-        return served(view.note, view.tick)
-    waits = each_wait_once(view.note, tick=view.tick)
-    quick, full = (
-        stack.enter_context(
-            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)
-        )
-        for protocol in (SCREENING, MeasuringProtocol())
-    )
-    return quick, full
 
 
 def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_models.base import LatencyModel, Precision
+from latency_models.cards import CARDS
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
 from nas.ledger import Ledger
@@ -25,7 +26,9 @@ _MOST_PIXELS, _MOST_NETWORKS, _MOST_STEPS = 2**16, 10**6, 10**9
 _MOST_PROCESSES, _LONGEST_NAME = 1024, 200
 _SEEDS = 2**32
 """As many as every generator of random numbers takes."""
+_RTX = "tensorrt_rtx"
 Aim = Literal["front", "best"]
+Screen = Literal["time", "compile"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class Target:
         width: columns of it.
         max_latency_ms: the limit on the median of one inference.
         threads: processor threads the engine may use.
+        compute_capability: of the engine `tensorrt_rtx`: the kinds of cards that plans are built
+            for, as `[sm86, sm89]`, or `portable`.
+        card: whose data sheet estimates are made from when nothing is timed, of
+            `latency_models.cards`.
     """
 
     engine: str = "auto"
@@ -47,6 +54,16 @@ class Target:
     width: int = 640
     max_latency_ms: float = 50.0
     threads: int = 1
+    compute_capability: str | Sequence[str] | None = None
+    card: str | None = None
+
+    @property
+    def engine_settings(self) -> dict[str, Any]:
+        """Further settings of its engine, by name."""
+        cards = self.compute_capability
+        if cards is None:
+            return {}
+        return {"compute_capability": cards if isinstance(cards, str) else tuple(cards)}
 
     def __post_init__(self) -> None:
         """Refuse a target that nothing can meet or that is not understood.
@@ -56,6 +73,13 @@ class Target:
         """
         if self.precision not in ("int8", "fp16", "fp32"):
             raise ValueError(f"target.precision is '{self.precision}': use int8, fp16 or fp32")
+        if self.compute_capability is not None and self.engine != _RTX:
+            raise ValueError(
+                f"target.compute_capability is for target.engine={_RTX}, and that is "
+                f"'{self.engine}': leave it out, it compiles for the device at hand"
+            )
+        if self.card is not None and self.card not in CARDS:
+            raise ValueError(f"target.card is '{self.card}': use {', '.join(CARDS)}")
         for name, most in (
             ("height", _MOST_PIXELS), ("width", _MOST_PIXELS), ("max_latency_ms", inf),
             ("threads", inf),
@@ -89,6 +113,8 @@ class Plan:
         training_processes: how many finalists are trained at once, each in a process of its own;
             0 for one on every core.
         table: a packed table of measured networks that answers in place of this machine.
+        screen: `time` candidates on the device, or only `compile` them where there is none; the
+            study then ends with what compiles, and nothing is trained.
     """
 
     name: str
@@ -103,6 +129,7 @@ class Plan:
     seed: int = 0
     training_processes: int = 1
     table: str | None = None
+    screen: Screen = "time"
 
     def __post_init__(self) -> None:
         """Refuse a plan that cannot be followed.
@@ -136,6 +163,10 @@ class Plan:
             )
         if self.aim not in get_args(Aim):
             raise ValueError(f"study.aim is '{self.aim}': use front or best")
+        if self.screen not in get_args(Screen):
+            raise ValueError(f"study.screen is '{self.screen}': use time or compile")
+        if self.screen == "compile" and self.table is not None:
+            raise ValueError("study.table answers what candidates take: leave out study.screen")
         if not 0 <= self.training_processes <= _MOST_PROCESSES:
             raise ValueError(
                 f"study.training_processes is {self.training_processes}: use 0 for every core, "
@@ -194,3 +225,8 @@ class Experiment:
     def simulated(self) -> bool:
         """Whether something else than this machine answers, so that nothing can be exported."""
         return self.stages is not None
+
+    @property
+    def trains(self) -> bool:
+        """Whether candidates are trained, or only compiled."""
+        return self.stages is None or "probed" in self.stages

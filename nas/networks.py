@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from latency_models.base import PRECISIONS, Precision
+from latency_models.engines.trt_library import LIBRARIES
 from latency_models.int8_support import largest_weight
 from nas.durable import read_checked, read_record
 from nas.kinds import meant
@@ -87,7 +88,7 @@ class Network(Protocol):
 
 def rules_for(engine: str) -> QuantRules:
     """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine."""
-    rules = TENSORRT_RULES if engine == "tensorrt" else CPU_RULES
+    rules = TENSORRT_RULES if engine in LIBRARIES else CPU_RULES
     return replace(rules, weight_max=largest_weight(engine))
 
 
@@ -109,7 +110,7 @@ class Shipped:
 
         TensorRT takes int8 with other zero points than processors do; all else is alike.
         """
-        alike = (self.engine == "tensorrt") == (engine == "tensorrt") or precision != "int8"
+        alike = (self.engine in LIBRARIES) == (engine in LIBRARIES) or precision != "int8"
         return shape == self.shape and (alike or not self.engine)
 
 

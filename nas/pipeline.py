@@ -112,8 +112,10 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         Candidate(name, reference(name, experiment.task.scale))
         for name in experiment.plan.references
     ]
-    if experiment.crew.alone and not experiment.simulated:
+    if experiment.crew.alone and (not experiment.simulated or not experiment.trains):
         together(experiment, published, upto="screened")
+    if not experiment.trains:
+        return experiment.ledger.all()
     chosen = train_finalists(experiment, published)
     together(experiment, [*published, *chosen], upto="quantized")
     if experiment.simulated:
@@ -205,7 +207,7 @@ def explore(experiment: Experiment, study: Study) -> None:
         trials = proposals(experiment.ledger.all())
         _check_progress(trials, experiment)
         timed = [c for c in trials if c.screened or c.rejected]
-        complete = [c for c in timed if c.probed or c.rejected]
+        complete = [c for c in timed if c.probed or c.rejected or not experiment.trains]
         if len(complete) >= plan.candidates:
             return
         if plan.max_minutes and time.monotonic() - started > plan.max_minutes * 60:
@@ -227,10 +229,11 @@ def explore(experiment: Experiment, study: Study) -> None:
 
 def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None:
     """Screen and probe a proposal, tell the sampler, and let its claim go."""
-    (known,) = _now(experiment, [candidate])
+    (newest,) = _now(experiment, [candidate])
     try:
-        candidate = advance(known, experiment, upto="probed")
-        expected = forecasts(experiment.ledger.all(), experiment).get(candidate.name)
+        candidate = advance(newest, experiment, upto="probed")
+        known = experiment.ledger.all() if experiment.trains else []
+        expected = forecasts(known, experiment).get(candidate.name)
         study.tell(candidate, quality=expected.mean if expected else None)
         experiment.crew.release(candidate.name)
     except LostClaim as lost:

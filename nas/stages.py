@@ -52,7 +52,7 @@ def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
     the engine. Published networks get a full receipt and are never rejected.
     """
     limit_ms, precision = experiment.target.max_latency_ms, experiment.target.precision
-    onnx = _untrained_file(lower(candidate.architecture), experiment)
+    onnx = untrained_file(lower(candidate.architecture), experiment)
     try:
         if candidate.is_reference:
             return replace(candidate, screened=settled(experiment, onnx))
@@ -67,7 +67,7 @@ def settle(candidate: Candidate, experiment: Experiment) -> Candidate:
 
     The first receipt only had to tell the side of the limit and a rough rank.
     """
-    onnx = _untrained_file(lower(candidate.architecture), experiment)
+    onnx = untrained_file(lower(candidate.architecture), experiment)
     report = experiment.screening.measure(onnx, experiment.target.precision)
     slow = too_slow(report, experiment.target.max_latency_ms)
     return replace(candidate, settled=report, rejected=slow)
@@ -286,7 +286,8 @@ def _hurt(experiment: Experiment) -> Rejection:
     return Rejection("quantizes", reason)
 
 
-def _untrained_file(graph: Graph, experiment: Experiment) -> bytes:
+def untrained_file(graph: Graph, experiment: Experiment) -> bytes:
+    """The network as the target would be given it, with weights that were only drawn."""
     target = experiment.target
     return untrained(
         graph,

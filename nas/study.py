@@ -309,7 +309,8 @@ class Study:
         The quality is what is expected of the full training; the candidate's own when None.
 
         A rejected candidate is told PRUNED with its violation, never FAIL: the sampler ignores
-        failures and would propose the same network for ever.
+        failures and would propose the same network for ever. So is one that nothing was trained
+        of, without a violation.
         """
         for frozen in self._trials(TrialState.RUNNING):
             if frozen.user_attrs.get(_NAME) == candidate.name:
@@ -328,6 +329,9 @@ class Study:
             _constrain(trial, "latency_ms", -1.0)
             values = [quality, candidate.latency_ms]
             self._study.tell(trial, values, skip_if_finished=True)
+        else:
+            _constrain(trial, "latency_ms", -1.0)
+            self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     @patient
     def finished_at(self) -> dict[str, datetime]:

@@ -82,6 +82,7 @@ def _file(
         width=width,
         float_type=float_rest(precision, experiment.rules),
         quantized=quantized,
+        prelu=experiment.rules.prelu,
     )
 
 

@@ -33,6 +33,7 @@ from search_spaces.primitives import (
     SoftPool,
     SpaceToDepth,
 )
+from search_spaces.quantize import PReLUForm
 
 ACTIVATION_OPS = {
     "relu": "Relu",
@@ -51,8 +52,14 @@ ACTIVATION_OPS = {
 class NodeList:
     """The nodes and constants of one file in the making, in one float type."""
 
-    def __init__(self, float_type: Any) -> None:
+    def __init__(self, float_type: Any, prelu: PReLUForm = "operator") -> None:
+        """Begin an empty one.
+
+        Args:
+            prelu: how a PReLU is written, see `QuantRules`.
+        """
         self.float_type = float_type
+        self.prelu = prelu
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -89,6 +96,9 @@ def write_activation(
         file.op("Mul", [source, file.op("Sigmoid", [source], f"{out}.gate")], out)
         return
     inputs, attributes = [source], {}
+    if name == "prelu" and file.prelu == "arithmetic":
+        _write_prelu_as_arithmetic(file, source, out, np.asarray(slope).reshape(-1, 1, 1))
+        return
     if name == "prelu":
         inputs.append(file.real(f"{out}.slope", np.asarray(slope).reshape(-1, 1, 1)))
     if name == "leaky_relu":
@@ -99,6 +109,19 @@ def write_activation(
         top = 1.0 if name == "clip" else 6.0
         inputs += [file.real(f"{out}.low", 0.0), file.real(f"{out}.high", top)]
     file.op(ACTIVATION_OPS[name], inputs, out, **attributes)
+
+
+def _write_prelu_as_arithmetic(
+    file: NodeList, source: str, out: str, slope: NDArray[np.float32]
+) -> None:
+    """max(x, ax) where no slope is above 1, else relu(x) - a relu(-x): both are PReLU(x)."""
+    slopes = file.real(f"{out}.slope", slope)
+    if float(slope.max()) <= 1.0:
+        file.op("Max", [source, file.op("Mul", [source, slopes], f"{out}.sloped")], out)
+        return
+    below = file.op("Relu", [file.op("Neg", [source], f"{out}.neg")], f"{out}.below")
+    above = file.op("Relu", [source], f"{out}.above")
+    file.op("Sub", [above, file.op("Mul", [below, slopes], f"{out}.sloped")], out)
 
 
 def write_plain(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from search_spaces.fixed_kernels import phases
-from search_spaces.graph import Graph, channels_of, shapes_of
+from search_spaces.graph import Graph, Shape, channels_of, shapes_of
 from search_spaces.onnx_ops import NodeList, float_value, write_activation, write_plain
 from search_spaces.primitives import Activation, Conv, ConvTranspose, Input, Primitive
-from search_spaces.quantize import FloatType, Placement, Scales, weight_axis
+from search_spaces.quantize import FloatType, Placement, PReLUForm, Scales, weight_axis
 from search_spaces.transposed import runs_as_convolution, taps, transposed_padding
 
 OPSET = 20
@@ -69,6 +69,7 @@ def write(
     batch: int = 1,
     float_type: FloatType = "fp32",
     quantized: tuple[Placement, Scales] | None = None,
+    prelu: PReLUForm = "operator",
 ) -> bytes:
     """Serialize the network at one static shape.
 
@@ -76,8 +77,11 @@ def write(
         weights: by `n<index>.weight`, `.bias`, `.slope`, as `modules.weights_of` gives them.
         float_type: the type of everything that is not int8. The interface stays fp32.
         quantized: Q/DQ pairs with these scales; int8 weights are stored as int8.
+        prelu: how a PReLU is written, see `QuantRules`.
     """
-    return _Writer(graph, weights, batch, height, width, float_type, quantized).finish()
+    kind = np.float16 if float_type == "fp16" else np.float32
+    shapes = [(batch, *shape) for shape in shapes_of(graph, height, width)]
+    return _Writer(graph, weights, shapes, NodeList(kind, prelu), quantized).finish()
 
 
 class _Writer:
@@ -87,19 +91,17 @@ class _Writer:
         self,
         graph: Graph,
         weights: Weights,
-        batch: int,
-        height: int,
-        width: int,
-        float_type: FloatType,
+        shapes: list[Shape],
+        file: NodeList,
         quantized: tuple[Placement, Scales] | None,
     ) -> None:
         self._graph = graph
         self._weights = weights
-        self._file = NodeList(np.float16 if float_type == "fp16" else np.float32)
-        self._half = float_type == "fp16"
+        self._shapes = shapes
+        self._file = file
+        self._half = file.float_type is np.float16
         self._placement: Placement | None = quantized[0] if quantized else None
         self._scales: Scales | None = quantized[1] if quantized else None
-        self._shapes = [(batch, *shape) for shape in shapes_of(graph, height, width)]
 
     def finish(self) -> bytes:
         for index, node in enumerate(self._graph.nodes):

@@ -37,6 +37,7 @@ from search_spaces.primitives import (
 _WITHOUT_NEGATIVES = ("relu", "relu6", "clip", "sigmoid", "hardsigmoid")
 _KEEP_SIGNS = (DepthToSpace, SpaceToDepth, MaxPool)
 FloatType = Literal["fp32", "fp16"]
+PReLUForm = Literal["operator", "arithmetic"]
 INT8_MAX = 127
 UINT8_MAX = 255
 _WHOLE = 1e-3
@@ -63,6 +64,10 @@ class QuantRules:
             of int8 with 0, and OpenVINO needs it: from int8 quantizers at a Concat it (2026.4,
             jit_avx2_I8) makes a rounding without the scale and wrong pictures without any
             error. TensorRT knows int8 with zero point 0 only.
+        prelu: how a PReLU is written: as the `operator`, or as `arithmetic` of the same values,
+            which TensorRT for RTX fuses into the convolution before it (in fp16, ECBSR-M4C16
+            takes 9 kernels in place of 14) and other engines do not. No engine's rules ask for
+            it before it was timed on a card.
     """
 
     channels_per_group: int = 1
@@ -70,6 +75,7 @@ class QuantRules:
     weight_max: int = INT8_MAX
     float_type: FloatType = "fp32"
     uint8: bool = True
+    prelu: PReLUForm = "operator"
 
 
 def float_rest(precision: str, rules: QuantRules) -> FloatType:

@@ -33,6 +33,7 @@ def untrained(
         batch=batch,
         float_type=float_rest(precision, rules),
         quantized=quantized,
+        prelu=rules.prelu,
     )
 
 

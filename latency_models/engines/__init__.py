@@ -15,6 +15,7 @@ ENGINES: dict[str, str] = {
     "openvino": "latency_models.engines.ov:OpenVINOEngine",
     "onnxruntime": "latency_models.engines.ort:OnnxRuntimeEngine",
     "tensorrt": "latency_models.engines.trt:TensorRTEngine",
+    "tensorrt_rtx": "latency_models.engines.trt_rtx:TensorRTRTXEngine",
     "inductor": "latency_models.engines.inductor:InductorEngine",
 }
 
@@ -31,8 +32,8 @@ def pick_engine(
 ) -> tuple[Engine, str]:
     """The engine of this name and one sentence that says what was picked and why.
 
-    `auto` picks TensorRT where it is installed with a GPU, else OpenVINO. A name is never
-    answered with another engine.
+    `auto` picks TensorRT where it is installed with a GPU, else TensorRT for RTX where that runs
+    on the card, else OpenVINO. A name is never answered with another engine.
 
     Args:
         threads: of the inference; an engine that has no such setting takes one only.
@@ -69,6 +70,7 @@ def _pick_automatically(threads: int) -> tuple[Engine, str]:
     reasons: dict[str, str] = {}
     for name, of_it, why in (
         ("tensorrt", 1, "it is installed and there is a GPU"),
+        ("tensorrt_rtx", 1, "it runs on this card"),
         ("openvino", threads, "the default for CPUs"),
     ):
         try:

@@ -1,4 +1,4 @@
-"""TensorRT: the engine for NVIDIA GPUs, from version 10.3 on and 11.
+"""TensorRT: the engine for NVIDIA GPUs, from version 10.3 on and 11; `trt_rtx` has its sibling.
 
 The precision of a network is in its ONNX file, one file per precision, because both majors build
 strongly typed networks. What was built is read back with the engine inspector.
@@ -7,20 +7,19 @@ Nothing is timed on the host's clock alone: `Sample.device_ms` is the time betwe
 
 from __future__ import annotations
 
-import importlib
 import re
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from latency_models.base import CompileError, DeviceError, EngineUnavailable, Precision
 from latency_models.engines import file_facts
 from latency_models.engines.trt_build import BuildOptions
-from latency_models.engines.trt_cache import TimingCacheFile, default_cache_dir, driver_version
+from latency_models.engines.trt_cache import CacheFile, default_cache_dir, driver_version
+from latency_models.engines.trt_library import LIBRARIES, Library, take
 from latency_models.engines.trt_model import Source, TensorRTModel
 from latency_models.engines.trt_run import Launch
 
-OLDEST = (10, 3)  # JetPack 6 has 10.3; every name used here exists from there on
-_INSTALL = "pip install 'freeway-nas[tensorrt]' (or tensorrt-cu13, tensorrt-cu12 for CUDA 12)"
 _INSTALL_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cu130"
 
 
@@ -36,6 +35,7 @@ class TensorRTEngine:
 
     name = "tensorrt"
     threads = 1
+    library: ClassVar[Library] = LIBRARIES["tensorrt"]
 
     def __init__(
         self,
@@ -80,16 +80,22 @@ class TensorRTEngine:
 
     def available(self) -> str | None:
         """None when TensorRT and a GPU are here, else what is missing and how to get it."""
-        try:
-            version = library_version()
-        except (ImportError, OSError) as error:  # OSError: a library of CUDA is missing
-            return f"TensorRT is not installed ({error}): {_INSTALL}"
-        if _numbers(version) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            return f"TensorRT {version} is older than {oldest}: {_INSTALL}"
-        return self._why_no_gpu()
+        return self.why_no_library() or self.why_no_gpu()
 
-    def _why_no_gpu(self) -> str | None:
+    def why_no_library(self) -> str | None:
+        """None when the library is here and new enough, else what to install."""
+        library = self.library
+        try:
+            version = library.version()
+        except (ImportError, OSError) as error:  # OSError: a library of CUDA is missing
+            return f"{library.title} is not installed ({error}): {library.install}"
+        if _numbers(version) < library.oldest:
+            oldest = ".".join(map(str, library.oldest))
+            return f"{library.title} {version} is older than {oldest}: {library.install}"
+        return None
+
+    def why_no_gpu(self) -> str | None:
+        """None when PyTorch reaches the GPU that was asked for, else what is missing."""
         try:
             import torch
         except ImportError:
@@ -108,37 +114,41 @@ class TensorRTEngine:
     def version(self) -> str:
         """The library's version and the options that a latency depends on."""
         try:
-            version = library_version()
+            version = self.library.version()
         except (ImportError, OSError) as error:
-            raise EngineUnavailable(f"TensorRT is not installed ({error}): {_INSTALL}") from error
+            raise EngineUnavailable(str(self.why_no_library())) from error
         return f"{version} ({self.launch}, {self.options.describe()})"
 
     def device(self) -> str:
         """The GPU's name."""
-        self._require()
+        self.require(self.available())
         import torch
 
         return torch.cuda.get_device_name(self.device_index)
 
-    def compile(self, onnx: bytes, precision: Precision) -> TensorRTModel:
+    def compile(
+        self, onnx: bytes, precision: Precision, plan: bytes | None = None
+    ) -> TensorRTModel:
         """Build one file, load it, capture it, and check the precision of its convolutions.
+
+        Args:
+            plan: what was built of the file before, by this version for this kind of GPU; it is
+                loaded in place of a build.
 
         Raises:
             CompileError: the file is not at this precision, the parser or builder refuses it, it
                 cannot be captured, or a convolution runs in another type.
             DeviceError: CUDA failed or its memory ran out.
         """
-        self._require()
+        self.require(self.available())
         import torch
 
-        model = file_facts.read_model(onnx)
-        file_facts.require_precision(model, precision)
-        source = Source(self, onnx, precision, model)
+        source = self.source_of(onnx, precision)
         with torch.cuda.device(self.device_index):
             started = time.perf_counter()
-            plan = source.build(detailed=False)
+            data = plan if plan is not None else source.build(detailed=False).data
             build_s = time.perf_counter() - started
-            compiled = TensorRTModel(source, plan, build_s=build_s)
+            compiled = TensorRTModel(source, data, build_s=build_s)
             try:
                 if self.verify_precision:
                     compiled.require_precision()
@@ -147,26 +157,41 @@ class TensorRTEngine:
                 raise
         return compiled
 
-    def timing_cache(self) -> TimingCacheFile:
+    def timing_cache(self) -> CacheFile | None:
         """The timing cache of this GPU, driver, CUDA and TensorRT."""
+        return self._cache_file("timing")
+
+    def runtime_cache(self) -> CacheFile | None:
+        """Where kernels are kept that are compiled when a plan is loaded: none here."""
+        return None
+
+    def _cache_file(self, kind: str) -> CacheFile:
         import torch
 
-        key = (library_version(), self.device(), driver_version(), str(torch.version.cuda))
-        return TimingCacheFile(self.cache_dir, key)
+        key = (self.library.version(), self.device(), driver_version(), str(torch.version.cuda))
+        return CacheFile(self.cache_dir, (self.name, *key), kind)
 
-    def _require(self) -> None:
-        reason = self.available()
+    def source_of(self, onnx: bytes, precision: Precision) -> Source:
+        """The file with what building needs to know of it, in this engine's library.
+
+        Raises:
+            CompileError: it is not at this precision.
+            EngineUnavailable: this process works with another library of the family.
+        """
+        take(self.library.module)
+        model = file_facts.read_model(onnx)
+        file_facts.require_precision(model, precision)
+        return Source(self, onnx, precision, model)
+
+    @staticmethod
+    def require(reason: str | None) -> None:
+        """Refuse to go on where there is a reason.
+
+        Raises:
+            EngineUnavailable: with that reason.
+        """
         if reason is not None:
             raise EngineUnavailable(reason)
-
-
-def library_version() -> str:
-    """TensorRT's own version.
-
-    Raises:
-        ImportError: it is not installed, or a library it needs is missing.
-    """
-    return str(importlib.import_module("tensorrt").__version__)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

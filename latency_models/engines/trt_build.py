@@ -1,4 +1,4 @@
-"""From an ONNX file to a TensorRT plan, on TensorRT 10.3 or later and 11.
+"""From an ONNX file to a TensorRT plan, on TensorRT 10.3 or later and 11, and TensorRT for RTX.
 
 TensorRT reports failure by returning None or False and logging; only constructors raise. So each
 return is checked and the logged lines go into the error. Networks are always strongly typed:
@@ -12,15 +12,14 @@ the plan then runs exactly the types of the file, and 10 and 11 build the same t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any
 
-from latency_models.base import CompileError, DeviceError
-from latency_models.engines.trt_cache import TimingCacheFile
-
-if TYPE_CHECKING:
-    import tensorrt as trt
+from latency_models.base import CompileError, DeviceError, Plan
+from latency_models.engines.trt_cache import CacheFile
+from latency_models.engines.trt_library import chosen, trt, used
 
 _DEVICE_WORDS = (
     "cuda error",
@@ -45,6 +44,8 @@ class BuildOptions:
         max_aux_streams: streams for parallel branches; None is TensorRT's choice, 0 is one
             stream, the most repeatable.
         tf32: fp32 convolutions may round their inputs to TF32, as TensorRT does by default.
+        compute_capability: of TensorRT for RTX: the kinds of cards that the plan is for, such as
+            `sm89`; none for one portable plan.
     """
 
     optimization_level: int = 3
@@ -52,6 +53,7 @@ class BuildOptions:
     workspace_mib: int | None = None
     max_aux_streams: int | None = None
     tf32: bool = True
+    compute_capability: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.optimization_level <= 5:
@@ -63,9 +65,10 @@ class BuildOptions:
         """One line for reports: the options that change a latency."""
         streams = "auto" if self.max_aux_streams is None else str(self.max_aux_streams)
         workspace = "all" if self.workspace_mib is None else f"{self.workspace_mib}MiB"
+        cards = f", for {' '.join(self.compute_capability)}" if self.compute_capability else ""
         return (
             f"level {self.optimization_level}, tf32 {'on' if self.tf32 else 'off'}, "
-            f"aux streams {streams}, workspace {workspace}"
+            f"aux streams {streams}, workspace {workspace}{cards}"
         )
 
 
@@ -96,8 +99,7 @@ class BuildLog:
 @cache
 def build_log() -> BuildLog:
     """The process's one logger: TensorRT keeps the first it is given."""
-    import tensorrt as trt
-
+    used()
     lines: deque[tuple[str, str]] = deque(maxlen=200)
     threshold = int(trt.ILogger.WARNING)
 
@@ -113,14 +115,14 @@ def build_log() -> BuildLog:
 
 
 def build_plan(
-    onnx: bytes, options: BuildOptions, *, timing_cache: TimingCacheFile, detailed: bool
-) -> bytes:
+    onnx: bytes, options: BuildOptions, *, timing_cache: CacheFile | None, detailed: bool
+) -> Plan:
     """Build a serialized engine.
 
     Args:
         onnx: the file, with its weights inside.
         options: how to build.
-        timing_cache: read before and extended after.
+        timing_cache: read before and extended after; None where no kernel is timed.
         detailed: keep what the engine inspector needs; such a plan is not for timing, because
             detailed verbosity raises the cost of an enqueue.
 
@@ -128,25 +130,25 @@ def build_plan(
         CompileError: the parser or the builder refuses the graph.
         DeviceError: CUDA failed or its memory ran out.
     """
-    import tensorrt as trt
-
-    log = build_log()
+    log, title = build_log(), chosen().title
     log.lines.clear()
     try:
         builder = trt.Builder(log.logger)
     except Exception as error:  # the constructor fails only where CUDA does
-        raise DeviceError(f"TensorRT cannot use the GPU: {error}; {log.errors()}") from error
+        raise DeviceError(f"{title} cannot use the GPU: {error}; {log.errors()}") from error
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log.logger)
     if not parser.parse(onnx):
-        raise CompileError(f"TensorRT cannot read the graph: {_parser_words(parser, log)}")
+        raise CompileError(f"{title} cannot read the graph: {_parser_words(parser, log)}")
     config = _config(builder, options, detailed=detailed)
-    _attach(config, timing_cache.read())
+    if timing_cache is not None:
+        _attach(config, timing_cache.read())
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise log.failure("TensorRT cannot build the network")
-    timing_cache.update(lambda stored: _merged(config, stored))
-    return bytes(plan)
+        raise log.failure(f"{title} cannot build the network")
+    if timing_cache is not None:
+        timing_cache.update(lambda stored: _merged(config, stored))
+    return Plan(bytes(plan), network.num_layers)
 
 
 def _parser_words(parser: trt.OnnxParser, log: BuildLog) -> str:
@@ -159,8 +161,6 @@ def _parser_words(parser: trt.OnnxParser, log: BuildLog) -> str:
 
 
 def _config(builder: trt.Builder, options: BuildOptions, *, detailed: bool) -> trt.IBuilderConfig:
-    import tensorrt as trt
-
     config = builder.create_builder_config()
     config.builder_optimization_level = options.optimization_level
     config.avg_timing_iterations = options.avg_timing_iterations
@@ -174,7 +174,20 @@ def _config(builder: trt.Builder, options: BuildOptions, *, detailed: bool) -> t
         config.clear_flag(trt.BuilderFlag.TF32)
     verbosity = trt.ProfilingVerbosity
     config.profiling_verbosity = verbosity.DETAILED if detailed else verbosity.LAYER_NAMES_ONLY
+    _aim(config, options.compute_capability)
     return config
+
+
+def _aim(config: Any, cards: Sequence[str]) -> None:
+    """Build for these kinds of cards; only TensorRT for RTX has such a setting."""
+    if not cards:
+        return
+    kinds: Any = trt
+    config.num_compute_capabilities = len(cards)
+    for index, card in enumerate(cards):
+        kind = getattr(kinds.ComputeCapability, card.upper())
+        if not config.set_compute_capability(kind, index):
+            raise build_log().failure(f"{chosen().title} does not build for {card}")
 
 
 def _attach(config: trt.IBuilderConfig, stored: bytes) -> None:

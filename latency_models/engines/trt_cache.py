@@ -1,4 +1,4 @@
-"""TensorRT's timing cache on disk: one file per device and version, shared by all workers.
+"""TensorRT's caches on disk: one file per device and version, shared by all workers.
 
 With it a second build of the same layers is much faster and picks the same tactics more often;
 engines still differ from build to build (NVIDIA/TensorRT issues 4730 and 4798).
@@ -48,22 +48,24 @@ def write_aside(path: Path, data: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class TimingCacheFile:
-    """One timing cache; valid for one TensorRT version, GPU, driver and CUDA.
+class CacheFile:
+    """One cache; valid for one library and version, GPU, driver and CUDA.
 
     Attributes:
         folder: where all of them lie.
-        key: what the measurements in it depend on.
+        key: what its contents depend on.
+        kind: what it holds: kernels' `timing`, or of TensorRT for RTX the kernels (`runtime`).
     """
 
     folder: Path
     key: tuple[str, ...]
+    kind: str = "timing"
 
     @property
     def path(self) -> Path:
         """The file, with every part of the key in its name."""
         parts = (re.sub(r"[^A-Za-z0-9.]+", "_", part) for part in self.key)
-        return self.folder / ("-".join(("tensorrt", *parts)) + ".timing")
+        return self.folder / f"{'-'.join(parts)}.{self.kind}"
 
     def read(self) -> bytes:
         """The last complete cache, or nothing."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from latency_models.base import Closing, Layer, Precision, Sample
+from latency_models.base import Closing, Layer, Plan, Precision, Sample
 from latency_models.engines import file_facts, trt_inspect
 from latency_models.engines.trt_build import build_plan
 from latency_models.engines.trt_cache import driver_version, write_aside
@@ -37,7 +37,7 @@ class Source:
             if node.op_type == "Conv"
         ]
 
-    def build(self, *, detailed: bool) -> bytes:
+    def build(self, *, detailed: bool) -> Plan:
         return build_plan(
             self.onnx,
             self.engine.options,
@@ -60,7 +60,10 @@ class TensorRTModel(Closing):
         self.build_s = build_s
         engine = source.engine
         self._runner: PlanRunner | None = PlanRunner(
-            plan, device_index=engine.device_index, launch=engine.launch
+            plan,
+            device_index=engine.device_index,
+            launch=engine.launch,
+            runtime_cache=engine.runtime_cache(),
         )
         self._detailed: PlanRunner | None = None
 
@@ -149,7 +152,7 @@ class TensorRTModel(Closing):
         if self._detailed is None:
             engine = self._source.engine
             self._detailed = PlanRunner(
-                self._source.build(detailed=True),
+                self._source.build(detailed=True).data,
                 device_index=engine.device_index,
                 launch="enqueue",
             )

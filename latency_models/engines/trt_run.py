@@ -22,10 +22,12 @@ from latency_models.base import (
     require_outputs,
 )
 from latency_models.engines.trt_build import build_log
+from latency_models.engines.trt_cache import CacheFile
 from latency_models.engines.trt_graph import check_replay
+from latency_models.engines.trt_kernels import KeptKernels
+from latency_models.engines.trt_library import trt
 
 if TYPE_CHECKING:
-    import tensorrt as trt
     import torch
 
 Launch = Literal["graph", "enqueue"]
@@ -55,7 +57,6 @@ def torch_dtype(data_type: trt.DataType) -> torch.dtype:
     Raises:
         CompileError: there is none that can be filled from numpy.
     """
-    import tensorrt as trt
     import torch
 
     known = {
@@ -80,8 +81,23 @@ class PlanRunner:
     every call runs under that device, on its own stream: the default stream synchronizes more.
     """
 
-    def __init__(self, plan: bytes, *, device_index: int, launch: Launch) -> None:
-        import tensorrt as trt
+    def __init__(
+        self,
+        plan: bytes,
+        *,
+        device_index: int,
+        launch: Launch,
+        runtime_cache: CacheFile | None = None,
+    ) -> None:
+        """Load, bind, run once and capture.
+
+        Args:
+            runtime_cache: where the kernels are kept that the library compiles while it loads.
+
+        Raises:
+            CompileError: the plan cannot be bound or captured.
+            DeviceError: CUDA failed or its memory ran out.
+        """
         import torch
 
         log = build_log()
@@ -93,7 +109,8 @@ class PlanRunner:
             if engine is None:
                 raise log.failure("TensorRT cannot load the plan")
             self.engine = engine
-            context = engine.create_execution_context()
+            kernels = KeptKernels(engine, runtime_cache) if runtime_cache is not None else None
+            context = engine.create_execution_context() if kernels is None else kernels.context()
             if context is None:
                 raise DeviceError(f"no memory for an execution context: {log.errors()}")
             self.context = context
@@ -101,13 +118,14 @@ class PlanRunner:
             self.inputs, self.outputs = self._bind()
             self._graph: torch.cuda.CUDAGraph | None = None
             self._run_once()  # the first enqueue initializes; it must not be captured
+            if kernels is not None:
+                kernels.keep()
             if launch == "graph":
                 self._graph = self._captured()
         self._launches: int | None = None
 
     def _bind(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Own buffers for every tensor, inputs filled with random values, never zeros."""
-        import tensorrt as trt
         import torch
 
         inputs: dict[str, torch.Tensor] = {}
@@ -245,7 +263,6 @@ class PlanRunner:
 
     def layer_times_ms(self, *, runs: int = 10) -> dict[str, float]:
         """Mean time per layer by TensorRT's profiler, without the graph; slower than a run."""
-        import tensorrt as trt
         import torch
 
         total: dict[str, float] = {}
@@ -270,7 +287,6 @@ class PlanRunner:
 
     def inspect(self) -> str:
         """The engine inspector's JSON."""
-        import tensorrt as trt
 
         inspector = self.engine.create_engine_inspector()
         inspector.execution_context = self.context

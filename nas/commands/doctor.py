@@ -9,7 +9,10 @@ from nas.commands import fail
 from nas.commands.arguments import Mistake, Parser
 
 _FOR_CPUS = "int8 zero point"
-_PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "openvino", "onnxruntime", "tensorrt")
+_PACKAGES = (
+    "torch", "pytorch-lightning", "optuna", "onnx", "openvino", "onnxruntime", "tensorrt",
+    "tensorrt-rtx-cu12",
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -53,6 +56,8 @@ def _tell_machine() -> None:
         reason = engine.available()
         if reason is None:
             table.add_row(name, f"yes, {engine.version()}", engine.device())
+        elif getattr(engine, "builds", engine.available)() is None:
+            table.add_row(name, escape(f"compiles, {engine.version()}; {reason}"), "")
         else:
             table.add_row(name, escape(f"no: {reason}"), "")
     console.print(table)

@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         help="of this worker, for receipts; it must stay the same over restarts (default: the "
         "host's)",
     )
+    parser.add_argument(
+        "--load-plans", action="store_true",
+        help="load what the search's workers have compiled (tensorrt_rtx), in place of compiling "
+        "here: more of the device's time for timing. A plan is native code, so only where you "
+        "trust all who may write to the storage",
+    )
     return parser
 
 
@@ -94,7 +100,9 @@ def _serve(options: argparse.Namespace) -> None:
             "install the same here"
         )
     try:
-        engine, _ = pick_engine(wanted.engine, threads=wanted.threads)
+        engine, _ = pick_engine(
+            wanted.engine, threads=wanted.threads, settings=wanted.settings
+        )
     except ValueError as error:
         raise Mistake(f"this machine does not suit the search: {error}") from error
     waits = each_wait_once(_tell)
@@ -106,7 +114,9 @@ def _serve(options: argparse.Namespace) -> None:
             for protocol, how in (("screening", SCREENING), ("latency", MeasuringProtocol()))
         }
         _tell(f"{options.name} times {engine.name} on {engine.device()} for {options.study}")
-        serve(requests, timers, name=options.name, notice=_tell)
+        serve(
+            requests, timers, name=options.name, notice=_tell, loads_plans=options.load_plans
+        )
 
 
 def _tell(line: str) -> None:

@@ -156,7 +156,6 @@ def _search_alone(config: DictConfig) -> int:
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.policies.chosen import policy_of
     from nas.report.results import conclude
-    from nas.report.tables import print_table
     from nas.settings import SettingsError, storage_settings
     from nas.storage import StorageError
     from nas.study import Study
@@ -181,14 +180,14 @@ def _search_alone(config: DictConfig) -> int:
                 tracker = tracker_for(config, experiment.folder)
                 candidates = run_study(tracked(experiment, tracker), study)
                 outcome = conclude(experiment, candidates)
-                if tracker is not None:
+                if tracker is not None and experiment.trains:
                     track_study(experiment, study, candidates, tracker)
         except (SettingsError, StorageError, NothingFastEnough, BrokenMachine, Damaged) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)
             return INTERRUPTED
-    print_table(Console(), outcome.summary, report=outcome.report, worth=outcome.worth)
+    outcome.show(Console())
     return 0
 
 

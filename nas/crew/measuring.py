@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -28,6 +28,7 @@ from latency_models.base import (
     CompileError,
     DeviceError,
     LatencyReport,
+    Plan,
     Precision,
 )
 from nas.storage import Notice, patient
@@ -36,7 +37,7 @@ Measuring = Literal["screening", "latency"]
 PROTOCOLS: tuple[Measuring, Measuring] = ("screening", "latency")
 Arrays = list[NDArray[np.float32]]
 _ASK, _FILE, _INPUTS, _BY, _ANSWER = "ask", "file", "inputs", "by", "answer"
-_SERVED, _WANTED, _BEAT = "served", "wanted", "beat "
+_PLAN, _SERVED, _WANTED, _LOADS, _BEAT = "plan", "served", "wanted", "loads plans", "beat "
 _POLL_S, _BEAT_S = 0.25, 10.0
 _PATIENCE_S = 60.0
 _ERRORS: dict[str, type[Exception]] = {"compile": CompileError, "device": DeviceError}
@@ -53,21 +54,44 @@ class Timer(Protocol):
         """What its reports depend on beside the file."""
 
     def measure(
-        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+        self,
+        onnx: bytes,
+        precision: Precision,
+        *,
+        limit_ms: float | None = None,
+        plan: bytes | None = None,
     ) -> LatencyReport:
-        """As a `LatencyModel`."""
+        """As `MeasuredLatency`."""
 
     def run(self, onnx: bytes, precision: Precision, inputs: Sequence[Any]) -> Arrays:
         """Compile and run once."""
 
 
+class Compiler(Protocol):
+    """What compiles a file on the side that asks, with the engine of the measuring worker."""
+
+    def identity(self) -> dict[str, str]:
+        """Its engine's version, among others."""
+
+    def build(self, onnx: bytes, precision: Precision) -> Plan:
+        """Compile only, in a process of its own."""
+
+    def close(self) -> None:
+        """End that process."""
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """What a measuring worker needs to know before it starts."""
+    """What a measuring worker needs to know before it starts.
+
+    Attributes:
+        settings: further settings of the engine, by name.
+    """
 
     engine: str
     threads: int
     code: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Requests:
@@ -119,10 +143,24 @@ class Requests:
         beats = [v for k, v in self._study.user_attrs.items() if k.startswith(_BEAT)]
         return max(beats, default=None)
 
+    @property
     @patient
-    def ask(self, onnx: bytes, inputs: Arrays | None, ask: Mapping[str, Any]) -> int:
+    def loads_plans(self) -> bool:
+        """Whether the measuring worker loads plans that others have built."""
+        return bool(self._study.user_attrs.get(_LOADS))
+
+    @patient
+    def ask(
+        self,
+        onnx: bytes,
+        inputs: Arrays | None,
+        ask: Mapping[str, Any],
+        plan: bytes | None = None,
+    ) -> int:
         """Queue a request; returns its number in the storage."""
         attrs = {_ASK: dict(ask), _FILE: _pack(onnx)}
+        if plan is not None:
+            attrs[_PLAN] = _pack(plan)
         if inputs is not None:
             attrs[_INPUTS] = pack_arrays(inputs)
         before = optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attrs)
@@ -143,7 +181,7 @@ class Requests:
     @patient
     def _close(self, request: int) -> None:
         with suppress(UpdateFinishedTrialError):
-            for key in (_FILE, _INPUTS, _ANSWER):
+            for key in (_FILE, _PLAN, _INPUTS, _ANSWER):
                 self._storage.set_trial_user_attr(request, key, "")
             self._storage.set_trial_state_values(request, TrialState.COMPLETE, [0.0])
 
@@ -153,8 +191,14 @@ class Requests:
             self._storage.set_trial_state_values(request, TrialState.FAIL)
 
     @patient
-    def present(self, name: str, identity: Mapping[str, str]) -> None:
+    def present(
+        self, name: str, identity: Mapping[str, str], *, loads_plans: bool = False
+    ) -> None:
         """Join as a measuring worker.
+
+        Args:
+            loads_plans: it loads plans that come with requests, which is to run native code of
+                whoever may write to this storage.
 
         Raises:
             WrongDevice: the study is timed on something else.
@@ -166,6 +210,7 @@ class Requests:
             differing = sorted(k for k in {*here, *there} if here.get(k) != there.get(k))
             words = "; ".join(f"{k} is {here.get(k)}, there {there.get(k)}" for k in differing)
             raise WrongDevice(f"the study is timed on another device ({words})")
+        self._study.set_user_attr(_LOADS, loads_plans)
         self.beat(name)
 
     @patient
@@ -213,9 +258,22 @@ class ServedLatency:
         notice: Notice,
         patience_s: float = 300.0,
         safe_point: Callable[[], None] = lambda: None,
+        compiler: Compiler | None = None,
     ) -> None:
+        """Ask through this queue.
+
+        Args:
+            compiler: compiles each file here first, so that what the engine refuses never takes
+                the device's time; None to leave that to the measuring worker.
+        """
         self._requests, self._protocol = requests, protocol
         self._notice, self.patience_s, self._safe_point = notice, patience_s, safe_point
+        self._compiler = compiler
+
+    def close(self) -> None:
+        """End what compiles here."""
+        if self._compiler is not None:
+            self._compiler.close()
 
     def identity(self) -> dict[str, str]:
         """That of the measuring worker; waits for the first one to come."""
@@ -234,11 +292,18 @@ class ServedLatency:
         """Have it measured.
 
         Raises:
-            CompileError: the graph is at fault, there.
+            CompileError: the graph is at fault, here or there.
             DeviceError: the machine is at fault, there.
         """
         ask = {"method": "measure", "precision": precision, "limit_ms": limit_ms}
-        return LatencyReport.from_json(self._answer(onnx, None, ask)["report"])
+        plan = None
+        if self._compiler is not None:
+            built = self._compiler.build(onnx, precision)
+            # A plan of another version, or for other cards, would only be refused there.
+            version = self._compiler.identity()["engine_version"]
+            if self._requests.loads_plans and self.identity()["engine_version"] == version:
+                plan = built.data
+        return LatencyReport.from_json(self._answer(onnx, None, ask, plan)["report"])
 
     def run(self, onnx: bytes, precision: Precision, inputs: list[Any]) -> Arrays:
         """Have it run once on these inputs.
@@ -251,9 +316,14 @@ class ServedLatency:
         return unpack_arrays(self._answer(onnx, inputs, ask)["outputs"])
 
     def _answer(
-        self, onnx: bytes, inputs: Arrays | None, ask: dict[str, Any]
+        self,
+        onnx: bytes,
+        inputs: Arrays | None,
+        ask: dict[str, Any],
+        plan: bytes | None = None,
     ) -> dict[str, Any]:
-        request = self._requests.ask(onnx, inputs, {**ask, "protocol": self._protocol})
+        asked_for = {**ask, "protocol": self._protocol}
+        request = self._requests.ask(onnx, inputs, asked_for, plan)
         asked, told = time.monotonic(), False
         try:
             while (answer := self._requests.answer_to(request)) is None:
@@ -265,9 +335,7 @@ class ServedLatency:
                     told = True
                 if waited_s > self.patience_s:
                     self._requests.withdraw(request)
-                    request = self._requests.ask(
-                        onnx, inputs, {**ask, "protocol": self._protocol}
-                    )
+                    request = self._requests.ask(onnx, inputs, asked_for, plan)
                     asked = time.monotonic()
         except BaseException:
             self._requests.withdraw(request)
@@ -284,18 +352,20 @@ def serve(
     name: str,
     notice: Notice,
     until: Callable[[], bool] = lambda: False,
+    loads_plans: bool = False,
 ) -> None:
     """Answer requests one after another until told to stop.
 
     Args:
         timers: what measures, by protocol.
         name: of this worker; it stays the same over restarts.
+        loads_plans: load the plan that comes with a request in place of compiling its file.
         until: asked between two requests.
 
     Raises:
         WrongDevice: the study is timed on something else.
     """
-    requests.present(name, timers["latency"].identity())
+    requests.present(name, timers["latency"].identity(), loads_plans=loads_plans)
     beaten = time.monotonic()
     while not until():
         if time.monotonic() - beaten > _BEAT_S:
@@ -305,19 +375,24 @@ def serve(
         if trial is None:
             time.sleep(_POLL_S)
             continue
-        answer = _worked(trial, timers, name)
+        answer = _worked(trial, timers, name, loads_plans=loads_plans)
         requests.reply(trial, answer)
         notice(_told(trial, answer))
 
 
-def _worked(trial: FrozenTrial, timers: Mapping[str, Timer], name: str) -> dict[str, Any]:
+def _worked(
+    trial: FrozenTrial, timers: Mapping[str, Timer], name: str, *, loads_plans: bool
+) -> dict[str, Any]:
     ask = trial.user_attrs[_ASK]
     timer, onnx = timers[ask["protocol"]], _unpack(trial.user_attrs[_FILE])
     try:
         if ask["method"] == "run":
             inputs = unpack_arrays(trial.user_attrs[_INPUTS])
             return {"outputs": pack_arrays(timer.run(onnx, ask["precision"], inputs))}
-        report = timer.measure(onnx, ask["precision"], limit_ms=ask["limit_ms"])
+        more = {}
+        if loads_plans and (packed := trial.user_attrs.get(_PLAN)):
+            more["plan"] = _unpack(packed)
+        report = timer.measure(onnx, ask["precision"], limit_ms=ask["limit_ms"], **more)
     except CompileError as error:
         return {"error": "compile", "text": str(error)}
     except DeviceError as error:

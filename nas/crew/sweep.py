@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from latency_models.engines import ENGINES, pick_engine
+from latency_models.engines import ENGINES
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from nas.assemble import (
-    Served,
     asked_for,
     assemble,
     claim_folder,
-    require_precision,
     settings_of,
     told_as_settings,
     view_of_search,
@@ -50,6 +48,7 @@ from nas.settings import SettingsError, storage_settings, typed
 from nas.stages import SCREENING
 from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
 from nas.study import Study
+from nas.timers import Served, builder_for, compiler_of, engine_for, require_precision
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.trackers import Tracked, Tracker, open_tracker, track_study
 from trainers.base import Interrupted, Task
@@ -135,7 +134,10 @@ def _check_machine(config: DictConfig, *, timed_here: bool) -> None:
     if not timed_here:
         return
     target = Target(**typed("target", Target, config.target))
-    engine, _ = pick_engine(target.engine, threads=target.threads)
+    if Plan(**typed("study", Plan, config.study)).screen == "compile":
+        builder_for(target)
+        return
+    engine, _ = engine_for(target)
     with IsolatedLatency(partial(MeasuredLatency, engine, SCREENING)) as timer:
         require_precision(timer, replace(target, engine=engine.name))
 
@@ -200,7 +202,7 @@ def _run(
             if claims.take("report"):
                 claims.says(doing="report")
                 conclude(experiment, candidates)
-                if tracker is not None:
+                if tracker is not None and experiment.trains:
                     track_study(experiment, study, candidates, tracker)
                 claims.release("report")
             else:
@@ -226,6 +228,7 @@ def served_for(
             f"measuring workers: {', '.join(ENGINES)}"
         )
     settings, study = storage_settings(config), str(config.study.name)
+    target = Target(**typed("target", Target, config.target))
 
     def served(
         notice: Callable[[str], None], tick: Callable[[], None]
@@ -238,9 +241,15 @@ def served_for(
             settings, study_folder(config), patience_s=_JOINING_S, notice=notice
         )
         requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
-        requests.want(Wanted(engine, int(config.target.threads), code_version()))
+        wanted = Wanted(engine, target.threads, code_version(), target.engine_settings)
+        requests.want(wanted)
+        compiler = compiler_of(target)
+        if compiler is not None:
+            notice(f"{engine} compiles here too: what it refuses is not sent")
         quick, full = (
-            ServedLatency(requests, protocol, notice=notice, safe_point=between_looks)
+            ServedLatency(
+                requests, protocol, notice=notice, safe_point=between_looks, compiler=compiler
+            )
             for protocol in PROTOCOLS
         )
         return quick, full

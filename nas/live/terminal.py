@@ -224,6 +224,9 @@ def told(candidate: Candidate, stage: str, target: Target, metric: Metric) -> st
         return f"{doing}: rejected, {candidate.rejected.reason}"
     receipt = {"screened": candidate.screened, "settled": candidate.settled}.get(stage)
     if receipt is not None:
+        if "compute_ms" in receipt.conditions:
+            least = milliseconds(receipt.median_ms)
+            return f"compiled: at least {least} by the data sheet, not run"
         doubt = "" if receipt.verdict == "ok" else f" ({receipt.verdict})"
         if math.isinf(target.max_latency_ms):
             return f"{doing}: {milliseconds(receipt.median_ms)}{doubt}"

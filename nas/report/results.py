@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from rich.console import Console
+
 from nas.candidate import Candidate
 from nas.confidence import Scored
 from nas.experiment import Experiment
 from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
 from nas.ledger import REPORT
+from nas.report.compiled import Compiled, conclude_compiled
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import command_line, figure
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, funnel, is_winner, summarize
+from nas.report.tables import print_table
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words
 from nas.trained import engine_run
@@ -38,11 +42,19 @@ class Outcome:
     report: Path
     worth: Worth
 
+    def show(self, console: Console) -> None:
+        """Print it."""
+        print_table(console, self.summary, report=self.report, worth=self.worth)
+
 
 def conclude(
     experiment: Experiment, candidates: Sequence[Candidate], *, notes: Sequence[str] = ()
-) -> Outcome:
+) -> Outcome | Compiled:
     """Summarize, let the winners enlarge the validation pictures, and write the report."""
+    if not experiment.trains:
+        compiled = conclude_compiled(experiment, candidates)
+        _date_after_evidence(compiled.report)
+        return compiled
     task = experiment.task
     unaided = [task.judge(task.unaided(example), example) for example in task.examples()]
     summary = summarize(

@@ -120,7 +120,7 @@ def module(script: Script) -> types.ModuleType:
 
         def create_network(self, flags: int) -> object:
             script.network_flags.append(flags)
-            return object()
+            return types.SimpleNamespace(num_layers=7)
 
         def create_builder_config(self) -> Config:
             script.configs.append(Config(script))

@@ -28,7 +28,8 @@ def test_more_threads_than_cores_are_refused(
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="openvino, onnxruntime, tensorrt, inductor and auto"):
+    known = "openvino, onnxruntime, tensorrt, tensorrt_rtx, inductor and auto"
+    with pytest.raises(ValueError, match=known):
         pick_engine("tflite")
 
 

@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from latency_models.engines import trt_cache
-from latency_models.engines.trt_cache import TimingCacheFile, write_aside
+from latency_models.engines.trt_cache import CacheFile, write_aside
 
 
 def test_each_device_and_version_has_its_own_file(tmp_path: Path) -> None:
-    key = ("10.16.1.11", "NVIDIA GeForce RTX 4090", "570.1", "12.8")
-    first = TimingCacheFile(tmp_path, key)
-    other = TimingCacheFile(tmp_path, ("11.4.0.106", *key[1:]))
+    key = ("tensorrt", "10.16.1.11", "NVIDIA GeForce RTX 4090", "570.1", "12.8")
+    first = CacheFile(tmp_path, key)
+    other = CacheFile(tmp_path, ("tensorrt", "11.4.0.106", *key[2:]))
     assert first.path != other.path
     assert first.path.name == "tensorrt-10.16.1.11-NVIDIA_GeForce_RTX_4090-570.1-12.8.timing"
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert TimingCacheFile(tmp_path / "new", ("1",)).read() == b""
+    assert CacheFile(tmp_path / "new", ("1",)).read() == b""
 
 
 def test_workers_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    cache = TimingCacheFile(tmp_path, ("1",))
+    cache = CacheFile(tmp_path, ("1",))
 
     def work(mark: bytes) -> None:
         for _ in range(20):
@@ -39,7 +39,7 @@ def test_workers_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_a_failed_update_leaves_the_old_cache_and_no_litter(tmp_path: Path) -> None:
-    cache = TimingCacheFile(tmp_path, ("1",))
+    cache = CacheFile(tmp_path, ("1",))
     cache.update(lambda stored: b"old")
 
     def fail(stored: bytes) -> bytes:

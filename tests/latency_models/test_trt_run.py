@@ -19,6 +19,7 @@ import pytest
 from tensorrt_stand_in import Script, Severity, module
 
 from latency_models.base import CompileError, DeviceError
+from latency_models.engines import trt_library
 from latency_models.engines.trt_build import build_log
 from latency_models.engines.trt_run import PlanRunner
 
@@ -111,6 +112,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     for name, value in names.items():
         setattr(library, name, value)
     monkeypatch.setitem(sys.modules, "tensorrt", library)
+    monkeypatch.setattr(trt_library, "_state", {"chosen": "tensorrt", "used": ""})
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch, "device", lambda *_: cpu)
     for name, value in {

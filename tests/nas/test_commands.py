@@ -90,7 +90,8 @@ def test_a_mistake_is_one_line_and_exit_code_2_in_a_real_process(tmp_path: Path)
     code, _, errors = nas("search", "target.engine=tvm", folder=tmp_path)
     assert code == 2
     assert errors == (
-        "nas: unknown engine 'tvm': there are openvino, onnxruntime, tensorrt, inductor and auto\n"
+        "nas: unknown engine 'tvm': there are openvino, onnxruntime, tensorrt, tensorrt_rtx, "
+        "inductor and auto\n"
     )
 
 

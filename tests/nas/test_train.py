@@ -300,7 +300,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return int(body(compose(name, overrides=overrides)))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nas.assemble.IsolatedLatency", UntimedEngine)
+    monkeypatch.setattr("nas.timers.IsolatedLatency", UntimedEngine)
     monkeypatch.setattr("nas.assemble.CachedLatency", lambda inner, path: inner)
     monkeypatch.setattr(command, "configured", configured)
     return tmp_path

@@ -92,8 +92,8 @@ def _prepare() -> None:
     """Import what every call needs, and let latencies follow from the work."""
     for name in _NEEDED:
         importlib.import_module(name)
-    import nas.assemble
     import nas.bench.benches
+    import nas.timers
     from latency_models.base import Closing
     from latency_models.measured import MeasuredLatency
     from tests.nas.fake_benches import FakeIsolated
@@ -104,7 +104,7 @@ def _prepare() -> None:
         def run(self, *asked: Any) -> Any:
             return MeasuredLatency(self.engine).run(*asked)
 
-    nas.assemble.IsolatedLatency = Untimed  # type: ignore[misc, assignment]
+    nas.timers.IsolatedLatency = Untimed  # type: ignore[misc, assignment]
     nas.bench.benches.IsolatedLatency = Untimed  # type: ignore[misc, assignment]
 
 

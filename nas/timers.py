@@ -1,0 +1,137 @@
+"""What times a search's candidates: its engine here, measuring workers, or a compiler alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+import numpy as np
+
+from latency_models.base import AheadOfTime, Engine, EngineUnavailable
+from latency_models.cards import CARDS
+from latency_models.compiled import CompiledLatency, require_builder
+from latency_models.device import each_wait_once
+from latency_models.engines import ENGINES, make_engine, pick_engine
+from latency_models.isolated import IsolatedLatency
+from latency_models.measured import MeasuredLatency
+from latency_models.protocol import MeasuringProtocol
+from nas.crew.measuring import ServedLatency
+from nas.experiment import Runner, Target
+from nas.live.view import View
+from nas.networks import rules_for
+from nas.settings import SettingsError
+from nas.stages import SCREENING
+from search_spaces.graph import channels_of
+from search_spaces.references import reference
+from search_spaces.skeletons import lower
+from search_spaces.untrained import untrained
+
+Served = Callable[
+    [Callable[[str], None], Callable[[], None]], tuple[ServedLatency, ServedLatency]
+]
+"""Makes the latency models of a search that has no device of its own, given who is told of waits
+and what is called while it waits."""
+
+
+def engine_for(target: Target) -> tuple[Engine, str]:
+    """The target's engine, ready to time, and why it was picked.
+
+    Raises:
+        ValueError: there is no such engine, or it has no such setting.
+        EngineUnavailable: it cannot run here; says what else can be done.
+    """
+    settings = target.engine_settings
+    try:
+        return pick_engine(target.engine, threads=target.threads, settings=settings)
+    except EngineUnavailable as error:
+        engine = make_engine(target.engine, target.threads, settings)
+        if getattr(engine, "builds", engine.available)() is not None:
+            raise
+        raise EngineUnavailable(
+            f"{error}. Without the card: measuring=served has candidates timed by a machine with "
+            "one (nas measure-worker there), and study.screen=compile tells what compiles"
+        ) from error
+
+
+def builder_for(target: Target) -> AheadOfTime:
+    """The target's engine, to compile only.
+
+    Raises:
+        SettingsError: nothing says which engine or which card.
+        EngineUnavailable: it cannot compile without its device.
+    """
+    if target.engine not in ENGINES:
+        raise SettingsError(
+            f"study.screen=compile needs the name of an engine, and target.engine is "
+            f"'{target.engine}': give target=rtx"
+        )
+    if target.card is None:
+        raise SettingsError(
+            "study.screen=compile estimates from a card's data sheet: give target.card=<one of "
+            f"{', '.join(CARDS)}>"
+        )
+    return require_builder(make_engine(target.engine, target.threads, target.engine_settings))
+
+
+def compiler_of(target: Target) -> IsolatedLatency | None:
+    """The target's engine as a compiler in a process of its own; None where it is none here."""
+    engine = make_engine(target.engine, target.threads, target.engine_settings)
+    try:
+        builder = require_builder(engine)
+    except EngineUnavailable:
+        return None
+    return IsolatedLatency(partial(CompiledLatency, builder, target.card or next(iter(CARDS))))
+
+
+def advice_on_precision(target: Target) -> str:
+    """What to know about this precision on this engine; empty for most."""
+    if (target.engine, target.precision) != ("tensorrt_rtx", "int8"):
+        return ""
+    return (
+        "int8 on tensorrt_rtx: its convolutions are not fused (each writes fp32, which a kernel "
+        "of its own quantizes), so it moves about 1.8 times the bytes of fp16: ship "
+        "target.precision=fp16 there, or time both (docs/tensorrt.md)"
+    )
+
+
+def require_precision(runner: Runner, target: Target) -> None:
+    """Let the engine run something tiny where its processor may lack the arithmetic.
+
+    Raises:
+        DeviceError: it does; the message says what it has.
+    """
+    if target.precision != "fp16":
+        return
+    graph, side = lower(reference("espcn", 2)), 16
+    onnx = untrained(
+        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
+    )
+    picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
+    runner.run(onnx, target.precision, [picture])
+
+
+def compiling_timer(engine: AheadOfTime, target: Target, stack: ExitStack) -> IsolatedLatency:
+    """What answers with estimates, from a compiler and a card's data sheet."""
+    assert target.card is not None
+    return stack.enter_context(IsolatedLatency(partial(CompiledLatency, engine, target.card)))
+
+
+def timers(
+    engine: Engine | None, served: Served | None, stack: ExitStack, view: View
+) -> tuple[IsolatedLatency | ServedLatency, IsolatedLatency | ServedLatency]:
+    """What times candidates quickly, and what times by the full protocol."""
+    if engine is None:
+        assert served is not None
+        pair = served(view.note, view.tick)
+        for one in pair:
+            stack.callback(one.close)
+        return pair
+    waits = each_wait_once(view.note, tick=view.tick)
+    quick, full = (
+        stack.enter_context(
+            IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)
+        )
+        for protocol in (SCREENING, MeasuringProtocol())
+    )
+    return quick, full
