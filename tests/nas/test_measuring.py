@@ -18,7 +18,7 @@ from finished_studies import receipt
 from optuna.exceptions import StorageInternalError
 from toy_search import SMALL
 
-from latency_models.base import CompileError, DeviceError, LatencyReport, Precision
+from latency_models.base import CompileError, DeviceError, LatencyReport, Plan, Precision
 from nas.crew.measuring import (
     Requests,
     ServedLatency,
@@ -43,14 +43,21 @@ class Device:
     def __init__(self, *failures: Exception, device: str = "Orin") -> None:
         self._failures, self._device = list(failures), device
         self.asked: list[tuple[str, float | None]] = []
+        self.plans: list[bytes | None] = []
 
     def identity(self) -> dict[str, str]:
         return {**DEVICE, "device": self._device}
 
     def measure(
-        self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None
+        self,
+        onnx: bytes,
+        precision: Precision,
+        *,
+        limit_ms: float | None = None,
+        plan: bytes | None = None,
     ) -> LatencyReport:
         self.asked.append((precision, limit_ms))
+        self.plans.append(plan)
         if self._failures:
             raise self._failures.pop(0)
         return receipt(float(len(onnx)), device=self._device, precision=precision)
@@ -60,12 +67,17 @@ class Device:
 
 
 @contextmanager
-def serving(folder: Path, device: Device, *, name: str = "orin-1") -> Iterator[None]:
+def serving(
+    folder: Path, device: Device, *, name: str = "orin-1", loads_plans: bool = False
+) -> Iterator[None]:
     end = threading.Event()
 
     def work() -> None:
         timers = {"screening": device, "latency": device}
-        serve(opened(folder), timers, name=name, notice=lambda line: None, until=end.is_set)
+        serve(
+            opened(folder), timers, name=name, notice=lambda line: None, until=end.is_set,
+            loads_plans=loads_plans,
+        )
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -236,3 +248,54 @@ def test_a_database_that_is_away_is_waited_for(
     requests.patience_s, left[0] = 0.0, 1
     with pytest.raises(StorageError, match="does not answer: the server is gone"):
         requests.answer_to(0)
+
+
+class Compiler:
+    """Compiles on the side that asks."""
+
+    def __init__(self, version: str = "10.3", refusal: str = "") -> None:
+        self._version, self._refusal = version, refusal
+
+    def identity(self) -> dict[str, str]:
+        return {"engine_version": self._version}
+
+    def build(self, onnx: bytes, precision: Precision) -> Plan:
+        if self._refusal:
+            raise CompileError(self._refusal)
+        return Plan(b"plan of " + onnx, 3)
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_does_not_compile_here_never_takes_the_devices_time(tmp_path: Path) -> None:
+    device = Device()
+    with serving(tmp_path, device), pytest.raises(CompileError, match="no such kernel"):
+        client(tmp_path, compiler=Compiler(refusal="no such kernel")).measure(b"x", "int8")
+    assert device.asked == []
+
+
+@pytest.mark.parametrize(
+    ("loads", "version", "sent"),
+    [(True, "10.3", [b"plan of xx"]), (False, "10.3", [None]), (True, "10.4", [None])],
+)
+def test_a_plan_is_sent_where_the_worker_loads_plans_of_that_version(
+    tmp_path: Path, loads: bool, version: str, sent: list[bytes | None]
+) -> None:
+    device = Device()
+    with serving(tmp_path, device, loads_plans=loads):
+        while opened(tmp_path).identity is None:
+            time.sleep(0.01)
+        report = client(tmp_path, compiler=Compiler(version)).measure(b"xx", "int8")
+    assert report.median_ms == 2.0
+    assert device.plans == sent
+
+
+def test_a_worker_that_does_not_load_plans_ignores_one_that_is_sent(tmp_path: Path) -> None:
+    device, requests = Device(), opened(tmp_path)
+    ask = {"method": "measure", "protocol": "latency", "precision": "int8", "limit_ms": None}
+    number = requests.ask(b"xx", None, ask, b"native code of somebody")
+    with serving(tmp_path, device):
+        while requests.answer_to(number) is None:
+            time.sleep(0.01)
+    assert device.plans == [None]
