@@ -111,10 +111,10 @@ class GraphFacts:
 
     def is_weight(self, tensor: str) -> bool:
         """True for a constant that the parser holds as such: it sees through these two alone."""
-        while (node := self.made_by.get(tensor)) is not None and node.op_type in (
-            "Cast",
-            "Identity",
-        ):
+        for _ in self.nodes:  # no more steps than nodes, also in a file that goes in circles
+            node = self.made_by.get(tensor)
+            if node is None or node.op_type not in ("Cast", "Identity"):
+                break
             tensor = node.input[0]
         return tensor in self.constants
 
