@@ -1,7 +1,9 @@
-"""TensorRT's hard rules for Q/DQ nodes: breaking one fails the parse or the build.
+"""TensorRT's hard rules for Q/DQ nodes: breaking one fails the build or makes another net.
 
 Sources: onnx-tensorrt onnxOpImporters.cpp (symmetric, positive scale, types), NvInfer.h
 (IQuantizeLayer, IConvolutionLayer::setNbGroups), the ONNX operator pages (types per opset).
+Compared with TensorRT for RTX 1.7.1.116, which builds some of the files and gives another network
+than the one that was written: those rules say so and stay errors.
 """
 
 from __future__ import annotations
@@ -32,31 +34,57 @@ def _error(node: Any, rule: str, message: str) -> Finding:
     return Finding("error", name_of(node), rule, message)
 
 
+def _advice(node: Any, rule: str, message: str) -> Finding:
+    return Finding("advice", name_of(node), rule, message)
+
+
 def _check_parameters(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     data = facts.types.get(node.input[0], "")
     if node.op_type == "DequantizeLinear" and data and data not in Q:
         if data == "INT32":
             message = "an INT32 bias is dequantized: leave the bias in float"
             yield _error(node, "int32 bias", message)
-        elif data != "UINT8":
+        # What a quantizer of this file makes is INT8 to TensorRT, whatever ONNX calls it.
+        elif data != "UINT8" or facts.maker(node.input[0], "QuantizeLinear") is None:
             yield _error(node, "quantized type", f"{data} cannot be dequantized")
+    if _has_odd_number(facts, node.input[0], data):
+        # The parser: "4-bit quantization requires an even number of elements".
+        yield _error(node, "quantized type", f"{data} needs an even number of elements")
+    yield from _check_scale_values(facts, node)
+    yield from _check_zero_point(facts, node)
+
+
+def _has_odd_number(facts: GraphFacts, tensor: str, kind: str) -> bool:
+    shape = facts.shapes.get(tensor)
+    return kind in ("INT4", "FLOAT4E2M1") and shape is not None and bool(np.prod(shape) % 2)
+
+
+def _check_scale_values(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     scale = facts.constants.get(node.input[1])
-    if scale is None:
+    if node.input[1] not in facts.known:
+        # Built, but documented as a build-time constant (NvInfer.h, IQuantizeLayer).
         yield _error(node, "constant scale", f"the scale '{node.input[1]}' is no constant")
-    elif not is_positive(scale):
+    elif scale is not None and not is_positive(scale):
+        # Zero and negative are refused; infinity is built and multiplies by zero.
         yield _error(
             node, "positive scale", "a scale is zero, negative or not finite: clamp it (>= 6e-8)"
         )
+
+
+def _check_zero_point(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     if len(node.input) < 3 or not node.input[2]:
         if node.op_type == "QuantizeLinear" and not attribute(node, "output_dtype"):
-            message = "without a zero point the output is UINT8: give int8 zeros"
-            yield _error(node, "int8 zero point", message)
+            message = "without a zero point ONNX means UINT8 and TensorRT INT8: give int8 zeros"
+            yield _advice(node, "int8 zero point", message)
         return
+    scale = facts.constants.get(node.input[1])
     zero = facts.constants.get(node.input[2])
-    kind = facts.types.get(node.input[2], "")
-    if zero is None or np.any(np.asarray(zero, np.float64) != 0):
+    if node.input[2] not in facts.known or (
+        zero is not None and np.any(np.asarray(zero, np.float64) != 0)
+    ):
         yield _error(node, "symmetric", "the zero point is not a constant 0")
-    elif kind == "UINT8":
+    elif facts.types.get(node.input[2], "") == "UINT8":
+        # Built after a warning, with the values read as INT8: another network.
         yield _error(node, "int8 zero point", "the zero point is UINT8: TensorRT reads INT8")
     if zero is not None and scale is not None and zero.size != scale.size:
         yield _error(node, "zero point size", f"{zero.size} zero points for {scale.size} scales")
@@ -84,10 +112,11 @@ def _check_scale_shape(facts: GraphFacts, node: Any) -> Iterator[Finding]:
 def _check_float_type(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     scale = facts.types.get(node.input[1], "")
     if scale == "FLOAT16" and facts.opset < FIRST_HALF_QUANTIZER_OPSET:
-        yield _error(
+        yield _advice(
             node,
             "fp16 scale opset",
-            f"fp16 scales need opset {FIRST_HALF_QUANTIZER_OPSET}, the file has {facts.opset}",
+            f"fp16 scales need opset {FIRST_HALF_QUANTIZER_OPSET}, the file has {facts.opset}: "
+            "TensorRT takes it, other runtimes do not",
         )
     if node.op_type != "QuantizeLinear":
         return
@@ -103,6 +132,7 @@ def _check_weighted(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     data, weight = (facts.maker(name, "DequantizeLinear") for name in node.input[:2])
     constant = facts.constant_weight(node.input[1])
     if (data is None) != (weight is None):
+        # Built, but the convolution silently runs in float.
         which = "data" if weight is None else "weight"
         other = "weight" if weight is None else "data"
         yield _error(
@@ -117,6 +147,7 @@ def _check_weighted(facts: GraphFacts, node: Any) -> Iterator[Finding]:
     axis = int(attribute(weight, "axis", 1))
     expected = WEIGHT_AXIS.get(node.op_type)
     scale = facts.constants.get(weight.input[1])
+    # Built, but the convolution silently runs in float.
     if expected is not None and scale is not None and scale.size > 1 and axis != expected:
         yield _error(
             weight,
@@ -134,9 +165,11 @@ def _check_groups(node: Any, shape: tuple[int, ...], groups: int) -> Iterator[Fi
     else:
         channels_out, channels_in = shape[1], shape[0] // groups
     if channels_in % 4 or channels_out % 4:
-        yield _error(
+        padded = -(-channels_in // 4) * 4 / channels_in
+        yield _advice(
             node,
             "int8 groups",
             f"an int8 grouped {node.op_type} has {channels_in} input and {channels_out} output "
-            "channels per group, both must be multiples of 4: leave it unquantized",
+            f"channels per group and is padded to multiples of 4, {padded:.3g} times the data: "
+            "leave it unquantized",
         )
