@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import IO, Any, TypeVar
 
 from latency_models import device
-from latency_models.base import CompileError, DeviceError, LatencyModel
+from latency_models.base import CompileError, DeviceError
 from latency_models.isolated_child import packed, receive
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Child:
 
     def __init__(
         self,
-        factory: Callable[[], LatencyModel],
+        factory: Callable[[], Any],
         memory_limit_mib: float | None,
         notice: device.Notice | None,
     ) -> None:
@@ -75,7 +75,7 @@ class Child:
         )
         self._start(factory)
 
-    def _start(self, factory: Callable[[], LatencyModel]) -> None:
+    def _start(self, factory: Callable[[], Any]) -> None:
         try:
             self.ask((factory,), _START_S)
         except CompileError as error:

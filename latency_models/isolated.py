@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_models import device
-from latency_models.base import Closing, LatencyModel, LatencyReport, Layer, Plan, Precision
+from latency_models.base import Closing, LatencyReport, Layer, Plan, Precision
 from latency_models.child import Child
 
 
-class IsolatedLatency(Closing):
-    """Runs a latency model in a child process that is kept while it is healthy.
+class Isolated(Closing):
+    """Runs what it is given in a child process that is kept while it is healthy.
 
     What the child does wrong while it works on a file is that file's rejection (`CompileError`):
     it crashed by a signal or an exit, hung, or took too much memory. A child that does not start,
@@ -23,7 +23,7 @@ class IsolatedLatency(Closing):
     these the next call starts a fresh child. The child dies with this process, however that dies.
 
     Attributes:
-        factory: makes the model in the child; anything that can be pickled by its name, such as
+        factory: makes what is asked in the child; anything that can be pickled by its name, as
             `functools.partial(MeasuredLatency, OpenVINOEngine())`.
         timeout_s: for one request, not counting the wait for another process that is timing.
         memory_limit_mib: resident memory of the child; without one, 80 % of what is free when
@@ -33,7 +33,7 @@ class IsolatedLatency(Closing):
 
     def __init__(
         self,
-        factory: Callable[[], LatencyModel],
+        factory: Callable[[], Any],
         *,
         timeout_s: float = 120.0,
         memory_limit_mib: float | None = None,
@@ -57,9 +57,36 @@ class IsolatedLatency(Closing):
             self._child.stop()
             self._child = None
 
+    def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call this method in the child and return what it returns.
+
+        Raises:
+            CompileError: the child crashed, hung or took more memory than allowed.
+            DeviceError: it did not start, or somebody killed it.
+        """
+        if device.is_held():
+            raise RuntimeError(
+                "this process holds a device alone, so the child would wait for it for ever: "
+                "release it first"
+            )
+        with self._one_at_a_time:
+            if self._child is None:
+                self._child = Child(self.factory, self.memory_limit_mib, self.notice)
+            child = self._child
+            try:
+                result = child.ask((method, args, kwargs), self.timeout_s)
+            finally:
+                if not child.is_healthy():
+                    self.close()
+            return result
+
+
+class IsolatedLatency(Isolated):
+    """A latency model in a child process; the arguments are those of `Isolated`."""
+
     def identity(self) -> dict[str, str]:
         """That of the model in the child."""
-        identity: dict[str, str] = self._ask("identity")
+        identity: dict[str, str] = self.ask("identity")
         return identity
 
     def measure(
@@ -81,7 +108,7 @@ class IsolatedLatency(Closing):
             DeviceError: the machine is at fault, or the child did not start.
         """
         more = {} if plan is None else {"plan": plan}
-        report: LatencyReport = self._ask("measure", onnx, precision, limit_ms=limit_ms, **more)
+        report: LatencyReport = self.ask("measure", onnx, precision, limit_ms=limit_ms, **more)
         return report
 
     def build(self, onnx: bytes, precision: Precision) -> Plan:
@@ -91,7 +118,7 @@ class IsolatedLatency(Closing):
             CompileError: as in `measure`.
             DeviceError: as in `measure`.
         """
-        plan: Plan = self._ask("build", onnx, precision)
+        plan: Plan = self.ask("build", onnx, precision)
         return plan
 
     def run(
@@ -104,7 +131,7 @@ class IsolatedLatency(Closing):
             DeviceError: as in `measure`.
         """
         arrays = [np.ascontiguousarray(array) for array in inputs]
-        outputs: list[NDArray[Any]] = self._ask("run", onnx, precision, arrays)
+        outputs: list[NDArray[Any]] = self.ask("run", onnx, precision, arrays)
         return outputs
 
     def layers(self, onnx: bytes, precision: Precision) -> list[Layer]:
@@ -114,22 +141,5 @@ class IsolatedLatency(Closing):
             CompileError: as in `measure`.
             DeviceError: as in `measure`.
         """
-        layers: list[Layer] = self._ask("layers", onnx, precision)
+        layers: list[Layer] = self.ask("layers", onnx, precision)
         return layers
-
-    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        if device.is_held():
-            raise RuntimeError(
-                "this process holds a device alone, so the child would wait for it for ever: "
-                "release it first"
-            )
-        with self._one_at_a_time:
-            if self._child is None:
-                self._child = Child(self.factory, self.memory_limit_mib, self.notice)
-            child = self._child
-            try:
-                result = child.ask((method, args, kwargs), self.timeout_s)
-            finally:
-                if not child.is_healthy():
-                    self.close()
-            return result

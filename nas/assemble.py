@@ -29,7 +29,7 @@ from latency_models.cached import CachedLatency
 from latency_models.isolated import IsolatedLatency
 from nas.compiling import STAGES as COMPILING
 from nas.crew.base import Alone, Crew
-from nas.crew.measuring import ServedLatency
+from nas.crew.served import ServedLatency
 from nas.durable import read_record, tidy, write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.inputs import compare_pictures

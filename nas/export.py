@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from latency_models.base import LatencyReport, Precision
-from latency_models.trt_compatibility import check
+from latency_models.trt_examined import Examiner
 from nas.candidate import Candidate, ExportReport, Rejection
 from nas.durable import digest, write_folder
 from nas.experiment import Experiment
@@ -67,13 +69,20 @@ def _write_bundle(
             "max_abs_error": dict(report.max_abs_error),
             "mean_abs_error": dict(report.mean_abs_error),
         },
-        "tensorrt.json": {p: [asdict(f) for f in check(o)] for p, o in files.items()},
+        "tensorrt.json": _for_tensorrt(files),
         "case.json": candidate.to_json(),
     }
     contents = {f"{precision}.onnx": onnx for precision, onnx in files.items()}
     contents |= {name: (as_json(d) + "\n").encode() for name, d in documents.items()}
     manifest = {name: digest(content) for name, content in contents.items()}
     write_folder(folder, contents | {MANIFEST: (as_json(manifest) + "\n").encode()})
+
+
+def _for_tensorrt(files: Mapping[Precision, bytes]) -> dict[str, Any]:
+    """What TensorRT says of each file, and who was asked."""
+    with Examiner() as examiner:
+        said = {p: examiner.examine(onnx).findings for p, onnx in files.items()}
+    return {"by": examiner.by, **{p: [asdict(f) for f in found] for p, found in said.items()}}
 
 
 def _receipts(

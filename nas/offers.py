@@ -133,7 +133,10 @@ def require_same(folder: Path, offers: Offers) -> None:
 def _offered(settings: Any) -> Offers | None:
     """What the study was begun with; None where that was not kept."""
     offers = settings.get(OFFERS)
-    return None if offers is None else {**offers, "choices": dict(offers["choices"])}
+    if offers is None:
+        return None
+    choices = {name: [*options] for name, options in dict(offers["choices"]).items()}
+    return {**offers, "choices": choices}
 
 
 def _words(options: Sequence[Any]) -> str:

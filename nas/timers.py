@@ -16,7 +16,7 @@ from latency_models.engines import ENGINES, make_engine, pick_engine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
-from nas.crew.measuring import ServedLatency
+from nas.crew.served import ServedLatency
 from nas.experiment import Runner, Target
 from nas.live.view import View
 from nas.networks import rules_for

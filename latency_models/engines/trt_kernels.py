@@ -7,7 +7,7 @@ and says False otherwise, so that a stale file costs time and nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from latency_models.engines.trt_cache import CacheFile
 
@@ -25,8 +25,8 @@ class KeptKernels:
     def __init__(self, engine: trt.ICudaEngine, file: CacheFile) -> None:
         """Read what is stored; the device that it is for must be current."""
         self._file = file
-        self._engine: Any = engine
-        self._config: Any = self._engine.create_runtime_config()
+        self._engine = cast(Any, engine)
+        self._config = cast(Any, self._engine).create_runtime_config()
         self._cache = self._config.create_runtime_cache()
         stored = file.read()
         self.were_known = bool(stored) and bool(self._cache.deserialize(stored))

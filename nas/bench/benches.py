@@ -18,6 +18,7 @@ from latency_models.int8_support import largest_weight
 from latency_models.isolated import IsolatedLatency
 from latency_models.protocol import MeasuringProtocol
 from latency_models.roofline import Peaks, measure_peaks
+from latency_models.trt_examined import Examined, Examiner
 
 _TIMEOUT_S = 600.0
 RECEIPTS = "receipts.sqlite"
@@ -70,6 +71,7 @@ class Bench:
         if receipts:
             self.latency = CachedLatency(counted, receipts, widest=protocol.widest_ok)
         self._peaks: dict[Precision, Peaks] = {}
+        self._examiner: Examiner | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +83,18 @@ class Bench:
         trace: TracebackType | None,
     ) -> None:
         self._isolated.close()
+        if self._examiner is not None:
+            self._examiner.close()
+
+    def examine(self, onnx: bytes) -> Examined:
+        """Whether TensorRT takes this file: its own parser says so where it is installed.
+
+        Raises:
+            DeviceError: the machine is at fault.
+        """
+        if self._examiner is None:
+            self._examiner = Examiner()
+        return self._examiner.examine(onnx)
 
     def layers(self, onnx: bytes, precision: Precision) -> Sequence[Layer]:
         """What the engine executes, each layer timed by its own profiler.

@@ -11,7 +11,7 @@ from latency_models.base import CompileError, DeviceError, LatencyReport, Layer
 from latency_models.file_work import work_of_file
 from latency_models.measured import Side, side_of
 from latency_models.roofline import Peaks, Roof, roof
-from latency_models.trt_compatibility import Finding, check
+from latency_models.trt_examined import Examined
 from nas.bench.benches import Bench
 from nas.networks import Form, Network, Unsuitable
 
@@ -46,7 +46,7 @@ class Cell:
         was_kept: the report is a receipt of an earlier run.
         layers: with the nodes of the file that each was made from, none for the engine's own.
         notes: what else was asked for and could not be had.
-        findings: of the TensorRT check; None where it was not asked for.
+        examined: what TensorRT says of the file; None where that was not asked for.
     """
 
     network: str
@@ -58,7 +58,7 @@ class Cell:
     layers: Sequence[Layer] = ()
     roof: Roof | None = None
     peaks: Peaks | None = None
-    findings: Sequence[Finding] | None = None
+    examined: Examined | None = None
     notes: Sequence[str] = ()
     origin: str = ""
 
@@ -84,16 +84,17 @@ class Cell:
 def measure_cell(network: Network, form: Form, bench: Bench, questions: Questions) -> Cell:
     """Answer the questions about one cell; what cannot be says why and stops nothing else."""
     name, engine = network.name, bench.engine.name
-    findings, origin = None, network.origin(form, engine)
+    examined, origin = None, network.origin(form, engine)
     try:
         onnx = network.file(form, engine)
         # As TensorRT would be given it: int8 files for CPUs hold uint8 tensors.
-        findings = check(network.file(form, "tensorrt")) if questions.check else None
+        if questions.check:
+            examined = bench.examine(network.file(form, "tensorrt"))
         before = bench.measured
         report = bench.latency.measure(onnx, form.precision)
         was_kept = bench.measured == before
     except (Unsuitable, CompileError, DeviceError) as error:
-        return Cell(name, engine, form, why=_line(error), findings=findings, origin=origin)
+        return Cell(name, engine, form, why=_line(error), examined=examined, origin=origin)
     layers: Sequence[Layer] = ()
     found, peaks, notes = None, None, []
     try:
@@ -117,7 +118,7 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
         notes.append(f"not counted: {_some(found.work.uncounted)}")
     return Cell(
         name, engine, form, report, was_kept=was_kept,
-        layers=layers, roof=found, peaks=peaks, findings=findings, notes=tuple(notes),
+        layers=layers, roof=found, peaks=peaks, examined=examined, notes=tuple(notes),
         origin=origin,
     )
 
@@ -178,8 +179,9 @@ def _cell_json(cell: Cell, limit_ms: float | None) -> dict[str, Any]:
         found["layers"] = [asdict(layer) for layer in cell.layers]
     if cell.roof is not None and cell.peaks is not None and cell.report is not None:
         found["roofline"] = {**_roof_facts(cell), "peaks": asdict(cell.peaks)}
-    if cell.findings is not None:
-        found["tensorrt_check"] = [asdict(finding) for finding in cell.findings]
+    if cell.examined is not None:
+        found["tensorrt_check"] = [asdict(finding) for finding in cell.examined.findings]
+        found["tensorrt_checked_by"] = cell.examined.by
     return found
 
 

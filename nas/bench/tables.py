@@ -182,20 +182,16 @@ _ROOFS = {"compute": "arithmetic", "memory": "memory"}
 
 
 def print_findings(console: Console, cells: Sequence[Cell]) -> None:
-    """What TensorRT is known to refuse or to run slowly, by file."""
-    seen: dict[tuple[Finding, ...], str] = {}
+    """What TensorRT refuses or runs slowly, by file."""
+    seen: dict[tuple[Finding, ...], tuple[str, str]] = {}
     for cell in cells:
-        if cell.findings is not None:
-            seen.setdefault(tuple(cell.findings), name_of(cell, cells))
-    for findings, name in seen.items():
-        if not findings:
-            console.print(Text(f"TensorRT check of {name}: no known rule is broken"))
-            continue
+        if cell.examined is not None:
+            told = (name_of(cell, cells), cell.examined.by)
+            seen.setdefault(tuple(cell.examined.findings), told)
+    for findings, (name, by) in seen.items():
         errors = sum(finding.level == "error" for finding in findings)
-        advice = len(findings) - errors
-        console.print(Text(
-            f"TensorRT check of {name}: {_count(errors, 'error')}, {_count(advice, 'advice')}"
-        ))
+        counts = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'advice')}"
+        console.print(Text(f"TensorRT check of {name}, by {by}: {counts}"), soft_wrap=True)
         for finding in findings:
             style = "red" if finding.level == "error" else ""
             console.print(Text(

@@ -82,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("networks", metavar="network", nargs="+", help="see above; several may be given")
     add("--engine", nargs="+", default=["auto"], metavar="NAME",
-        help="openvino, onnxruntime, inductor, tensorrt, or auto (TensorRT where there is one "
-        "with a GPU, else OpenVINO); an engine that is named is never replaced by another")
+        help="openvino, onnxruntime, inductor, tensorrt, tensorrt_rtx, or auto (TensorRT where "
+        "there is one with a GPU, else OpenVINO); one that is named is never replaced")
     add("--precision", nargs="+", choices=PRECISIONS, metavar="P",
         help="fp32, fp16, int8 (default: int8; an ONNX file's own; fp32 for a Python module)")
     add("--shape", nargs="+", type=size, metavar="HxW",
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--layers", action="store_true", help="time, precision and origin of each layer that runs")
     add("--roofline", action="store_true",
         help="the least time that this device's measured peaks allow, and how near it is")
-    add("--check", action="store_true", help="TensorRT's known rules, applied to each file")
+    add("--check", action="store_true", help="does TensorRT take it? by its "
+        "own parser where TensorRT for RTX is installed, else by its documented rules")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print JSON: full receipts")
     shown.add_argument("--csv", action="store_true", help="print CSV: a line per measurement")

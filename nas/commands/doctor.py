@@ -20,8 +20,9 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         "nas doctor",
         description="Tell which engines run here and why others do not, what the processor's "
-        "int8 arithmetic holds, and what the machine is doing. With ONNX files: check them "
-        "against TensorRT's documented rules, which needs neither TensorRT nor a GPU.",
+        "int8 arithmetic holds, and what the machine is doing. With ONNX files: whether TensorRT "
+        "takes them, by its own parser where TensorRT for RTX is installed (it needs no GPU), "
+        "else by TensorRT's documented rules.",
         epilog="example: nas doctor runs/*/winners/*/fp32.onnx. An int8 file for CPUs holds uint8 "
         "tensors, which TensorRT refuses; with target.engine=tensorrt the file that ships is one "
         "for TensorRT.",
@@ -88,19 +89,22 @@ def _whole(path: Path) -> bytes:
 
 
 def _check(files: list[Path]) -> int:
-    from latency_models.trt_compatibility import check
+    from latency_models.trt_examined import Examiner
 
     errors, rules = 0, set()
-    for path in files:
-        findings = check(_whole(path))
-        errors += sum(finding.level == "error" for finding in findings)
-        rules |= {finding.rule for finding in findings if finding.level == "error"}
-        print(f"{path}: {len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}")
-        for finding in findings:
-            print(f"  {finding.level}: {finding.node}: {finding.message} [{finding.rule}]")
+    with Examiner() as examiner:
+        for path in files:
+            examined = examiner.examine(_whole(path))
+            findings = examined.findings
+            errors += len(examined.errors)
+            rules |= {finding.rule for finding in examined.errors}
+            count = f"{len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}"
+            print(f"{path}: {count} (by {examined.by})")
+            for finding in findings:
+                print(f"  {finding.level}: {finding.node}: {finding.message} [{finding.rule}]")
     if not errors:
         return 0
-    words = f"TensorRT would refuse: {errors} error{'s' if errors > 1 else ''}"
+    words = f"not for TensorRT: {errors} error{'s' if errors > 1 else ''}"
     if rules == {_FOR_CPUS}:
         words += "; these int8 files are for CPUs: target.engine=tensorrt writes them for TensorRT"
     return fail(words)

@@ -31,8 +31,9 @@ from nas.assemble import (
     told_as_settings,
     view_of_search,
 )
-from nas.crew.measuring import PROTOCOLS, Requests, ServedLatency, Wanted
+from nas.crew.measuring import PROTOCOLS, Requests, Wanted
 from nas.crew.roster import Pace, Worker
+from nas.crew.served import ServedLatency
 from nas.crew.status import report_is_fresh
 from nas.crew.worker import Attended, at_work
 from nas.durable import write_aside

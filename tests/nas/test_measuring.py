@@ -21,13 +21,13 @@ from toy_search import SMALL
 from latency_models.base import CompileError, DeviceError, LatencyReport, Plan, Precision
 from nas.crew.measuring import (
     Requests,
-    ServedLatency,
     Wanted,
     WrongDevice,
     pack_arrays,
     serve,
     unpack_arrays,
 )
+from nas.crew.served import ServedLatency
 from nas.crew.sweep import code_version
 from nas.storage import StorageError, journal
 from search_spaces.skeletons import lower
