@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import real_tensorrt
 from drawn import draw
 from networks import HEIGHT, NETWORKS, WIDTH
-from tensorrt_files import LIBRARY
 
 from latency_models.trt_compatibility import Finding, check
 from search_spaces.graph import Graph
@@ -37,12 +35,3 @@ def test_everything_that_is_registered_breaks_no_rule(name: str, precision: str)
 def test_random_architectures_break_no_rule(precision: str) -> None:
     found = {seed: errors(lower(draw(seed)), precision) for seed in range(RANDOM)}
     assert {seed: findings for seed, findings in found.items() if findings} == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_a_real_tensorrt_reads_everything_that_is_registered(precision: str) -> None:
-    files = [written(graph, precision) for graph in NETWORKS.values()]
-    told = real_tensorrt.answers(files, version=LIBRARY, build=False)
-    refused = {name: answer for name, answer in zip(NETWORKS, told, strict=True) if answer}
-    assert refused == {}
