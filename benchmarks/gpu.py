@@ -26,7 +26,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(_HERE), str(_HERE.parent)]
 
 from gpu_parts.base import Form, Row, one_line  # noqa: E402
-from gpu_parts.conductor import PARTS, Part, conduct, seconds_for  # noqa: E402
+from gpu_parts.conductor import MACHINE, PARTS, Part, conduct, seconds_for  # noqa: E402
 from gpu_parts.forms import form_for  # noqa: E402
 from gpu_parts.record import Record, header, line_of  # noqa: E402
 
@@ -79,7 +79,7 @@ def _run(
         if seconds < part.least_s:
             tell(Row(part.name, "", "skipped", words="skipped: time"))
             continue
-        conduct(part.module, form, seconds, tell, env)
+        conduct(part, form, seconds, tell, env)
     record.write(ended=True)
     counts = ", ".join(f"{n} {outcome}" for outcome, n in record.outcomes().items())
     print(f"{counts}; {time.monotonic() - began:.0f} s", flush=True)
@@ -89,7 +89,7 @@ def _run(
 def _machine(form: Form, seconds: float, env: Mapping[str, str]) -> Row:
     """What the machine part told last: its facts, or why it failed."""
     rows: list[Row] = []
-    conduct("gpu_parts.machine", form, seconds, rows.append, env)
+    conduct(MACHINE, form, seconds, rows.append, env)
     return rows[-1] if rows else Row("machine", "", "failed", words="it said nothing")
 
 

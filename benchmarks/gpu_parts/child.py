@@ -19,15 +19,14 @@ _OF_ITS_TIME = 0.9
 _ALARM_S = 10
 
 
-def main(module: str, form: str, seconds: float, rows: str) -> int:
-    """Run one part; a part that cannot go on says so in a row of its own."""
-    part = module.rpartition(".")[2]
+def main(part: str, entry: str, form: str, seconds: float, rows: str) -> int:
+    """Run one part, `module:function`; one that cannot go on says so in a row of its own."""
     _never_outlive_parent(seconds)
     tell = _teller(Path(rows))
     try:
-        importlib.import_module(module).run(
-            Form.from_json(json.loads(form)), Pace(seconds * _OF_ITS_TIME), tell
-        )
+        module, _, function = entry.partition(":")
+        run = getattr(importlib.import_module(module), function)
+        run(Form.from_json(json.loads(form)), Pace(seconds * _OF_ITS_TIME), tell)
     except Absent as missing:
         tell(Row(part, "", "absent", words=one_line(str(missing))))
     except Exception as error:

@@ -23,7 +23,7 @@ _BOOT = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from gpu_parts.child import main
-sys.exit(main(sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5]))
+sys.exit(main(*sys.argv[2:5], float(sys.argv[5]), sys.argv[6]))
 """
 
 
@@ -36,19 +36,17 @@ class Part:
         share: of the time, beside the shares of the others.
         least_s: below this it is not begun.
         needs: modules of which one has to be here; empty where none is.
+        entry: the `module:function` that does the work; by default `run` of its file.
     """
 
     name: str
     share: float
     least_s: float
     needs: tuple[str, ...] = ()
-
-    @property
-    def module(self) -> str:
-        """What its process imports."""
-        return f"gpu_parts.{self.name}"
+    entry: str = ""
 
 
+MACHINE = Part("machine", 0, 0)
 PARTS = (
     Part("networks", 200, 20),
     Part("repeated", 55, 25),
@@ -68,18 +66,18 @@ def seconds_for(part: Part, later: tuple[Part, ...], left_s: float) -> float:
 
 
 def conduct(
-    module: str, form: Form, seconds: float, tell: Tell, env: Mapping[str, str]
+    part: Part, form: Form, seconds: float, tell: Tell, env: Mapping[str, str]
 ) -> None:
     """Run one part in a process of its own, and tell its rows as they come.
 
     However it ends, it ends within its seconds, and a row says so where it did not end well.
     """
-    name = module.rpartition(".")[2]
+    name, entry = part.name, part.entry or f"gpu_parts.{part.name}:run"
     until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as said:
         rows = Path(folder) / "rows"
         rows.touch()
-        asked = [module, json.dumps(asdict(form)), str(seconds), str(rows)]
+        asked = [name, entry, json.dumps(asdict(form)), str(seconds), str(rows)]
         process = subprocess.Popen(
             [sys.executable, "-c", _BOOT, json.dumps(sys.path), *asked],
             stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True, env=env,

@@ -34,7 +34,7 @@ def form_for(device: Device, *, smallest: bool) -> Form:
     if smallest:
         form = replace(
             form, networks=("ecbsr_m4c8",), few=("ecbsr_m4c8",), sizes=((24, 32),),
-            measure_s=0.3, at_once=form.at_once[:1], workers=form.workers[:1], screen_s=6.0,
+            measure_s=0.3, at_once=form.at_once[:1], workers=form.workers[:1], screen_s=2.0,
             batch=2, crop=16, window_s=0.5, compilers=1,
         )  # fmt: skip
     return form

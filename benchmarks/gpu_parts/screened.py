@@ -106,8 +106,8 @@ def _screened(
         found, own = [], Pace(min(form.screen_s, pace.left_s))
         while own.allows():
             with own.turn():
-                one = _one(next(seeds), latency, engine, form, own)
-            if own.left_s > 0:  # else it may be the time that refused it
+                one = _one(next(seeds), latency, engine, form, pace)
+            if pace.left_s > 0:  # else it may be the time that refused it
                 found.append(one)
                 marks.append(time.monotonic())
         return found
