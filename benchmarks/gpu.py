@@ -31,6 +31,8 @@ from gpu_parts.forms import form_for  # noqa: E402
 from gpu_parts.record import Record, header, line_of  # noqa: E402
 
 _MACHINE_S = 90.0
+_ENDING_S = 5.0
+"""Of all the time, for removing the caches."""
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
     asked = _arguments()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _leave)
-    until = time.monotonic() + 60 * asked.minutes
+    until = time.monotonic() + 60 * asked.minutes - _ENDING_S
     form = form_for(asked.device, smallest=asked.smallest)
     with tempfile.TemporaryDirectory(prefix="freeway-gpu-") as caches:
         env = _environment(Path(caches), asked.rtx)
@@ -103,8 +105,13 @@ def _why_not(machine: Row, form: Form) -> str:
 
 
 def _environment(caches: Path, rtx: Path | None) -> dict[str, str]:
-    """For the parts: empty caches, so that what was compiled before is not found compiled."""
+    """For the parts: empty caches, so that what was compiled before is not found compiled.
+
+    A process compiles its kernels itself: several run beside each other, and each would start a
+    compiler for every core.
+    """
     env = {
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
         **os.environ,
         "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
         "TRITON_CACHE_DIR": str(caches / "triton"),

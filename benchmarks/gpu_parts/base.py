@@ -124,7 +124,7 @@ class Pace:
 
 def one_line(error: BaseException | str) -> str:
     """An error's words without line breaks, with its type where the words are its own."""
-    words = " ".join(str(error).split())[:600]
+    words = " ".join(str(error).split())[:1200]
     known = isinstance(error, str) or type(error).__module__.startswith("latency_models")
     return words if known else f"{type(error).__name__}: {words}".rstrip(": ")
 

@@ -7,7 +7,6 @@ GPU. `first compiled in` is what it took without the cache, beside the other com
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,6 @@ from nas.networks import Unsuitable
 
 _AHEAD = 0.35
 """Of the part's time, for compiling ahead."""
-_KERNEL_COMPILERS = "2"
 
 
 def run(form: Form, pace: Pace, tell: Tell) -> None:
@@ -58,8 +56,6 @@ def _compiled_ahead(
     took_s: dict[Item, float] = {}
     if form.compilers == 0:
         return took_s
-    # Each of these processes would start a compiler of kernels for every core.
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = _KERNEL_COMPILERS
     until, waiting = time.monotonic() + seconds, iter(items)
 
     def work(latency: IsolatedLatency) -> None:
@@ -82,5 +78,4 @@ def _compiled_ahead(
         pool = stack.enter_context(ThreadPoolExecutor(form.compilers))
         for job in [pool.submit(work, latency) for latency in latencies]:
             job.result()
-    del os.environ["TORCHINDUCTOR_COMPILE_THREADS"]
     return took_s

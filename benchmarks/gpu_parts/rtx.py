@@ -45,7 +45,7 @@ class Library:
 
 
 def run(form: Form, pace: Pace, tell: Tell) -> None:
-    """Build every plan; load and time it where there is a GPU."""
+    """Build every plan, load it and time it, or tell who refused."""
     library = imported()
     for item in (items := items_of(form.few, form.precisions, form.sizes[:1])):
         if not pace.allows():
@@ -53,7 +53,7 @@ def run(form: Form, pace: Pace, tell: Tell) -> None:
             return
         with pace.turn():
             for plan in _PLANS:
-                _tell_one(library, item, plan, form, tell)
+                _tell_one(library, item, plan, tell)
 
 
 def imported() -> Library:
@@ -84,7 +84,7 @@ def imported() -> Library:
     raise Absent("; ".join(reasons))
 
 
-def _tell_one(library: Library, item: Item, plan: str, form: Form, tell: Tell) -> None:
+def _tell_one(library: Library, item: Item, plan: str, tell: Tell) -> None:
     """A row for the build of a plan, and one for its run."""
     what = f"{item}, {plan}"
     began = time.monotonic()
@@ -97,13 +97,13 @@ def _tell_one(library: Library, item: Item, plan: str, form: Form, tell: Tell) -
     words = f"{len(built) / 1024:.0f} KiB, {library.trt.__name__} {library.trt.__version__}"
     tell(Row(PART, f"{what}, built", "measured", seconds, "s", words))
     what += ", run"
-    if form.device == "cpu":
-        tell(Row(PART, what, "absent", words="no GPU to load it on"))
-        return
     try:
         times = _times_ms(library, built)
-    except (Refused, RuntimeError) as error:
-        tell(Row(PART, what, "refused", words=one_line(error)))
+    except Refused as refused:
+        tell(Row(PART, what, "refused", words=one_line(str(refused))))
+        return
+    except RuntimeError as error:
+        tell(Row(PART, what, "failed", words=one_line(error)))
         return
     words = f"plain calls, no graph; {min(times):.4g} to {max(times):.4g} ms"
     facts = {"ms": times}
