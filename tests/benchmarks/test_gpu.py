@@ -243,8 +243,9 @@ def interrupted(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """The script while a part of it is at work."""
     path = tmp_path / "gpu.json"
     process = started(
-        "--device", "cpu", "--smallest", "--only", "networks", "--out", str(path)
-    )
+        "--device", "cpu", "--smallest", "--only", "networks", "--out", str(path),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
     until = time.monotonic() + 60
     while not (path.is_file() and children_of(process)) and time.monotonic() < until:
         time.sleep(0.05)
