@@ -23,11 +23,11 @@ from typing import Self
 import numpy as np
 
 from latency_models import device
-from latency_models.base import CompiledModel, CompileError, Engine, Precision
+from latency_models.base import Clock, CompiledModel, CompileError, Engine, Precision
 from latency_models.engines import pick_engine
 from latency_models.intervals import median_interval
 from latency_models.protocol import MeasuringProtocol
-from latency_models.rounds import warm_up
+from latency_models.rounds import clock_for, on_clock, warm_up
 from nas.candidate import Candidate
 from nas.ledger import Ledger, load_arrays, unpack_scales
 from nas.networks import rules_for
@@ -92,14 +92,15 @@ def ratios(
             for file in (before, before, after)
         ]
         warm = [sample for model in models for sample in warm_up(model, 0.2)]
-        usual_ms = float(np.median([sample.cpu_ms for sample in warm]))
+        clock = clock_for(warm[0], engine.threads)
+        usual_ms = float(np.median([on_clock(clock, sample) for sample in warm]))
         runs = min(64, max(1, round(_ROUND_MS / usual_ms)))
         rounds: list[list[float]] = []
         started = time.perf_counter()
         while time.perf_counter() - started < seconds or len(rounds) < _LEAST_ROUNDS:
             turn = len(rounds) % len(models)
             order = [*range(turn, len(models)), *range(turn)]
-            ms = {which: _median_ms(models[which], runs) for which in order}
+            ms = {which: _median_ms(models[which], runs, clock) for which in order}
             rounds.append([ms[which] for which in range(len(models))])
     first, again, trained = zip(*rounds, strict=True)
     return (
@@ -109,8 +110,8 @@ def ratios(
     )
 
 
-def _median_ms(model: CompiledModel, runs: int) -> float:
-    return float(np.median([sample.cpu_ms for sample in model.timed_runs(runs)]))
+def _median_ms(model: CompiledModel, runs: int, clock: Clock) -> float:
+    return float(np.median([on_clock(clock, sample) for sample in model.timed_runs(runs)]))
 
 
 def compare(
