@@ -20,7 +20,7 @@ import numpy as np
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.reference_net import reference_onnx
 from nas.networks import rules_for
-from nas.train import architecture_named
+from nas.one_network import architecture_named
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
 
+from runtime import as_input
 from search_spaces.modules import build, load_weights
 from search_spaces.references.checkpoints import CHECKPOINTS, read_checkpoint
 from trainers.base import Pixels
 from trainers.data.bundled import middle, validation_photos
 from trainers.data.imresize import crop_to_multiple, shrink
 from trainers.metrics import psnr_y, to_pixels
-from trainers.tasks.super_resolution import as_input
 
 SCALE = 2
 

@@ -20,6 +20,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from runtime import as_input
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import write
 from search_spaces.references.checkpoints import CHECKPOINTS, Checkpoint, read_checkpoint
@@ -28,7 +29,6 @@ from trainers.data.folder import read_folder
 from trainers.data.imresize import crop_to_multiple, shrink
 from trainers.data.photo import Photo
 from trainers.metrics import psnr_y, to_pixels
-from trainers.tasks.super_resolution import as_input
 
 Image = NDArray[np.float32]
 Run = Callable[[Image], Image]

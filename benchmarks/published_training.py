@@ -29,7 +29,7 @@ from rich.console import Console
 from nas.assemble import assemble
 from nas.candidate import Candidate
 from nas.live.training import training_view
-from nas.train import prepared, train_one
+from nas.one_network import prepared, train_one
 from search_spaces.references import reference
 
 PUBLISHED_DB = {

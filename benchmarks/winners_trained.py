@@ -16,7 +16,7 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from nas.train import architecture_named
+from nas.one_network import architecture_named
 from search_spaces.modules import build
 from search_spaces.skeletons import lower
 from trainers.base import Task

@@ -1,0 +1,29 @@
+"""Find neural networks that are fast enough for real time.
+
+    import nas
+    found = nas.search(space, task, nas.Target(max_latency_ms=25), folder="runs/photos")
+
+The functions are those of `nas.api`; they are imported when they are first used, so that
+`nas --help` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.api import Found, Trained, bench, export, search, train
+    from nas.experiment import Plan, Target
+    from trainers.budget import Budget
+
+__all__ = [
+    "Budget", "Found", "Plan", "Target", "Trained", "bench", "export", "search", "train",
+]
+_HOMES = {"Budget": "trainers.budget", "Plan": "nas.experiment", "Target": "nas.experiment"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'nas' has no attribute '{name}'")
+    return getattr(import_module(_HOMES.get(name, "nas.api")), name)

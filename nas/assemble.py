@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -30,20 +28,20 @@ from latency_models.isolated import IsolatedLatency
 from nas.compiling import STAGES as COMPILING
 from nas.crew.base import Alone, Crew
 from nas.crew.served import ServedLatency
-from nas.durable import read_record, tidy, write_aside
+from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
+from nas.folder import claim_folder, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
-from nas.ledger import SETTINGS, SETTINGS_REMEDY, Ledger, as_json
+from nas.ledger import SETTINGS, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.live.view import View
 from nas.networks import rules_for
 from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
-from nas.redact import redacted_all
-from nas.settings import SettingsError, check_calls, storage_settings, typed
+from nas.settings import SettingsError, check_calls, typed
 from nas.spaces import check_space, find_modules_here
-from nas.table.simulation import simulation_for
+from nas.table.simulation import Simulation, simulation_for
 from nas.timers import (
     Served,
     advice_on_precision,
@@ -61,18 +59,9 @@ from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
 
-_OUTSIDE = (
-    "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra", "variant", "budget_defaults", OFFERS,
-)
-"""Settings that change where and how a study runs, not what comes of it."""
-_MAY_CHANGE = (
-    "candidates", "finalists", "max_minutes", "patience", "references", "training_processes"
-)
-
-
-_TIDYING_S, _LOOK_S = 5.0, 0.1
-"""How long a worker waits for another that only tidies the folder up."""
+Watcher = Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]]
+"""Makes the view of a search, to be entered."""
+_ALONE = Alone()
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
@@ -90,9 +79,7 @@ def view_of_search(
 def assemble(
     config: DictConfig,
     *,
-    watcher: Callable[
-        [Plan, Target, Task, Budget], AbstractContextManager[View]
-    ] = view_of_search,
+    watcher: Watcher = view_of_search,
     crew: Crew | None = None,
     served: Served | None = None,
 ) -> Iterator[Experiment]:
@@ -109,7 +96,8 @@ def assemble(
     """
     with ExitStack() as stack:
         with told_as_settings(config):
-            experiment = _build(config, stack, watcher, crew or Alone(), served)
+            order = ordered(config)
+            experiment = build(order, stack, watcher, crew=crew or Alone(), served=served)
         yield experiment
 
 
@@ -168,51 +156,118 @@ def asked_for(config: DictConfig) -> Asked:
     target = Target(**typed("target", Target, config.target))
     plan = Plan(**typed("study", Plan, config.study))
     budget = Budget(**typed("budget", Budget, config.budget))
-    for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
-        if getattr(budget, field) not in known:
-            raise UnknownName(f"budget.{field}", getattr(budget, field), known)
     find_modules_here()
     for group in ("search_space", "task"):
         check_calls(group, config[group])
-    space = instantiate(config.search_space, _convert_="all")
+    return fitting(
+        plan, target, budget,
+        space=lambda: instantiate(config.search_space, _convert_="all"),
+        task=lambda: instantiate(config.task),
+    )
+
+
+def fitting(
+    plan: Plan,
+    target: Target,
+    budget: Budget,
+    *,
+    space: Callable[[], SearchSpace],
+    task: Callable[[], Task],
+) -> Asked:
+    """Make space and task, and hold all of it against each other.
+
+    Raises:
+        ValueError: says what does not fit.
+        DataError: the pictures are missing or unusable.
+    """
+    for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
+        if getattr(budget, field) not in known:
+            raise UnknownName(f"budget.{field}", getattr(budget, field), known)
+    searched = space()
     for name in plan.references:
         reference_named(name)
-    task: Task = instantiate(config.task)
+    made = task()
     for name in plan.references:
         fitting_reference(
             name,
-            scale=task.scale,
-            in_channels=task.in_channels,
-            out_channels=task.out_channels,
+            scale=made.scale,
+            in_channels=made.in_channels,
+            out_channels=made.out_channels,
         )
-    if task.crop < 2 or task.crop % 2:
-        raise SettingsError(f"task.crop is {task.crop}: use an even number, networks may halve it")
-    if not isfinite(task.baseline()):
+    if made.crop < 2 or made.crop % 2:
+        raise SettingsError(f"task.crop is {made.crop}: use an even number, networks may halve it")
+    if not isfinite(made.baseline()):
         raise SettingsError(
-            f"{task.metric.name} of {task.baseline_name} is {task.baseline()}: a task whose "
+            f"{made.metric.name} of {made.baseline_name} is {made.baseline()}: a task whose "
             "values are not finite cannot rank networks"
         )
-    return Asked(plan, target, budget, space, task, check_space(space, task, target))
+    offers = check_space(searched, made, target)
+    return Asked(plan, target, budget, searched, made, offers)
 
 
-def _build(
-    config: DictConfig,
-    stack: ExitStack,
-    watcher: Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]],
-    crew: Crew,
-    served: Served | None,
-) -> Experiment:
-    target = Target(**typed("target", Target, config.target))
+@dataclass(frozen=True)
+class Order:
+    """What a search is to be built from, before anything heavy is made.
+
+    Attributes:
+        folder: of the study.
+        settings: all of it as plain data, to be kept and held against the next run's.
+        make: makes what it is about, once an engine is found.
+        simulation: what answers in place of the machine.
+    """
+
+    folder: Path
+    plan: Plan
+    target: Target
+    budget: Budget
+    settings: dict[Any, Any]
+    make: Callable[[], Asked]
+    simulation: Simulation | None = None
+
+
+def ordered(config: DictConfig) -> Order:
+    """What the settings ask for.
+
+    Raises:
+        SettingsError: one of them is not understood.
+        ValueError: as `asked_for`, as whatever else it raises.
+    """
     plan = Plan(**typed("study", Plan, config.study))
-    if "storage" in config:
-        storage_settings(config)
-    folder = Path(str(config.runs_dir)).expanduser() / plan.name
+    return Order(
+        folder=Path(str(config.runs_dir)).expanduser() / plan.name,
+        plan=plan,
+        target=Target(**typed("target", Target, config.target)),
+        budget=Budget(**typed("budget", Budget, config.budget)),
+        settings=plain_settings(config),
+        make=partial(asked_for, config),
+        simulation=simulation_for(config, plan),
+    )
+
+
+def build(
+    order: Order,
+    stack: ExitStack,
+    watcher: Watcher,
+    *,
+    crew: Crew = _ALONE,
+    served: Served | None = None,
+) -> Experiment:
+    """Claim the folder, find the engine, make everything and hold it together.
+
+    Args:
+        stack: closes what was opened.
+
+    Raises:
+        SettingsError: it was begun with other settings, or something does not fit.
+        ValueError: as `asked_for`, as whatever else it raises.
+        EngineUnavailable: the engine cannot run here.
+    """
+    plan, target, folder, simulation = order.plan, order.target, order.folder, order.simulation
     claim_folder(folder, stack, together=not crew.alone)
-    settings = settings_of(folder, config)
+    require_same_settings(folder, order.settings)
     engine: Engine | None = None
     builder: AheadOfTime | None = None
     why = "timed by measuring workers: nas measure-worker"
-    simulation = simulation_for(config, plan)
     if simulation is not None:
         # The table holds none of the published networks, and answers for the budget alone.
         plan, why = replace(plan, references=(), horizon=None), simulation.words
@@ -222,8 +277,8 @@ def _build(
     elif served is None:
         engine, why = engine_for(target)
     name = engine.name if engine else simulation.about.engine if simulation else target.engine
-    settle(Budget(**typed("budget", Budget, config.budget)))
-    asked = asked_for(config)
+    settle(order.budget)
+    asked = order.make()
     space, task, budget = asked.space, asked.task, asked.budget
     plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
     target = replace(asked.target, engine=name)
@@ -246,7 +301,7 @@ def _build(
     if engine is not None and quick is not None and builder is None:
         require_precision(quick, target)
     if crew.alone:
-        settings |= {"metric": asdict(task.metric), OFFERS: asked.offers}
+        settings = order.settings | {"metric": asdict(task.metric), OFFERS: asked.offers}
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
@@ -273,80 +328,3 @@ def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> Latenc
     if timer is None:
         return cast(LatencyModel, _NOT_HERE)
     return CachedLatency(timer, path)
-
-
-def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
-    """Make the study's folder and hold it, so that one search at a time works in it.
-
-    Who holds it alone tidies it up.
-
-    Args:
-        together: hold it with the other workers of a sweep, against a search that works alone.
-
-    Raises:
-        SettingsError: it is held by others.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = stack.enter_context((folder / ".lock").open("w"))
-    kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
-    until = time.monotonic() + (_TIDYING_S if together else 0.0)
-    while not _locked(lock, kind):
-        if time.monotonic() >= until:
-            raise SettingsError(
-                f"another search is working in {folder}: wait for it, or give "
-                "study.name=<another>"
-            )
-        time.sleep(_LOOK_S)
-    if not together:
-        tidy(folder)
-
-
-def _locked(file: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def settings_of(folder: Path, config: DictConfig) -> dict[Any, Any]:
-    """All settings as plain data; refuses those that would change a study that was begun.
-
-    They are kept in the study's folder, so they hold no password.
-
-    Raises:
-        SettingsError: the study was begun with others; the message names them.
-    """
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)
-    settings: dict[Any, Any] = redacted_all(resolved)
-    if "storage" in config:
-        settings["storage"]["url"] = storage_settings(config).shown
-    path = folder / SETTINGS
-    if path.is_file():
-        before = read_record(path, _fixed, remedy=SETTINGS_REMEDY)
-        changed = _differences(before, _fixed(settings))
-        if changed:
-            raise SettingsError(
-                f"{folder} was begun with other settings ({'; '.join(changed[:3])}): "
-                "repeat them, or give study.name=<another>"
-            )
-    return settings
-
-
-def _fixed(settings: dict[Any, Any]) -> dict[str, Any]:
-    """What must not change between two runs of one study."""
-    study = {k: v for k, v in settings["study"].items() if k not in _MAY_CHANGE}
-    rest = {k: v for k, v in settings.items() if k not in _OUTSIDE}
-    return json.loads(as_json({**rest, "study": study}))  # type: ignore[no-any-return]
-
-
-def _differences(one: Any, other: Any, at: str = "") -> list[str]:
-    if isinstance(one, dict) and isinstance(other, dict):
-        found = []
-        for key in sorted({*one, *other}):
-            inner = f"{at}.{key}" if at else key
-            found += _differences(one.get(key), other.get(key), inner)
-        return found
-    return [] if one == other else [f"{at} was {one}, now {other}"]
-

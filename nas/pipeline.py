@@ -13,10 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from latency_models.base import CompileError, DeviceError
+from nas.bundle import export
 from nas.candidate import Candidate, Rejection
 from nas.crew.base import LostClaim
 from nas.experiment import Experiment, StageBody
-from nas.export import export
 from nas.finalists import choose_finalists, contenders
 from nas.forecast import forecasts
 from nas.parallel import train_at_once

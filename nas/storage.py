@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -22,7 +22,7 @@ from nas.durable import naming
 from nas.redact import has_password, redacted
 from trainers.base import Damaged
 
-__all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage"]
+__all__ = ["BaseStorage", "StorageError", "StorageSettings", "journal", "open_storage", "quiet"]
 
 Notice = Callable[[str], None]
 JOURNAL = "study.journal"
@@ -83,6 +83,18 @@ class StorageSettings:
     def shown(self) -> str | None:
         """The address without its password, to be written and printed."""
         return None if self.url is None else _shown(_address(self.url))
+
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from writing lines of its own inside, and leave its setting as it was."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def _address(url: str) -> sqlalchemy.URL:

@@ -58,6 +58,11 @@ def test_a_leaf_knows_neither_nas_nor_its_siblings(leaf: str) -> None:
     assert sources(leaf) and not found
 
 
+def test_what_ships_knows_nobody() -> None:
+    found = {name.split(".")[0] for path in sources("runtime") for name in imported(path)}
+    assert not found & {*ROOMS, "torch", "onnx", "openvino", "onnxruntime", "conf"}
+
+
 @pytest.mark.parametrize("library", HOMES)
 def test_a_third_party_library_has_one_home(library: str) -> None:
     users = {

@@ -13,7 +13,7 @@ from latency_models.base import EngineUnavailable
 from latency_models.device import each_wait_once
 
 if TYPE_CHECKING:
-    from nas.bench.benches import Bench
+    from nas.measurements.benches import Bench
     from nas.onnx_networks import Given
 
 
@@ -145,7 +145,7 @@ def bench_for(
         Mistake: no such engine, no such setting, or receipts that cannot be written.
         EngineUnavailable: the engine cannot run here.
     """
-    from nas.bench.benches import WITHIN, open_bench, receipts_path
+    from nas.measurements.benches import WITHIN, open_bench, receipts_path
 
     receipts: Path | None = None
     try:

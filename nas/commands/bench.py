@@ -26,8 +26,8 @@ from nas.commands.arguments import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.bench.benches import Bench
-    from nas.bench.cells import Cell, Questions
+    from nas.measurements.benches import Bench
+    from nas.measurements.cells import Cell, Questions
     from nas.networks import Form, Network
 
 INTERRUPTED = 130
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from nas.bench.cells import Questions
+    from nas.measurements.cells import Questions
     from nas.told_apart import told_apart
 
     networks = told_apart(
@@ -161,7 +161,7 @@ def _cells(
     alone: bool,
 ) -> Iterator[Cell]:
     """Measure all on one engine; a line on the error stream says what is at work."""
-    from nas.bench.cells import Cell, measure_cell
+    from nas.measurements.cells import Cell, measure_cell
 
     with _opened(engine, options, beside, alone=alone) as bench:
         for network in networks:
@@ -211,18 +211,18 @@ def _forms(network: Network, options: argparse.Namespace) -> Iterator[Form]:
 
 def _show(cells: Sequence[Cell], options: argparse.Namespace) -> None:
     if options.json:
-        from nas.bench.cells import to_json
+        from nas.measurements.cells import to_json
 
         print(json.dumps(to_json(cells, limit_ms=options.limit), indent=1))
         return
     if options.csv:
-        from nas.bench.cells import write_csv
+        from nas.measurements.cells import write_csv
 
         write_csv(cells, sys.stdout, limit_ms=options.limit)
         return
     from rich.console import Console
 
-    from nas.bench.tables import DETAILS, print_latencies
+    from nas.measurements.tables import DETAILS, print_latencies
 
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
     print_latencies(console, cells, limit_ms=options.limit)

@@ -23,9 +23,9 @@ from nas.commands.arguments import Mistake, Parser, bench_for, positive, size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.bench.benches import Bench
-    from nas.bench.known_peaks import KnownPeaks
-    from nas.bench.layer_table import LayerCost
+    from nas.measurements.benches import Bench
+    from nas.measurements.known_peaks import KnownPeaks
+    from nas.measurements.layer_table import LayerCost
     from nas.networks import Form, GraphNetwork
 
 INTERRUPTED = 130
@@ -178,7 +178,7 @@ def _answer(
     """Count the layers; measure what is asked for and not known."""
     from rich.text import Text
 
-    from nas.bench.layer_table import layer_costs
+    from nas.measurements.layer_table import layer_costs
     from nas.networks import Unsuitable
 
     known, measured, engine = None, None, _ENGINE_OF_FILES
@@ -222,8 +222,8 @@ def _paper(name: str) -> str:
 def _peaks(
     bench: Bench, form: Form, options: argparse.Namespace, beside: Console
 ) -> KnownPeaks:
-    from nas.bench.benches import receipts_path
-    from nas.bench.known_peaks import PEAKS, known_peaks
+    from nas.measurements.benches import receipts_path
+    from nas.measurements.known_peaks import PEAKS, known_peaks
 
     words = (f"measuring what {bench.engine.name} can do here in {form.precision} at best, once "
              "for all networks; --no-roofline does without")
@@ -241,7 +241,7 @@ def _print(answer: _Answer) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from nas.bench.layer_table import folded, print_layers, total_ms
+    from nas.measurements.layer_table import folded, print_layers, total_ms
     from nas.report.describe import milliseconds
 
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
@@ -272,7 +272,7 @@ def _print(answer: _Answer) -> None:
 
 
 def _to_json(answer: _Answer) -> dict[str, object]:
-    from nas.bench.layer_table import to_json, total_ms
+    from nas.measurements.layer_table import to_json, total_ms
 
     costs, known, measured = answer.costs, answer.known, answer.measured
     return {

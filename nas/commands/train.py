@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     if "=" in first:
         return fail(_MISSING)
     from nas.networks import UnknownNetwork
-    from nas.train import architecture_named, label
+    from nas.one_network import architecture_named, label
 
     try:
         # Before any folder is made for it; the settings tell the scale later.
@@ -47,9 +47,9 @@ def _train(config: DictConfig) -> int:
     from nas.assemble import assemble
     from nas.candidate import OutsideFolder
     from nas.live.training import training_view
+    from nas.one_network import prepared, train_one
     from nas.pipeline import BrokenMachine
     from nas.settings import SettingsError
-    from nas.train import prepared, train_one
     from trainers.base import Damaged
 
     console = Console()

@@ -17,7 +17,7 @@ from nas.commands.arguments import Mistake, Parser, bench_for, positive, size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nas.bench.width_sweep import LayerShape, WidthPoint
+    from nas.measurements.width_sweep import LayerShape, WidthPoint
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 120
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from nas.bench.width_sweep import OPS
+    from nas.measurements.width_sweep import OPS
 
     parser = Parser(
         "nas widths", description=_HELP, epilog=_LATER,
@@ -108,7 +108,7 @@ def _range(text: str) -> list[int]:
 
 
 def _shape(options: argparse.Namespace) -> LayerShape:
-    from nas.bench.width_sweep import LayerShape
+    from nas.measurements.width_sweep import LayerShape
 
     pointwise = options.op == "pointwise"
     kernel = options.kernel or (1 if pointwise else 3)
@@ -123,7 +123,7 @@ def _shape(options: argparse.Namespace) -> LayerShape:
 def _widths(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from nas.bench.width_sweep import judge, to_json
+    from nas.measurements.width_sweep import judge, to_json
 
     plot = None if options.no_plot else options.plot
     if plot is not None and plot.suffix not in (".svg", ".html"):
@@ -159,7 +159,7 @@ def _measured(
     """The points, and one receipt that tells their circumstances; a line says what is at work."""
     from rich.text import Text
 
-    from nas.bench.width_sweep import sweep
+    from nas.measurements.width_sweep import sweep
 
     points, receipt = [], None
     with bench_for(
@@ -231,7 +231,7 @@ def _print(console: Console, points: Sequence[WidthPoint], title: str) -> None:
 def _write_plot(
     path: Path, points: Sequence[WidthPoint], title: str, override: str
 ) -> None:
-    from nas.bench.width_plot import page, width_plot
+    from nas.measurements.width_plot import page, width_plot
     from nas.report.describe import command_line
 
     picture = width_plot(points, title=title)

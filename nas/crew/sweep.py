@@ -26,8 +26,6 @@ from latency_models.measured import MeasuredLatency
 from nas.assemble import (
     asked_for,
     assemble,
-    claim_folder,
-    settings_of,
     told_as_settings,
     view_of_search,
 )
@@ -38,6 +36,7 @@ from nas.crew.status import report_is_fresh
 from nas.crew.worker import Attended, at_work
 from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
+from nas.folder import claim_folder, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, as_json
 from nas.live.view import View
@@ -107,7 +106,9 @@ def prepare(
             # Nobody else is there yet, unless workers are added to those that there are.
             claim_folder(folder, tidying, together=False)
         claim_folder(folder, stack, together=True)
-        settings = settings_of(folder, config) | {
+        settings = plain_settings(config)
+        require_same_settings(folder, settings)
+        settings |= {
             "metric": asdict(asked.task.metric), OFFERS: asked.offers,
         }
         changed = compare_pictures(folder, asked.task)

@@ -25,10 +25,10 @@ from nas.report.tables import print_table
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words
 from nas.trained import engine_run
+from runtime import as_input
 from trainers.base import Example, Pixels
 from trainers.data.planes import shown
 from trainers.metrics import to_pixels
-from trainers.tasks.super_resolution import as_input
 
 _WINNERS_SHOWN = 3
 _PICTURES_SHOWN = 6

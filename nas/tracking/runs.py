@@ -20,11 +20,11 @@ from nas.report.drawing import drawing_file
 from nas.report.summary import funnel, is_winner
 from nas.trained import engine_run
 from nas.winners import hypervolume
+from runtime import as_input
 from search_spaces.skeletons import lower
 from trainers.base import Pixels
 from trainers.data.planes import shown
 from trainers.metrics import to_pixels
-from trainers.tasks.super_resolution import as_input
 
 CURVE = "curve.jsonl"
 _IMAGES = 4

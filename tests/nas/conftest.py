@@ -25,7 +25,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeIsolated]:
     """Time nothing: answer at once, and keep what was asked."""
-    monkeypatch.setattr("nas.bench.benches.IsolatedLatency", FakeIsolated)
+    monkeypatch.setattr("nas.measurements.benches.IsolatedLatency", FakeIsolated)
     monkeypatch.setattr("latency_models.roofline.numpy_copy_rate", lambda: 1e10)
     FakeIsolated.asked.clear()
     return FakeIsolated

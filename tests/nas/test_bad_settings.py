@@ -56,8 +56,8 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     for place in (
-        "nas.pipeline.run_study", "nas.train.train_one",
-        "nas.study.Study.start_from", "nas.bench.benches.IsolatedLatency", "subprocess.run",
+        "nas.pipeline.run_study", "nas.one_network.train_one",
+        "nas.study.Study.start_from", "nas.measurements.benches.IsolatedLatency", "subprocess.run",
     ):
         monkeypatch.setattr(place, began)
 

@@ -18,12 +18,13 @@ import pytest
 from toy_search import small_candidate, toy_experiment, write_photos
 
 from nas import durable
-from nas.assemble import SettingsError, claim_folder
 from nas.durable import aside_of, read_checked, tidy, write_aside, write_folder
 from nas.experiment import Experiment
+from nas.folder import claim_folder
 from nas.ledger import load_arrays
 from nas.networks import MANIFEST, UnknownNetwork, _check_manifest
 from nas.pipeline import advance
+from nas.settings import SettingsError
 from nas.stages import quantize
 from nas.trained import FLOAT_WEIGHTS, INT8_WEIGHTS, shipped_file
 from trainers.base import Damaged

@@ -12,9 +12,9 @@ import onnx
 import pytest
 from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
 
+from nas.bundle import export
 from nas.candidate import Candidate
 from nas.experiment import Experiment
-from nas.export import export
 from nas.stages import probe, quantize, screen, train
 from search_spaces.base import Architecture
 

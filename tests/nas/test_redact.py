@@ -11,10 +11,12 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 from sqlalchemy.exc import ArgumentError
 
-from nas.assemble import SettingsError, assemble, settings_of
+from nas.assemble import assemble
 from nas.commands import measure_worker, search
 from nas.crew.sweep import prepare
+from nas.folder import plain_settings
 from nas.redact import has_password, redacted, redacted_all
+from nas.settings import SettingsError
 from nas.storage import StorageSettings
 
 SECRET = "geheim"
@@ -61,7 +63,7 @@ def test_what_is_read_to_connect_is_written_without_its_password(url: str, tmp_p
     shown = StorageSettings(url).shown
     assert shown is not None and SECRET not in shown
     assert sqlalchemy.make_url(shown).host == sqlalchemy.make_url(url).host
-    written = settings_of(tmp_path, settings(url, tmp_path))
+    written = plain_settings(settings(url, tmp_path))
     assert written["storage"]["url"] == shown
     assert SECRET not in json.dumps(written)
 

@@ -19,9 +19,9 @@ from rich.console import Console
 from latency_models.base import PRECISIONS, EngineUnavailable
 from latency_models.file_work import work_of_file
 from latency_models.roofline import Peaks, roof
-from nas.bench.layer_table import folded, layer_costs, print_layers, total_ms
 from nas.commands.show import main
 from nas.ledger import Ledger
+from nas.measurements.layer_table import folded, layer_costs, print_layers, total_ms
 from nas.networks import rules_for
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower

@@ -17,9 +17,9 @@ import nas.precision
 import trainers.fit
 import trainers.qat
 from latency_models.base import CompileError, DeviceError
+from nas.bundle import export
 from nas.candidate import Candidate
 from nas.experiment import Experiment
-from nas.export import export
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.precision import FloatChoice
 from nas.stages import drop_checkpoints, probe, quantize, screen, settle, train
@@ -31,11 +31,11 @@ from nas.trained import (
     shipped_file,
     trained_network,
 )
+from runtime import as_input
 from search_spaces.quantize import place
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.base import Diverged, Metric
-from trainers.tasks.super_resolution import as_input
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from nas.commands.train import summary
 from nas.experiment import Experiment
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.networks import UnknownNetwork
-from nas.train import (
+from nas.one_network import (
     CURVE,
     OneNetwork,
     architecture_named,

@@ -12,8 +12,9 @@ import pytest
 from latency_models.base import CompileError, LatencyReport, Precision
 from latency_models.engines.trt import TensorRTEngine
 from latency_models.file_work import work_of_file
-from nas.bench.width_plot import width_plot
-from nas.bench.width_sweep import (
+from nas.commands.widths import main
+from nas.measurements.width_plot import width_plot
+from nas.measurements.width_sweep import (
     OPS,
     LayerShape,
     Op,
@@ -23,7 +24,6 @@ from nas.bench.width_sweep import (
     sweep,
     worth_trying,
 )
-from nas.commands.widths import main
 from search_spaces.super_resolution import SuperResolutionSpace
 from tests.nas.finished_studies import receipt
 

@@ -92,7 +92,7 @@ def _prepare() -> None:
     """Import what every call needs, and let latencies follow from the work."""
     for name in _NEEDED:
         importlib.import_module(name)
-    import nas.bench.benches
+    import nas.measurements.benches
     import nas.timers
     from latency_models.base import Closing
     from latency_models.compiled import CompiledLatency
@@ -112,7 +112,7 @@ def _prepare() -> None:
         return IsolatedLatency(factory, **more) if compiles else Untimed(factory, **more)
 
     nas.timers.IsolatedLatency = timed  # type: ignore[misc, assignment]
-    nas.bench.benches.IsolatedLatency = Untimed  # type: ignore[misc, assignment]
+    nas.measurements.benches.IsolatedLatency = Untimed  # type: ignore[misc, assignment]
 
 
 def _answer(connection: socket.socket) -> NoReturn:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from runtime import as_input
 from search_spaces.base import InvalidArchitecture
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import write
@@ -21,7 +22,6 @@ from search_spaces.work import params_of
 from trainers.data.folder import read_folder
 from trainers.data.imresize import crop_to_multiple, shrink
 from trainers.metrics import psnr_y, to_pixels
-from trainers.tasks.super_resolution import as_input
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WEIGHTS, SET5 = DATA / "weights" / "peers", DATA / "val" / "set5"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime import as_pixels
 from trainers.base import Pixels
 
 if TYPE_CHECKING:
@@ -35,11 +36,7 @@ def to_pixels(output: NDArray[np.floating] | Tensor) -> Pixels:
     Raises:
         FloatingPointError: the output has values that are not finite.
     """
-    array = as_array(output)
-    if not np.isfinite(array).all():
-        raise FloatingPointError("the network's output has values that are not finite")
-    levels = np.clip(np.floor(array[0] * np.float32(255) + np.float32(0.5)), 0, 255)
-    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+    return as_pixels(as_array(output))
 
 
 def luma(pixels: Pixels) -> Floats:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from runtime import as_input
 from trainers.base import DataError, Example, LearningLoss, Loss, Metric, Pixels, Run
 from trainers.data.crops import Crops, DegradedCrops
 from trainers.data.degradations.base import Degradation, degrade_whole
@@ -234,9 +235,3 @@ def _left_out(flat: Sequence[str], judged_by: Sequence[Example]) -> list[str]:
         f"not judged by {named}: of one colour or nearly so, without detail that tells one "
         "network from another"
     ]
-
-
-def as_input(pixels: Pixels) -> NDArray[np.float32]:
-    """(h, w, C) -> (1, C, h, w) in [0, 1]."""
-    channels = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(channels)

@@ -10,6 +10,7 @@ import torch
 from skimage.color import rgb2ycbcr
 
 from nas.trained import module_run
+from runtime import as_input
 from search_spaces.draws import draw
 from search_spaces.modules import build
 from search_spaces.skeletons import lower
@@ -19,7 +20,7 @@ from trainers.data.planes import Planes, shown
 from trainers.data.sources import Sources
 from trainers.metrics import luma, psnr_rgb, psnr_y
 from trainers.tasks.denoising import Denoising
-from trainers.tasks.super_resolution import SuperResolution, as_input
+from trainers.tasks.super_resolution import SuperResolution
 
 LUMA, VIDEO = Planes("luma"), Planes("ycbcr420")
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3)).astype(np.uint8)

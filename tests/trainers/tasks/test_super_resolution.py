@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from runtime import as_input
 from tests.trainers.conftest import write_photo
 from tests.trainers.data.test_imresize import research_data
 from trainers.base import DataError, Task
@@ -17,7 +18,7 @@ from trainers.data.imresize import enlarge, shrink
 from trainers.data.sources import Sources
 from trainers.metrics import psnr_y
 from trainers.metrics.fidelity import MOST_DB
-from trainers.tasks.super_resolution import SuperResolution, as_input
+from trainers.tasks.super_resolution import SuperResolution
 
 
 def nearest(inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from latency_models.file_work import work_of_file
 from latency_models.measured import Side, side_of
 from latency_models.roofline import Peaks, Roof, roof
 from latency_models.trt_examined import Examined
-from nas.bench.benches import Bench
+from nas.measurements.benches import Bench
 from nas.networks import Form, Network, Unsuitable
 
 GUARD = 0.01

@@ -39,11 +39,12 @@ class OneNetwork:
     """A search space that holds a single network.
 
     Attributes:
-        network: a published network's name, an architecture's JSON, or a bundle's folder.
+        network: a published network's name, an architecture's JSON, a bundle's folder, or the
+            architecture itself.
         scale: output size over input size.
     """
 
-    network: str
+    network: str | Architecture
     scale: int
     start: Sequence[Mapping[str, Any]] = ()
 
@@ -55,14 +56,17 @@ class OneNetwork:
         """
         enlarges = self.architecture.scale
         if enlarges != self.scale:
+            name = getattr(self.network, "id", self.network)
             raise UnknownNetwork(
-                f"{self.network} enlarges by {enlarges}, the task by {self.scale}: "
+                f"{name} enlarges by {enlarges}, the task by {self.scale}: "
                 f"give task.scale={enlarges}"
             )
 
     @property
     def architecture(self) -> Architecture:
         """The network as blocks."""
+        if isinstance(self.network, Architecture):
+            return self.network
         return architecture_named(self.network, scale=self.scale)
 
     def propose(self, chooser: Chooser) -> Architecture:

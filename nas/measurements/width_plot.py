@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from nas.bench.width_sweep import Mark, WidthPoint
+from nas.measurements.width_sweep import Mark, WidthPoint
 from nas.report.plots import ticks
 
 _STYLE = """\

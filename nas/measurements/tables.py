@@ -11,7 +11,7 @@ from rich.text import Text
 
 from latency_models.base import LatencyReport, Verdict
 from latency_models.trt_compatibility import Finding
-from nas.bench.cells import Cell
+from nas.measurements.cells import Cell
 from nas.report.columns import fitted
 from nas.report.describe import milliseconds
 

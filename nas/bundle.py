@@ -18,8 +18,8 @@ from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
 from nas.stages import settled
 from nas.trained import Images, int8_arrays, module_run, shipped_file, trained_network
+from runtime import as_input
 from trainers.base import Run
-from trainers.tasks.super_resolution import as_input
 
 WINNERS = "winners"
 

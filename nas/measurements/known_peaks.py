@@ -11,8 +11,8 @@ from typing import Any
 
 from latency_models.base import Precision
 from latency_models.roofline import Peaks
-from nas.bench.benches import Bench
 from nas.durable import write_aside
+from nas.measurements.benches import Bench
 
 PEAKS = "peaks.json"
 

@@ -1,0 +1,283 @@
+"""The functions: what the commands do, from Python, for scripts and notebooks.
+
+Nothing is printed, no signal is handled and no global setting stays changed; listeners (`view`)
+hear what goes on. A call that was interrupted carries on when it is repeated with the same folder
+and the same arguments.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, is_dataclass
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latency_models.base import PRECISIONS, DeviceError, Precision
+from nas.assemble import Order, build, fitting
+from nas.candidate import Candidate
+from nas.durable import digest, read_record, write_folder
+from nas.experiment import Experiment, Plan, Target
+from nas.ledger import as_json
+from nas.live.view import Unwatched, View
+from nas.measurements.benches import open_bench, receipts_path
+from nas.measurements.cells import Cell, Questions, measure_cell
+from nas.networks import MANIFEST, Form, resolve
+from nas.one_network import OneNetwork, label, train_one
+from nas.pipeline import run_study
+from nas.policies.base import Policy
+from nas.report.results import Outcome, conclude
+from nas.settings import SettingsError
+from nas.storage import JOURNAL, quiet
+from nas.study import Study
+from search_spaces.base import Architecture, SearchSpace
+from trainers.base import DataError, Task
+from trainers.budget import Budget
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nas.report.compiled import Compiled
+
+__all__ = ["Found", "Trained", "bench", "export", "search", "train"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has left.
+
+    Attributes:
+        folder: of the study.
+        candidates: all of them, with their evidence.
+        outcome: the end as it is told: `outcome.summary` has the rows of the table.
+        winners: folders of the bundles, fastest first.
+    """
+
+    folder: Path
+    candidates: Sequence[Candidate]
+    outcome: Outcome | Compiled
+    winners: Sequence[Path]
+
+    @property
+    def report(self) -> Path:
+        """The page that tells it."""
+        return self.outcome.report
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the table."""
+        from rich.console import Console
+
+        self.outcome.show(console or Console())
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network that was trained, quantized and exported.
+
+    Attributes:
+        folder: of the run.
+        candidate: its evidence: `candidate.trained.metric`, `candidate.exported.shipped`.
+        bundle: the folder that ships.
+    """
+
+    folder: Path
+    candidate: Candidate
+    bundle: Path
+
+
+def search(
+    space: SearchSpace,
+    task: Task,
+    target: Target,
+    *,
+    folder: str | Path,
+    plan: Plan | None = None,
+    budget: Budget | None = None,
+    policy: Policy | None = None,
+    view: View | None = None,
+) -> Found:
+    """Find the best networks of a space under the target's limit; the same call carries on.
+
+    Args:
+        folder: of the study; made where it is missing.
+        plan: how far it goes; `Plan(<name of the folder>)` where none is given.
+        budget: of each training.
+        policy: decides what is proposed; breeding where none is given.
+        view: told what goes on.
+
+    Raises:
+        SettingsError: something does not fit; the message says what to change.
+        NothingFastEnough: the limit cannot be met.
+        BrokenMachine: the engine or the training keeps failing.
+        Interrupted: the training was told to end.
+    """
+    folder = Path(folder)
+    plan = plan or Plan(folder.name)
+    with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:
+        study = Study(
+            experiment.folder / JOURNAL,
+            name=plan.name,
+            seed=plan.seed,
+            metric=task.metric,
+            policy=policy,
+            limit_ms=target.max_latency_ms,
+            home=experiment.folder,
+            notice=experiment.view.note,
+        )
+        candidates = run_study(experiment, study)
+        outcome = conclude(experiment, candidates)
+    shipped = [c for c in candidates if c.exported is not None and c.rejected is None]
+    winners = sorted(shipped, key=lambda c: c.latency_ms)
+    bundles = [folder / c.exported.folder for c in winners if c.exported is not None]
+    return Found(folder, candidates, outcome, bundles)
+
+
+def train(
+    network: str | Path | Architecture,
+    task: Task,
+    *,
+    folder: str | Path,
+    target: Target | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    view: View | None = None,
+) -> Trained:
+    """Train one network with the whole budget, quantize and export it; the same call carries on.
+
+    Args:
+        network: a published network's name, an architecture, its JSON, or a winner's folder.
+        folder: of the run; made where it is missing.
+        target: where it will run; int8 on this machine's processor, without a limit, if None.
+
+    Raises:
+        SettingsError: something does not fit, or the network was refused.
+        UnknownNetwork: no network goes by this name.
+        BrokenMachine: the engine keeps failing.
+    """
+    folder = Path(folder)
+    named = network if isinstance(network, Architecture) else str(network)
+    space = OneNetwork(named, task.scale)
+    plan, target = Plan(folder.name, seed=seed), target or Target(max_latency_ms=inf)
+    name = label(named) if isinstance(named, str) else f"of-{named.id}"
+    with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:
+        candidate = train_one(experiment, name)
+    if candidate.rejected is not None or candidate.exported is None:
+        why = candidate.rejected.reason if candidate.rejected else "it was not exported"
+        raise SettingsError(f"{name}: {why}")
+    return Trained(folder, candidate, folder / candidate.exported.folder)
+
+
+def bench(
+    networks: Sequence[str | Path],
+    engines: Sequence[str] = ("auto",),
+    *,
+    precisions: Sequence[Precision] = ("int8",),
+    sizes: Sequence[tuple[int, int]] = ((360, 640),),
+    batches: Sequence[int] = (1,),
+    threads: int = 1,
+    check: bool = False,
+    keep: bool = True,
+) -> list[Cell]:
+    """Time networks untrained; what one engine cannot do is told in its cell (`why`).
+
+    Args:
+        networks: as for `nas bench`: published names, winners' folders, ONNX files, `module:name`.
+        check: ask TensorRT's parser, or its documented rules, about each file.
+        keep: answer from the user's receipts, and add to them.
+
+    Returns:
+        A cell for each network, engine, precision, size and batch, in that order.
+
+    Raises:
+        UnknownNetwork: no network goes by one of the names.
+        ValueError: no such engine or precision.
+        EngineUnavailable: an engine cannot run here.
+    """
+    unknown = [precision for precision in precisions if precision not in PRECISIONS]
+    if unknown:
+        raise ValueError(f"precision is '{unknown[0]}': use {', '.join(PRECISIONS)}")
+    found = [resolve(str(network), scale=None) for network in networks]
+    forms = [Form(p, size, batch) for p in precisions for size in sizes for batch in batches]
+    cells: dict[tuple[int, int, int], Cell] = {}
+    for e, name in enumerate(engines):
+        receipts = receipts_path() if keep else None
+        opened, _ = open_bench(name, threads=threads, receipts=receipts)
+        with opened as one:
+            for n, network in enumerate(found):
+                for f, form in enumerate(forms):
+                    cells[n, e, f] = measure_cell(network, form, one, Questions(check=check))
+    return [cells[key] for key in sorted(cells)]
+
+
+def export(bundle: str | Path, folder: str | Path) -> Path:
+    """Copy a bundle to where it is needed, whole and checked.
+
+    Args:
+        bundle: a winner's folder, or that of `Trained`.
+        folder: does not exist yet, or is empty.
+
+    Raises:
+        SettingsError: it is no bundle, a file of it was changed, or the folder is in use.
+    """
+    source, to = Path(bundle), Path(folder)
+    if not (source / MANIFEST).is_file():
+        raise SettingsError(f"{source} has no {MANIFEST}: give the folder of a winner")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
+    hashes = read_record(source / MANIFEST, dict, remedy="export the bundle again")
+    contents = {name: (source / name).read_bytes() for name in hashes}
+    changed = [name for name, content in contents.items() if digest(content) != hashes[name]]
+    if changed:
+        raise SettingsError(f"{source / changed[0]} is not what was exported: export it again")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if to.is_dir():
+        shutil.rmtree(to)
+    write_folder(to, contents | {MANIFEST: (source / MANIFEST).read_bytes()})
+    return to
+
+
+@contextmanager
+def _experiment(
+    folder: Path,
+    space: SearchSpace,
+    task: Task,
+    target: Target,
+    plan: Plan,
+    budget: Budget,
+    view: View | None,
+) -> Iterator[Experiment]:
+    """The experiment, with its engine's children, which end with it."""
+    if plan.table is not None:
+        raise SettingsError("plan.table is for `nas search study.table=...`")
+    parts = {"search_space": space, "task": task}
+    settings: dict[Any, Any] = {
+        "study": asdict(plan), "target": asdict(target), "budget": asdict(budget),
+        **{name: _described(part) for name, part in parts.items()},
+    }
+    order = Order(
+        folder, plan, target, budget, settings,
+        make=lambda: fitting(plan, target, budget, space=lambda: space, task=lambda: task),
+    )
+    with quiet(), ExitStack() as stack:
+        try:
+            made = build(order, stack, lambda *_: nullcontext(view or Unwatched()))
+        except (ValueError, DataError, DeviceError) as error:
+            raise SettingsError(str(error)) from error
+        yield made
+
+
+def _described(part: Any) -> dict[str, Any]:
+    """A space or a task as plain data, to tell whether it is another one the next time."""
+    kind = f"{type(part).__module__}.{type(part).__qualname__}"
+    if not is_dataclass(part) or isinstance(part, type):
+        return {"_target_": kind}
+    return {"_target_": kind, **_plain(asdict(part))}
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    plain: dict[str, Any] = json.loads(as_json(json.loads(json.dumps(fields, default=str))))
+    return plain
