@@ -23,9 +23,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
-from tensorrt_answers import ask
 
+from latency_models.base import CompileError
+from latency_models.isolated import Isolated
 from latency_models.trt_compatibility import check
+from latency_models.trt_examined import Parser
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests" / "latency_models"))
@@ -86,16 +88,24 @@ def answers_to(files: Mapping[str, bytes], cache: Path | None) -> tuple[str, dic
     version, known = kept.get("version", ""), dict(kept.get("answers", {}))
     keys = {name: hashlib.sha256(file).hexdigest() for name, file in files.items()}
     missing = [name for name in files if keys[name] not in known]
-    for start in range(0, len(missing), BATCH):
-        batch = missing[start : start + BATCH]
-        now, told = ask([files[name] for name in batch])
+    with Isolated(Parser) as library:
+        now = str(library.ask("version"))
         if version and now != version:
             raise SystemExit(f"{cache} holds answers of {version}, installed is {now}")
-        version = now
-        known.update({keys[name]: answer for name, answer in zip(batch, told, strict=True)})
-        if cache:
-            cache.write_text(json.dumps({"version": version, "answers": known}))
+        for count, name in enumerate(missing, 1):
+            known[keys[name]] = _answer(library, files[name])
+            if cache and (count % BATCH == 0 or count == len(missing)):
+                cache.write_text(json.dumps({"version": now, "answers": known}))
+    version = now
     return version, {name: known[key] for name, key in keys.items()}
+
+
+def _answer(library: Isolated, file: bytes) -> str:
+    """Why the library refuses a file; one that crashes it is refused for that."""
+    try:
+        return str(library.ask("refusal", file))
+    except CompileError as error:
+        return f"crash: {error}"
 
 
 def verdicts(files: str, named: Mapping[str, bytes], answers: Mapping[str, str]) -> list[Verdict]:

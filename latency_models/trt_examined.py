@@ -13,7 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from latency_models.base import Closing, CompileError
-from latency_models.engines.trt_build import BuildOptions, build_plan
+from latency_models.engines.trt_build import (
+    BuildOptions,
+    build_plan,
+    known_operators,
+    parsed,
+)
 from latency_models.engines.trt_library import LIBRARIES, take
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from latency_models.isolated import Isolated
@@ -45,17 +50,29 @@ class Examined:
         return [finding for finding in self.findings if finding.level == "error"]
 
 
-class _Parser:
-    """The library in the child process."""
+class Parser:
+    """The library itself, to be asked in a child process (`Isolated(Parser)`)."""
 
-    def refusal(self, onnx: bytes) -> str:
-        """Why it does not parse and build this file; empty when it does."""
+    def version(self) -> str:
+        """The library's version."""
+        return _LIBRARY.version()
+
+    def refusal(self, onnx: bytes, *, build: bool = True) -> str:
+        """Why it does not parse (and build) this file; empty when it does."""
         take(_LIBRARY.module)
         try:
-            build_plan(onnx, BuildOptions(), timing_cache=None, detailed=False)
+            if build:
+                build_plan(onnx, BuildOptions(), timing_cache=None, detailed=False)
+            else:
+                parsed(onnx)
         except CompileError as error:
             return str(error)
         return ""
+
+    def operators(self, names: Sequence[str]) -> list[str]:
+        """Those of these ONNX operators that its parser knows."""
+        take(_LIBRARY.module)
+        return known_operators(names)
 
 
 class Examiner(Closing):
@@ -64,7 +81,7 @@ class Examiner(Closing):
     def __init__(self) -> None:
         """Look whether the library is here; it is loaded with the first file."""
         here = TensorRTRTXEngine().builds() is None
-        self._child = Isolated(_Parser) if here else None
+        self._child = Isolated(Parser) if here else None
         self.by = f"{_LIBRARY.title} {_LIBRARY.version()}" if here else "the documented rules"
 
     def close(self) -> None:

@@ -86,6 +86,18 @@ class Network(Protocol):
         """Where that file comes from, in a few words; empty where nobody could mistake it."""
 
 
+def usual_precision(network: Network, engine: str) -> Precision:
+    """The precision that is taken where none is asked for: the network's own.
+
+    TensorRT for RTX does not fuse int8 convolutions (docs/tensorrt.md), so what could be written
+    at any precision is taken in fp16 there.
+    """
+    free = isinstance(network, GraphNetwork) and network.bundle is None
+    if engine == "tensorrt_rtx" and free and network.own.precision == "int8":
+        return "fp16"
+    return network.own.precision
+
+
 def rules_for(engine: str) -> QuantRules:
     """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine."""
     rules = TENSORRT_RULES if engine in LIBRARIES else CPU_RULES

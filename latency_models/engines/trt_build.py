@@ -130,6 +130,26 @@ def build_plan(
         CompileError: the parser or the builder refuses the graph.
         DeviceError: CUDA failed or its memory ran out.
     """
+    builder, network = parsed(onnx)
+    log, title = build_log(), chosen().title
+    config = _config(builder, options, detailed=detailed)
+    if timing_cache is not None:
+        _attach(config, timing_cache.read())
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise log.failure(f"{title} cannot build the network")
+    if timing_cache is not None:
+        timing_cache.update(lambda stored: _merged(config, stored))
+    return Plan(bytes(plan), network.num_layers)
+
+
+def parsed(onnx: bytes) -> tuple[trt.Builder, trt.INetworkDefinition]:
+    """The file as the library's own network, and the builder that it belongs to.
+
+    Raises:
+        CompileError: the parser refuses the graph.
+        DeviceError: CUDA failed.
+    """
     log, title = build_log(), chosen().title
     log.lines.clear()
     try:
@@ -140,15 +160,15 @@ def build_plan(
     parser = trt.OnnxParser(network, log.logger)
     if not parser.parse(onnx):
         raise CompileError(f"{title} cannot read the graph: {_parser_words(parser, log)}")
-    config = _config(builder, options, detailed=detailed)
-    if timing_cache is not None:
-        _attach(config, timing_cache.read())
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise log.failure(f"{title} cannot build the network")
-    if timing_cache is not None:
-        timing_cache.update(lambda stored: _merged(config, stored))
-    return Plan(bytes(plan), network.num_layers)
+    return builder, network
+
+
+def known_operators(names: Sequence[str]) -> list[str]:
+    """Those of these ONNX operators that the parser knows, whatever it asks of their inputs."""
+    log = build_log()
+    network = trt.Builder(log.logger).create_network(0)
+    parser = trt.OnnxParser(network, log.logger)
+    return [name for name in names if parser.supports_operator(name)]
 
 
 def _parser_words(parser: trt.OnnxParser, log: BuildLog) -> str:

@@ -85,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         help="openvino, onnxruntime, inductor, tensorrt, tensorrt_rtx, or auto (TensorRT where "
         "there is one with a GPU, else OpenVINO); one that is named is never replaced")
     add("--precision", nargs="+", choices=PRECISIONS, metavar="P",
-        help="fp32, fp16, int8 (default: int8; an ONNX file's own; fp32 for a Python module)")
+        help="fp32, fp16, int8 (default: int8, on tensorrt_rtx fp16; an ONNX file's own; fp32 for "
+        "a Python module)")
     add("--shape", nargs="+", type=size, metavar="HxW",
         help="input height and width (default 360x640); a static ONNX file has its own")
     add("--batch", nargs="+", type=positive, metavar="N", help="images at once (default 1)")
@@ -165,7 +166,8 @@ def _cells(
 
     with _opened(engine, options, beside, alone=alone) as bench:
         for network in networks:
-            for form in _forms(network, options):
+            name = engine if isinstance(bench, str) else bench.engine.name
+            for form in _forms(network, options, name):
                 if isinstance(bench, str):
                     yield Cell(network.name, engine, form, why=bench)
                     continue
@@ -199,11 +201,11 @@ def _opened(
         yield stack.enter_context(bench)
 
 
-def _forms(network: Network, options: argparse.Namespace) -> Iterator[Form]:
-    from nas.networks import Form
+def _forms(network: Network, options: argparse.Namespace, engine: str) -> Iterator[Form]:
+    from nas.networks import Form, usual_precision
 
     own = network.own
-    precisions: Sequence[Precision] = options.precision or [own.precision]
+    precisions: Sequence[Precision] = options.precision or [usual_precision(network, engine)]
     sizes, batches = options.shape or [own.size], options.batch or [own.batch]
     for image, batch, precision in product(sizes, batches, precisions):
         yield Form(precision, image, batch)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+import onnx
 import pytest
 
-_ASKER = Path(__file__).resolve().parents[2] / "benchmarks" / "tensorrt_answers.py"
+from latency_models.base import CompileError
+from latency_models.isolated import Isolated
+from latency_models.trt_examined import Parser
 
 
 def answers(files: Sequence[bytes], *, version: str, build: bool = True) -> list[str]:
@@ -17,28 +19,30 @@ def answers(files: Sequence[bytes], *, version: str, build: bool = True) -> list
 
     Skips the test where the library is not installed or is not the one of the recorded answers.
     """
-    installed, told = _asker(version).ask(files, build=build)
-    _same(installed, version)
-    return [str(answer) for answer in told]
+    with _library(version) as child:
+        return [_answer(child, file, build) for file in files]
 
 
 def operators(version: str) -> set[str]:
     """ONNX's operators that TensorRT for RTX knows; skips like `answers`."""
-    installed, names = _asker(version).known_operators()
-    _same(installed, version)
-    return set(names)
+    names = sorted({s.name for s in onnx.defs.get_all_schemas() if s.domain == ""})
+    with _library(version) as child:
+        return set(child.ask("operators", names))
 
 
-def _same(installed: str, version: str) -> None:
-    if installed != version:
-        pytest.skip(f"the answers were recorded with {version}, installed is {installed}")
+def _answer(child: Isolated, file: bytes, build: bool) -> str:
+    try:
+        return str(child.ask("refusal", file, build=build))
+    except CompileError as error:
+        return f"crash: {error}"
 
 
-def _asker(version: str) -> Any:
+@contextmanager
+def _library(version: str) -> Iterator[Isolated]:
     if importlib.util.find_spec("tensorrt_rtx") is None:
         pytest.skip(f"no TensorRT for RTX: pip install tensorrt-rtx-cu12=={version}")
-    spec = importlib.util.spec_from_file_location("tensorrt_answers", _ASKER)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with Isolated(Parser) as child:
+        installed = child.ask("version")
+        if installed != version:
+            pytest.skip(f"the answers were recorded with {version}, installed is {installed}")
+        yield child

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ import pytest
 
 from latency_models.engines.file_facts import file_precision
 from latency_models.int8_support import largest_weight
-from nas.networks import Form, UnknownNetwork, Unsuitable, resolve, rules_for
+from nas.networks import (
+    Form,
+    GraphNetwork,
+    UnknownNetwork,
+    Unsuitable,
+    resolve,
+    rules_for,
+    usual_precision,
+)
 from nas.onnx_networks import FileNetwork
 from nas.told_apart import told_apart
 from search_spaces.references import reference
@@ -318,3 +327,13 @@ def test_int8_weights_are_no_larger_than_the_machine_adds_up(
     )
     assert largest == largest_weight("openvino") == (127 if "avx512_vnni" in flags else 64)
     assert rules_for("tensorrt").float_type == "fp16"
+
+
+def test_what_can_be_written_at_any_precision_is_taken_in_fp16_on_rtx_alone() -> None:
+    network = resolve("espcn")
+    assert usual_precision(network, "tensorrt_rtx") == "fp16"
+    assert usual_precision(network, "tensorrt") == usual_precision(network, "openvino") == "int8"
+    assert isinstance(network, GraphNetwork)
+    bundle = replace(network, bundle=Path("winners/1a2b"))
+    assert usual_precision(bundle, "tensorrt_rtx") == "int8"
+    assert rules_for("tensorrt_rtx") == rules_for("tensorrt")
