@@ -1,5 +1,8 @@
 """Rewriting a TensorRT-style int8 file so that ONNX Runtime's CPU kernels run it in int8.
 
+For files of others only: what this project writes for ONNX Runtime has its quantizers where that
+fuses them (`search_spaces/both_ends.py`), with calibrated scales, and is never rewritten.
+
 The file for TensorRT and OpenVINO quantizes convolution inputs only, as int8 with zero point 0
 (or uint8 with 0 or 128, on CPUs).
 ONNX Runtime runs that in float, slower than fp32 (0.63 to 0.9 of its speed on eight networks).
