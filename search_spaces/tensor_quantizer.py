@@ -57,7 +57,9 @@ class TensorQuantizer(nn.Module):
     `start_calibration` makes it pass tensors through and keep some of their values;
     `finish_calibration` sets the scale that rounds these with the least squared error. Rare peaks
     are clipped for the sake of all others: by calibration alone published networks lose up to
-    30 % less than with the largest value's scale (`docs/training.md`).
+    30 % less than with the largest value's scale (`docs/training.md`). A zero point that is free
+    goes where the values are: over the published networks with random weights, for ONNX Runtime,
+    the median noise of int8 falls by 1.1 dB, to 0.3 dB above that of OpenVINO's files.
 
     Attributes:
         levels: the lowest and the highest multiple of the scale that is held.

@@ -13,14 +13,20 @@ from networks import HEIGHT, WIDTH
 from latency_models.engines.ov import OpenVINOEngine
 from search_spaces.fake_quantize import QuantizedNetwork, convert
 from search_spaces.onnx_writer import write
+from search_spaces.quantize import CPU_RULES, QuantRules
 
 ENGINE = OpenVINOEngine()
 
 
-def int8_file(network: QuantizedNetwork) -> bytes:
+def int8_file(network: QuantizedNetwork, rules: QuantRules = CPU_RULES) -> bytes:
     weights, placement, scales = convert(network)
     return write(
-        network.graph, weights, height=HEIGHT, width=WIDTH, quantized=(placement, scales)
+        network.graph,
+        weights,
+        height=HEIGHT,
+        width=WIDTH,
+        quantized=(placement, scales),
+        prelu=rules.prelu,
     )
 
 

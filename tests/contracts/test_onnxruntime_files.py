@@ -41,7 +41,7 @@ IN_FLOAT = {
     "Add",  # a Shift, as where a picture is centred: there is no int8 addition of a constant
     "Mul",  # a Scale, or a gate
     "Sub", "Div", "Exp", "Max", "ReduceMax", "ReduceSum", "Softmax", "Sigmoid", "Tanh", "Gelu",
-    "HardSigmoid", "PRelu", "LeakyRelu", "Clip", "AveragePool", "GlobalAveragePool",
+    "HardSigmoid", "LeakyRelu", "Clip", "AveragePool", "GlobalAveragePool",
     "SpaceToDepth", "Concat",
     "ReorderInput", "ReorderOutput",
     "ConvTranspose",  # from eight outputs on; those with fewer are written as convolutions
@@ -67,7 +67,7 @@ def require_int8(graph: Graph, file: bytes, folder: Path) -> None:
 def test_every_convolution_of_a_network_runs_in_int8_in_a_plain_session(
     name: str, tmp_path: Path
 ) -> None:
-    file = int8_file(calibrated(NETWORKS[name], rules=ORT_RULES))
+    file = int8_file(calibrated(NETWORKS[name], rules=ORT_RULES), ORT_RULES)
     onnx.checker.check_model(onnx.load_model_from_string(file), full_check=True)
     require_int8(NETWORKS[name], file, tmp_path)
 
@@ -84,7 +84,7 @@ def difference(graph: Graph, *, seed: int = 0) -> tuple[float, float]:
     """Mean and largest difference of a session to torch, in shares of quantization's own error."""
     network, image = calibrated(graph, seed=seed, rules=ORT_RULES), pictures(1, of=graph)
     expected = outputs(network, image)
-    error = np.abs(in_a_plain_session(int8_file(network), image.numpy()) - expected)
+    error = np.abs(in_a_plain_session(int8_file(network, ORT_RULES), image.numpy()) - expected)
     rounding = np.abs(expected - outputs(lively(graph, seed=seed), image))
     return float(error.mean() / rounding.mean()), float(error.max() / rounding.max())
 
@@ -124,7 +124,7 @@ def test_a_gradient_reaches_what_is_learned(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["reference ecbsr_m4c16", "block residual", "join"])
 def test_the_engine_compiles_the_very_file(name: str) -> None:
-    file = int8_file(calibrated(NETWORKS[name], rules=ORT_RULES))
+    file = int8_file(calibrated(NETWORKS[name], rules=ORT_RULES), ORT_RULES)
     image = pictures(1, of=NETWORKS[name]).numpy()
     with OnnxRuntimeEngine().compile(file, "int8") as compiled:
         assert compiled.onnx == file
@@ -171,7 +171,7 @@ def test_a_channel_without_weights_gives_its_bias(bias: float) -> None:
             layer.bias[0] = bias
     calibrate(network)
     image = pictures(1)
-    found = in_a_plain_session(int8_file(network), image.numpy())
+    found = in_a_plain_session(int8_file(network, ORT_RULES), image.numpy())
     np.testing.assert_allclose(found, outputs(network, image), atol=1e-5)
 
 
@@ -187,7 +187,7 @@ def calibrate(network: torch.nn.Module) -> None:
 
 def test_weights_for_processors_without_dot_products_need_no_option_of_the_session() -> None:
     rules = replace(ORT_RULES, weight_max=64)
-    file = int8_file(calibrated(chain(), rules=rules))
+    file = int8_file(calibrated(chain(), rules=rules), rules)
     integers = [
         onnx.numpy_helper.to_array(tensor)
         for tensor in onnx.load_model_from_string(file).graph.initializer
