@@ -82,8 +82,10 @@ class TensorQuantizer(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
         self.levels = (low, high)
+        self._zero: Tensor | None
+        self.register_buffer("_zero", torch.tensor(-low) if shifts else None)
+        self.register_load_state_dict_post_hook(_take_levels)  # type: ignore[no-untyped-call]
         self._most = math.inf if most is None else most
-        self._shifts = shifts
         self._exact = False
         self._seen: list[Tensor] = []
         self._observing = False
@@ -91,10 +93,17 @@ class TensorQuantizer(nn.Module):
     @property
     def zero_point(self) -> int | None:
         """The integer of zero, where calibration may choose it."""
-        return -self.levels[0] if self._shifts else None
+        return None if self._zero is None else -self.levels[0]
 
     def shift(self, zero_point: int) -> None:
-        """Move the levels to those of uint8 with this zero point."""
+        """Move the levels to those of uint8 with this zero point.
+
+        Raises:
+            ValueError: they may not be moved.
+        """
+        if self._zero is None:
+            raise ValueError(f"the levels {self.levels} stay: their zero point is not free")
+        self._zero.fill_(zero_point)
         self.levels = (-zero_point, UINT8_MAX - zero_point)
 
     def fix(self, step: float) -> None:
@@ -119,8 +128,10 @@ class TensorQuantizer(nn.Module):
         self._observing = False
         if not self._exact:
             values = torch.cat(self._seen)
-            tried = _shifted(values) if self._shifts else [self.levels]
-            scale, self.levels = _least_error(values, tried)
+            tried = [self.levels] if self._zero is None else _shifted(values)
+            scale, levels = _least_error(values, tried)
+            if self._zero is not None:
+                self.shift(-levels[0])
             with torch.no_grad():
                 self.scale.copy_(scale.log())
         self._seen = []
@@ -140,6 +151,13 @@ class TensorQuantizer(nn.Module):
             self._seen.append(torch.cat([some, torch.stack(values.aminmax())]))
             return x
         return fake_quantize(x, slow(self.step(), x[0].numel()), *self.levels)
+
+
+def _take_levels(module: nn.Module, keys: object) -> None:
+    """After a checkpoint was loaded: the levels that its zero point means."""
+    assert isinstance(module, TensorQuantizer)
+    if module._zero is not None:
+        module.shift(int(module._zero))
 
 
 def _shifted(values: Tensor) -> list[tuple[int, int]]:

@@ -14,6 +14,9 @@ It fuses a convolution into `QLinearConv` only when
 - each convolution's output, the last one's too, and each DepthToSpace and Add is quantized;
 - activation scales and zero points have no dimension.
 
+A bias stays float and ONNX Runtime rounds it to 32 bits in steps of its layer's sums: where a
+channel has next to no weights it does not fit, and the channel's outputs are wrong.
+
 A tensor without a scale in the file takes it from `ranges`, else a placeholder. The placeholder
 is right for timing, which does not depend on scales, and wrong for images.
 """

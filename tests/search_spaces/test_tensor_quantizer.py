@@ -51,6 +51,20 @@ def test_zero_is_held_exactly_wherever_it_is() -> None:
         assert float(moved(torch.zeros(1, 1))) == 0.0
 
 
+def test_a_checkpoint_holds_the_zero_point() -> None:
+    values = torch.linspace(-0.2, 1.0, 500)
+    moved, again = calibrated(values, shifts=True), TensorQuantizer(shifts=True)
+    again.load_state_dict(moved.state_dict())
+    assert again.levels == moved.levels != TensorQuantizer(shifts=True).levels
+    assert error(again, values) == error(moved, values)
+    assert set(TensorQuantizer().state_dict()) == {"scale"}
+
+
+def test_a_zero_point_that_is_fixed_cannot_be_moved() -> None:
+    with pytest.raises(ValueError, match="not free"):
+        TensorQuantizer().shift(3)
+
+
 def test_a_scale_beyond_its_bound_is_the_bound_and_comes_back() -> None:
     quantizer = TensorQuantizer(low=0, high=255, most=1.0 / 255)
     with torch.no_grad():
