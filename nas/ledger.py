@@ -155,17 +155,29 @@ def load_arrays(path: Path, *, sha256: str = "") -> dict[str, NDArray[Any]]:
 def pack_scales(scales: Scales) -> dict[str, NDArray[Any]]:
     """Scales as named arrays, to lie beside the weights."""
     tensors = {f"tensor_scale.{i}": np.float32(s) for i, s in scales.tensors.items()}
+    zeros = {f"tensor_zero.{i}": np.int64(z) for i, z in scales.zero_points.items()}
     weights = {f"weight_scale.{i}": s for i, s in scales.weights.items()}
-    return {key: np.asarray(value) for key, value in (tensors | weights).items()}
+    return {key: np.asarray(value) for key, value in (tensors | zeros | weights).items()}
 
 
 def unpack_scales(
     arrays: Mapping[str, NDArray[Any]], graph: Graph, rules: QuantRules
 ) -> tuple[dict[str, NDArray[Any]], Placement, Scales]:
-    """Weights, placement and scales from one file; a layer without a scale was left in float."""
+    """Weights, placement and scales from one file; a layer without a scale was left in float.
+
+    Raises:
+        Damaged: it lacks the scale of a tensor, as one that was made for other rules does.
+    """
     in_float = {i for i in place(graph, rules).layers if f"weight_scale.{i}" not in arrays}
     placement = place(graph, rules, keep_float=frozenset(in_float))
+    lacking = [i for i in placement.tensors if f"tensor_scale.{i}" not in arrays]
+    if lacking:
+        raise Damaged(
+            f"int8 weights without scales for {len(lacking)} of {len(placement.tensors)} tensors: "
+            "they were made for another engine or by another version, quantize the network anew"
+        )
     tensors = {i: float(arrays[f"tensor_scale.{i}"]) for i in placement.tensors}
     weights = {i: arrays[f"weight_scale.{i}"] for i in placement.layers}
-    rest = {k: v for k, v in arrays.items() if "_scale." not in k}
-    return rest, placement, Scales(tensors, weights)
+    zeros = {i: int(arrays[key]) for i in tensors if (key := f"tensor_zero.{i}") in arrays}
+    rest = {k: v for k, v in arrays.items() if not k.startswith(("tensor_", "weight_"))}
+    return rest, placement, Scales(tensors, weights, zeros)

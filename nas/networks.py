@@ -20,7 +20,12 @@ from nas.durable import read_checked, read_record
 from nas.kinds import meant
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
-from search_spaces.quantize import CPU_RULES, TENSORRT_RULES, QuantRules
+from search_spaces.quantize import (
+    CPU_RULES,
+    ONNXRUNTIME_RULES,
+    TENSORRT_RULES,
+    QuantRules,
+)
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
 from trainers.base import Damaged
@@ -35,6 +40,7 @@ MANIFEST = "manifest.json"
 """The sha256 of every other file of a bundle."""
 _RECEIPTS = "latency.json"
 _FILES = (".json", ".onnx")
+_RULES = dict.fromkeys(LIBRARIES, TENSORRT_RULES) | {"onnxruntime": ONNXRUNTIME_RULES}
 
 
 class UnknownNetwork(ValueError):
@@ -100,8 +106,7 @@ def usual_precision(network: Network, engine: str) -> Precision:
 
 def rules_for(engine: str) -> QuantRules:
     """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine."""
-    rules = TENSORRT_RULES if engine in LIBRARIES else CPU_RULES
-    return replace(rules, weight_max=largest_weight(engine))
+    return replace(_RULES.get(engine, CPU_RULES), weight_max=largest_weight(engine))
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,11 @@ class Shipped:
     def suits(self, precision: Precision, engine: str, shape: tuple[int, ...]) -> bool:
         """Whether it is what this engine would be given in this form.
 
-        TensorRT takes int8 with other zero points than processors do; all else is alike.
+        Engines want quantizers in int8 files at other places and with other zero points; all
+        else is alike.
         """
-        alike = (self.engine in LIBRARIES) == (engine in LIBRARIES) or precision != "int8"
+        rules = _RULES.get(self.engine, CPU_RULES), _RULES.get(engine, CPU_RULES)
+        alike = rules[0] == rules[1] or precision != "int8"
         return shape == self.shape and (alike or not self.engine)
 
 

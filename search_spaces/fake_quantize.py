@@ -1,14 +1,8 @@
-"""Prepare a network for quantization-aware training and read its learned scales back.
-
-Learned step sizes after Esser et al., "Learned Step Size Quantization" (ICLR 2020): the scale is
-a parameter, its gradient passes through rounding as if it were the identity and is divided by
-sqrt(elements * 127). Scales are kept as logarithms, so that they stay positive.
-"""
+"""Prepare a network for quantization-aware training and read its learned scales back."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_spaces.both_ends import before_activation
 from search_spaces.equalize import equalize
+from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network, fold, load_weights, weights_of
 from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import Input, Primitive
 from search_spaces.quantize import (
     CPU_RULES,
-    INT8_MAX,
+    LARGEST_BIAS,
     Placement,
     QuantRules,
     Scales,
@@ -32,107 +28,7 @@ from search_spaces.quantize import (
     whole_step,
 )
 from search_spaces.rounding import round_weights
-
-_KEPT = 20_000
-"""Values of each batch that calibration looks at."""
-_SMALLEST_SHARE, _SHARES = 0.2, 41
-
-
-class _Round(torch.autograd.Function):
-    """Rounding whose gradient is the identity (straight-through estimator)."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
-        return x.round()
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> Tensor:
-        return grads[0]
-
-
-def fake_quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-    """Round to integers in [low, high] times scale, half to even as QuantizeLinear does."""
-    rounded: Tensor = _Round.apply(torch.clamp(x / scale, low, high))  # type: ignore[no-untyped-call]
-    return rounded * scale
-
-
-def _slow(scale: Tensor, elements: int) -> Tensor:
-    """The same value with its gradient divided by sqrt(elements * 127)."""
-    factor = 1.0 / math.sqrt(elements * INT8_MAX)
-    return scale * factor + (scale * (1.0 - factor)).detach()
-
-
-class TensorQuantizer(nn.Module):
-    """Fake-quantizes one activation tensor with a learned scale.
-
-    `start_calibration` makes it pass tensors through and keep some of their values;
-    `finish_calibration` sets the scale that rounds these with the least squared error. Rare peaks
-    are clipped for the sake of all others: by calibration alone published networks lose up to
-    30 % less than with the largest value's scale (`docs/training.md`).
-    """
-
-    def __init__(self, *, low: int = -INT8_MAX - 1, high: int = INT8_MAX) -> None:
-        """Hold multiples of the scale from `low` to `high`."""
-        super().__init__()
-        self.scale = nn.Parameter(torch.zeros(()))
-        self._low, self._high = low, high
-        self._exact = False
-        self._seen: list[Tensor] = []
-        self._observing = False
-
-    def fix(self, step: float) -> None:
-        """Keep this scale: it holds every value exactly, so there is nothing to learn."""
-        with torch.no_grad():
-            self.scale.fill_(math.log(step))
-        self.scale.requires_grad_(False)
-        self._exact = True
-
-    def start_calibration(self) -> None:
-        """From now on observe, do not quantize."""
-        self._observing, self._seen = True, []
-
-    def finish_calibration(self) -> None:
-        """Take the scale from what was observed.
-
-        Raises:
-            RuntimeError: nothing was observed.
-        """
-        if not self._seen:
-            raise RuntimeError("calibration saw no data: run the network between start and finish")
-        self._observing = False
-        if not self._exact:
-            scale = _least_error(torch.cat(self._seen), self._low, self._high)
-            with torch.no_grad():
-                self.scale.copy_(scale.log())
-        self._seen = []
-
-    def step(self) -> Tensor:
-        """The step size, a positive scalar."""
-        return self.scale.exp()
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self._observing:
-            values = x.detach().flatten()
-            some = values[:: max(1, len(values) // _KEPT)]
-            self._seen.append(torch.cat([some, torch.stack(values.aminmax())]))
-            return x
-        return fake_quantize(x, _slow(self.step(), x[0].numel()), self._low, self._high)
-
-
-def _least_error(values: Tensor, low: int, high: int) -> Tensor:
-    """The scale, a fraction of the largest value's, that rounds with the least squared error."""
-    lowest, highest = values.aminmax()
-    peak = (highest / high).clamp(min=1e-8)
-    if low < 0:
-        peak = torch.maximum(peak, lowest / low)
-    best, least = peak, math.inf
-    for share in torch.linspace(_SMALLEST_SHARE, 1.0, _SHARES).tolist():
-        scale = peak * share
-        rounded = torch.clamp((values / scale).round(), low, high) * scale
-        error = float((rounded - values).square().mean())
-        if error < least:
-            best, least = scale, error
-    return best
+from search_spaces.tensor_quantizer import TensorQuantizer, fake_quantize, rounded, slow
 
 
 class QuantizedNetwork(Network):
@@ -190,11 +86,31 @@ class QuantizedNetwork(Network):
         self._shifts = None
 
     def _quantizer(self, owner: int) -> TensorQuantizer:
-        low, high = self.placement.levels(owner)
-        quantizer = TensorQuantizer(low=low, high=high)
-        if (step := self.placement.exact_step(self.graph, owner)) is not None:
+        placement = self.placement
+        low, high = placement.levels(owner)
+        shifts, most = placement.shifts(self.graph, owner), placement.most_step(owner)
+        quantizer = TensorQuantizer(low=low, high=high, most=most, shifts=shifts)
+        if (step := placement.exact_step(self.graph, owner)) is not None:
             quantizer.fix(step)
         return quantizer
+
+    def quantizer(self, tensor: int) -> TensorQuantizer:
+        """What rounds this quantized tensor, alone or with those that share its scale."""
+        found = self.tensors[f"t{self.placement.tensors[tensor]}"]
+        assert isinstance(found, TensorQuantizer)
+        return found
+
+    def weight_steps(self, index: int) -> Tensor:
+        """The scales of an int8 layer's filters, (C_out,).
+
+        Where the bias is rounded none is so small that it would not fit into 32 bits.
+        """
+        steps: Tensor = self.weight_scales[f"n{index}"].exp()
+        bias = self.weighted(index).bias
+        if self.placement.ends == "input" or bias is None:
+            return steps
+        source = self.quantizer(self.graph.nodes[index].inputs[0]).step()
+        return torch.maximum(steps, (bias.abs() / source / LARGEST_BIAS).detach())
 
     def _initial_scale(self, index: int) -> nn.Parameter:
         weight, top = self.weighted(index).weight.detach().numpy(), self.placement.weight_max
@@ -204,8 +120,15 @@ class QuantizedNetwork(Network):
         exact = whole_step(self.graph.nodes[index], weight, top) is not None
         return nn.Parameter(scale.log(), requires_grad=not exact)
 
+    def forward(self, image: Tensor) -> Tensor:
+        values, quantized = self._run(image)
+        return quantized.get(self.graph.output, values[-1])
+
     def values(self, image: Tensor) -> list[Tensor]:
         """What every node gives before its output is rounded."""
+        return self._run(image)[0]
+
+    def _run(self, image: Tensor) -> tuple[list[Tensor], dict[int, Tensor]]:
         values: list[Tensor] = []
         quantized: dict[int, Tensor] = {}
         for index, node in enumerate(self.graph.nodes):
@@ -217,25 +140,43 @@ class QuantizedNetwork(Network):
             ]
             values.append(image if isinstance(node, Input) else self.step(index, node, sources))
             if index in self.placement.tensors:
-                owner = self.placement.tensors[index]
-                quantized[index] = self.tensors[f"t{owner}"](values[index])
-        return values
+                quantized[index] = self.quantizer(index)(values[index])
+        return values, quantized
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:
-        if index not in self.placement.layers or not self.weights_rounded:
+        if index not in self.placement.layers:
             return super().step(index, node, sources)
         layer = self.weighted(index)
+        made = self._linear(index, layer, sources[0])
+        inner = before_activation(index)
+        if inner in self.placement.tensors:
+            made = self.quantizer(inner)(made)
+        return layer.activate(made)
+
+    def _linear(self, index: int, layer: WeightedLayer, x: Tensor) -> Tensor:
+        """An int8 layer before its activation."""
+        if not self.weights_rounded:
+            return layer.linear(x, layer.weight, layer.bias)
         shape = [1] * layer.weight.ndim
         shape[weight_axis(self.graph, index)] = -1
-        scale = self.weight_scales[f"n{index}"].exp().view(shape)
-        per_channel = layer.weight.numel() // scale.numel()
+        steps = self.weight_steps(index)
+        per_channel = layer.weight.numel() // steps.numel()
         top = self.placement.weight_max
-        weight = fake_quantize(layer.weight, _slow(scale, per_channel), -top, top)
-        made = layer.linear(sources[0], weight)
+        weight = fake_quantize(layer.weight, slow(steps.view(shape), per_channel), -top, top)
+        bias = self._rounded_bias(index, layer, steps)
+        made = layer.linear(x, weight, bias)
         if self._shifts is not None and layer.learned:
-            moved = (made - layer.linear(sources[0], layer.weight)).detach()
+            moved = (made - layer.linear(x, layer.weight, bias)).detach()
             self._shifts.setdefault(index, []).append(moved.mean(dim=(0, 2, 3)))
-        return layer.activate(made)
+        return made
+
+    def _rounded_bias(self, index: int, layer: WeightedLayer, steps: Tensor) -> Tensor | None:
+        """The bias as the engine adds it to its sums of integers."""
+        source = self.graph.nodes[index].inputs[0]
+        if layer.bias is None or self.placement.ends == "input" or self._shifts is not None:
+            return layer.bias
+        step = (self.quantizer(source).step() * steps).detach()
+        return rounded(layer.bias / step) * step
 
 
 def prepare(
@@ -276,9 +217,10 @@ def restore(
     load_weights(restored, weights)
     with torch.no_grad():
         for index, owner in placement.tensors.items():
-            scale = restored.tensors[f"t{owner}"].scale
-            assert isinstance(scale, Tensor)
-            scale.copy_(torch.tensor(scales.tensors[index]).log())
+            quantizer = restored.quantizer(owner)
+            quantizer.scale.copy_(torch.tensor(scales.tensors[index]).log())
+            if index in scales.zero_points:
+                quantizer.shift(scales.zero_points[index])
         for index in placement.layers:
             logarithm = torch.from_numpy(np.array(scales.weights[index])).log()
             restored.weight_scales[f"n{index}"].copy_(logarithm)
@@ -288,15 +230,9 @@ def restore(
 
 def convert(network: QuantizedNetwork) -> tuple[Weights, Placement, Scales]:
     """The float weights, the placement and the learned scales, as the ONNX writer takes them."""
-    steps = {
-        name: float(np.float32(quantizer.step().detach()))
-        for name, quantizer in network.tensors.items()
-        if isinstance(quantizer, TensorQuantizer)
-    }
-    placement = network.placement
-    tensors = {index: steps[f"t{owner}"] for index, owner in placement.tensors.items()}
-    weights = {
-        index: network.weight_scales[f"n{index}"].detach().exp().numpy()
-        for index in placement.layers
-    }
-    return weights_of(network), placement, Scales(tensors, weights)
+    placement, quantizer = network.placement, network.quantizer
+    tensors = {i: float(np.float32(quantizer(i).step().detach())) for i in placement.tensors}
+    moved = {i: quantizer(i).zero_point for i in placement.tensors}
+    zero_points = {i: zero_point for i, zero_point in moved.items() if zero_point is not None}
+    weights = {index: network.weight_steps(index).detach().numpy() for index in placement.layers}
+    return weights_of(network), placement, Scales(tensors, weights, zero_points)

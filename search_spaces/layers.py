@@ -93,15 +93,15 @@ class WeightedLayer(nn.Module):
         return 1 if isinstance(self.node, ConvTranspose) else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.linear(x, self.weight)
+        x = self.linear(x, self.weight, self.bias)
         return self.activate(x if self.norm is None else self.norm(x))
 
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The layer before its activation, with this weight."""
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The layer before its activation, with this weight and bias."""
         node = self.node
         if self._taps is not None:
             phases = torch.cat([weight.flatten(), weight.new_zeros(1)])[self._taps]
-            bias = None if self.bias is None else self.bias.repeat_interleave(node.stride**2)
+            bias = None if bias is None else bias.repeat_interleave(node.stride**2)
             margins = (self._taps.shape[2] // 2, self._taps.shape[3] // 2)
             made = functional.conv2d(x, phases, bias, padding=margins)
             return functional.pixel_shuffle(made, node.stride)
@@ -110,10 +110,10 @@ class WeightedLayer(nn.Module):
             top, left = spec["pads"][:2]
             out, extra = spec["output_padding"], (node.stride, node.stride)
             return functional.conv_transpose2d(
-                x, weight, self.bias, extra, (top, left), (out[0], out[1])
+                x, weight, bias, extra, (top, left), (out[0], out[1])
             )
         return functional.conv2d(
-            x, weight, self.bias, node.stride, node.margins, node.dilation, node.groups
+            x, weight, bias, node.stride, node.margins, node.dilation, node.groups
         )
 
     def activate(self, x: Tensor) -> Tensor:

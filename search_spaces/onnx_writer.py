@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from search_spaces.both_ends import before_activation
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph, Shape, channels_of, shapes_of
 from search_spaces.onnx_ops import NodeList, float_value, write_activation, write_plain
-from search_spaces.primitives import Activation, Conv, ConvTranspose, Input, Primitive
-from search_spaces.quantize import FloatType, Placement, PReLUForm, Scales, weight_axis
+from search_spaces.primitives import (
+    Activation,
+    Conv,
+    ConvTranspose,
+    GroupSoftmax,
+    Input,
+    Primitive,
+)
+from search_spaces.quantize import (
+    LARGEST_BIAS,
+    FloatType,
+    Placement,
+    PReLUForm,
+    Scales,
+    weight_axis,
+)
+from search_spaces.signs import CEILINGS
 from search_spaces.transposed import runs_as_convolution, taps, transposed_padding
 
 OPSET = 20
@@ -21,6 +38,8 @@ OPSET = 20
 IR_VERSION = 10
 
 Weights = Mapping[str, NDArray[np.float32]]
+_Step = Callable[[str, str], str]
+"""Writes nodes from the tensor of one name to another, and returns the latter."""
 
 
 def random_weights(graph: Graph, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
@@ -106,11 +125,12 @@ class _Writer:
     def finish(self) -> bytes:
         for index, node in enumerate(self._graph.nodes):
             self._write_node(index, node)
-            if self._placement and index in self._placement.tensors:
-                self._write_qdq(index, self._placement.tensors[index])
+            if self._is_quantized(index):
+                self._write_qdq(index, self._name(index), self._dequantized(index))
         if self._half:
-            last = self._name(self._graph.output)
-            self._file.op("Cast", [last], "output", to=TensorProto.FLOAT)
+            last = self._graph.output
+            name = self._dequantized(last) if self._is_quantized(last) else self._name(last)
+            self._file.op("Cast", [name], "output", to=TensorProto.FLOAT)
         body = helper.make_graph(
             self._file.nodes,
             "freeway",
@@ -130,9 +150,17 @@ class _Writer:
         """Name of a node's tensor; with fp16 inside, casts stand at the fp32 interface."""
         if not self._half and index == 0:
             return "input"
-        if not self._half and index == self._graph.output:
+        last = index == self._graph.output and not self._is_quantized(index)
+        return "output" if last and not self._half else f"t{index}"
+
+    def _is_quantized(self, tensor: int) -> bool:
+        return self._placement is not None and tensor in self._placement.tensors
+
+    def _dequantized(self, index: int) -> str:
+        """Name of a node's tensor behind its Q/DQ pair."""
+        if index == self._graph.output and not self._half:
             return "output"
-        return f"t{index}"
+        return f"{self._name(index)}.dq"
 
     def _step(self, scale: Any) -> NDArray[Any]:
         """A step size in the file's float type; never zero, which engines refuse."""
@@ -141,20 +169,43 @@ class _Writer:
         return np.asarray(np.maximum(np.asarray(scale).astype(kind), least))
 
     def _source(self, reader: int, source: int) -> str:
-        name = self._name(source)
-        if self._placement and self._placement.reads_quantized(self._graph, reader, source):
-            return f"{name}.dq"
-        return name
+        if not self._placement or not self._placement.reads_quantized(self._graph, reader, source):
+            return self._name(source)
+        name = self._dequantized(source)
+        if self._placement.ends == "input" or not self._stays_float(reader):
+            return name
+        # ONNX Runtime would round the weights of a float layer that reads a DequantizeLinear, to
+        # one scale, and has another softmax there. The lowest value changes nothing.
+        out = f"{name}.{reader}"
+        lowest = self._file.real(f"{out}.lowest", self._lowest(source))
+        return self._file.op("Max", [name, lowest], out)
 
-    def _write_qdq(self, index: int, owner: int) -> None:
+    def _stays_float(self, reader: int) -> bool:
+        node = self._graph.nodes[reader]
+        weighted = isinstance(node, Conv | ConvTranspose)
+        return isinstance(node, GroupSoftmax) or (weighted and not self._has_both_ends(reader))
+
+    def _zero_point(self, tensor: int) -> int | None:
+        """Of uint8; None where a tensor is int8."""
         assert self._placement is not None and self._scales is not None
-        name, file = self._name(index), self._file
-        scale = file.constant(f"{name}.scale", self._step(self._scales.tensors[owner]))
-        zero_point = self._placement.zero_points.get(index)
+        own = self._placement.zero_points.get(tensor)
+        return self._scales.zero_points.get(tensor, own)
+
+    def _lowest(self, tensor: int) -> np.float32:
+        """The least value that a uint8 tensor holds."""
+        assert self._scales is not None
+        scale = np.float32(self._scales.tensors[tensor])
+        return scale * np.float32(-(self._zero_point(tensor) or 0))
+
+    def _write_qdq(self, tensor: int, name: str, out: str) -> str:
+        """A Q/DQ pair with this tensor's scale behind the tensor of this name."""
+        assert self._placement is not None and self._scales is not None
+        file, zero_point = self._file, self._zero_point(tensor)
+        scale = file.constant(f"{name}.scale", self._step(self._scales.tensors[tensor]))
         kind = np.int8 if zero_point is None else np.uint8
         zero = file.constant(f"{name}.zero", np.array(zero_point or 0, kind))
         file.op("QuantizeLinear", [name, scale, zero], f"{name}.q")
-        file.op("DequantizeLinear", [f"{name}.q", scale, zero], f"{name}.dq")
+        return file.op("DequantizeLinear", [f"{name}.q", scale, zero], out)
 
     def _write_node(self, index: int, node: Primitive) -> None:
         out = self._name(index)
@@ -164,7 +215,7 @@ class _Writer:
                 if self._half:
                     self._file.op("Cast", ["input"], out, to=TensorProto.FLOAT16)
             case Conv() | ConvTranspose():
-                self._write_conv(index, node, sources[0])
+                self._write_layer(index, node, sources[0])
             case Activation(activation="prelu"):
                 slope = self._weights[f"n{index}.slope"]
                 write_activation(self._file, "prelu", sources[0], out, slope)
@@ -172,31 +223,65 @@ class _Writer:
                 given, result = self._shapes[node.inputs[0]], self._shapes[index]
                 write_plain(self._file, node, sources, out, given=given, result=result)
 
-    def _write_conv(self, index: int, node: Conv | ConvTranspose, source: str) -> None:
+    def _write_layer(self, index: int, node: Conv | ConvTranspose, source: str) -> None:
+        """A convolution, its activation, and the quantizers that stand between them."""
         out = self._name(index)
-        inner = out if node.activation == "none" else f"{out}.linear"
-        if isinstance(node, ConvTranspose) and runs_as_convolution(node):
-            self._write_phases(index, node, source, inner)
-        else:
-            axis = weight_axis(self._graph, index)
-            weight = self._weight(index, self._weights[f"n{index}.weight"], axis)
-            inputs = [source, weight, *self._bias(index)]
-            (kh, kw), stride = node.kernel, node.stride
-            attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
-            if isinstance(node, Conv):
-                attributes |= {"group": node.groups, "pads": list(node.margins) * 2}
-                if node.dilation > 1:
-                    attributes["dilations"] = [node.dilation, node.dilation]
-                self._file.op("Conv", inputs, inner, **attributes)
-            else:
-                attributes |= transposed_padding(node)
-                self._file.op("ConvTranspose", inputs, inner, **attributes)
-        if node.activation != "none":
-            slope = self._weights.get(f"n{index}.slope", node.slope)
-            write_activation(self._file, node.activation, inner, out, slope)
+        steps = self._steps(index, node)
+        for label, step in steps[:-1]:
+            source = step(source, f"{out}.{label}")
+        steps[-1][1](source, out)
 
-    def _write_phases(self, index: int, node: ConvTranspose, source: str, out: str) -> None:
-        """A transposed convolution as a convolution to all phases and a pixel shuffle."""
+    def _steps(self, index: int, node: Conv | ConvTranspose) -> list[tuple[str, _Step]]:
+        """What is written one after the other, with the names of the results in between."""
+        steps: list[tuple[str, _Step]] = []
+        activate, inner = partial(self._activate, index, node), before_activation(index)
+        rest, both = node.activation != "none", self._has_both_ends(index)
+        if isinstance(node, ConvTranspose) and runs_as_convolution(node):
+            steps.append(("phases", partial(self._write_phases, index, node)))
+            if both and node.activation in CEILINGS:
+                # No engine looks for it behind the shuffle, and it may as well be before.
+                steps.append(("activated", activate))
+                rest = False
+            if both:
+                own = inner if self._is_quantized(inner) else index
+                steps.append(("moved", partial(self._write_qdq, own)))
+            steps.append(("linear", partial(self._shuffle, node.stride)))
+        else:
+            steps.append(("linear", partial(self._write_linear, index, node)))
+        if self._is_quantized(inner):
+            steps.append(("linear.dq", partial(self._write_qdq, inner)))
+        return [*steps, ("", activate)] if rest else steps
+
+    def _has_both_ends(self, index: int) -> bool:
+        """Whether quantizers stand at both ends of this layer."""
+        placement = self._placement
+        return placement is not None and placement.ends == "both" and index in placement.layers
+
+    def _activate(
+        self, index: int, node: Conv | ConvTranspose, source: str, out: str
+    ) -> str:
+        slope = self._weights.get(f"n{index}.slope", node.slope)
+        write_activation(self._file, node.activation, source, out, slope)
+        return out
+
+    def _write_linear(
+        self, index: int, node: Conv | ConvTranspose, source: str, out: str
+    ) -> str:
+        axis = weight_axis(self._graph, index)
+        weight = self._weight(index, self._weights[f"n{index}.weight"], axis)
+        inputs = [source, weight, *self._bias(index)]
+        (kh, kw), stride = node.kernel, node.stride
+        attributes: dict[str, Any] = {"kernel_shape": [kh, kw], "strides": [stride, stride]}
+        if isinstance(node, ConvTranspose):
+            attributes |= transposed_padding(node)
+            return self._file.op("ConvTranspose", inputs, out, **attributes)
+        attributes |= {"group": node.groups, "pads": list(node.margins) * 2}
+        if node.dilation > 1:
+            attributes["dilations"] = [node.dilation, node.dilation]
+        return self._file.op("Conv", inputs, out, **attributes)
+
+    def _write_phases(self, index: int, node: ConvTranspose, source: str, out: str) -> str:
+        """A transposed convolution as one that gives all phases as channels."""
         weight = self._weights[f"n{index}.weight"]
         places = taps(node, len(weight))
         spread = np.append(weight.ravel(), np.float32(0))[places]
@@ -204,14 +289,29 @@ class _Writer:
         inputs = [source, self._weight(index, spread, 0, repeat=node.stride**2)]
         inputs += self._bias(index, repeat=node.stride**2)
         attributes = {"kernel_shape": kernel, "pads": [side // 2 for side in kernel] * 2}
-        phases = self._file.op("Conv", inputs, f"{self._name(index)}.phases", **attributes)
-        self._file.op("DepthToSpace", [phases], out, blocksize=node.stride, mode="CRD")
+        return self._file.op("Conv", inputs, out, **attributes)
+
+    def _shuffle(self, factor: int, source: str, out: str) -> str:
+        return self._file.op("DepthToSpace", [source], out, blocksize=factor, mode="CRD")
 
     def _bias(self, index: int, *, repeat: int = 1) -> list[str]:
         name = f"n{index}.bias"
         if name not in self._weights:
             return []
-        return [self._file.real(name, self._weights[name].repeat(repeat))]
+        if not self._has_both_ends(index):
+            return [self._file.real(name, self._weights[name].repeat(repeat))]
+        assert self._scales is not None
+        # With a float bias ONNX Runtime makes these integers itself, and of those that do not
+        # fit into 32 bits others: channels without any weight then give anything.
+        source = np.float32(self._scales.tensors[self._graph.nodes[index].inputs[0]])
+        scale = (source * self._scales.weights[index]).astype(np.float32)
+        steps = np.rint(self._weights[name] / scale.astype(np.float64))
+        integers = np.clip(steps, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
+        inputs = [
+            self._file.constant(f"{name}.int32", integers.repeat(repeat)),
+            self._file.constant(f"{name}.scale", scale.repeat(repeat)),
+        ]
+        return [self._file.op("DequantizeLinear", inputs, f"{name}.dq", axis=0)]
 
     def _weight(
         self, index: int, values: NDArray[np.float32], axis: int, *, repeat: int = 1

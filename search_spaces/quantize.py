@@ -6,11 +6,11 @@ its activation, the skip input of a residual Add, one scale per tensor, one shar
 everything a quantized Concat joins; symmetric, zero point 0. CPU engines also take uint8, which
 gives tensors without negative values (the picture, whatever a ReLU made) twice the levels.
 https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
+ONNX Runtime wants what layers give quantized as well (`both_ends.py`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,10 +18,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.both_ends import quantized_ends
 from search_spaces.graph import Graph, channels_of
+from search_spaces.input_ends import quantized_inputs, unsigned
 from search_spaces.primitives import (
-    Activation,
     Add,
+    ChannelShuffle,
     Concat,
     Conv,
     ConvTranspose,
@@ -33,15 +35,20 @@ from search_spaces.primitives import (
     Slice,
     SpaceToDepth,
 )
+from search_spaces.transposed import runs_as_convolution
 
-_WITHOUT_NEGATIVES = ("relu", "relu6", "clip", "sigmoid", "hardsigmoid")
-_KEEP_SIGNS = (DepthToSpace, SpaceToDepth, MaxPool)
 FloatType = Literal["fp32", "fp16"]
 PReLUForm = Literal["operator", "arithmetic"]
+LayerEnds = Literal["input", "both"]
+_KEEP_LEVELS = (SpaceToDepth, DepthToSpace, Slice, MaxPool, ChannelShuffle)
 INT8_MAX = 127
 UINT8_MAX = 255
+LARGEST_BIAS = 2.0**30
+"""Largest integer of a bias: half of what 32 bits hold, the other half is left to the sum."""
 _WHOLE = 1e-3
+_JUST_BELOW = 1.0 - 1e-6
 NOMINAL_SCALE = 0.02
+_APART = 1e-4
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,13 @@ class QuantRules:
             error. TensorRT knows int8 with zero point 0 only.
         prelu: how a PReLU is written: as the `operator`, or as `arithmetic` of the same values,
             which TensorRT for RTX fuses into the convolution before it (in fp16, ECBSR-M4C16
-            takes 9 kernels in place of 14) and other engines do not. No engine's rules ask for
-            it before it was timed on a card.
+            takes 9 kernels in place of 14). ONNX Runtime's operator branches on each value: as
+            arithmetic ECBSR-M4C16 and FSRCNN take 0.67 and 0.78 of their time in int8, 0.61 and
+            0.76 in fp32 (180 x 320, Xeon with VNNI, 1 thread; with a slope above 1 up to 0.87).
+            Rules for cards do not ask for it before it was timed on one.
+        ends: at which ends of a layer its engine wants quantizers to run it in int8. With
+            `both` all quantized tensors are uint8, whatever `uint8` says, a bias is int32, and
+            transposed convolutions are quantized only where they are written as convolutions.
     """
 
     channels_per_group: int = 1
@@ -76,6 +88,7 @@ class QuantRules:
     float_type: FloatType = "fp32"
     uint8: bool = True
     prelu: PReLUForm = "operator"
+    ends: LayerEnds = "input"
 
 
 def float_rest(precision: str, rules: QuantRules) -> FloatType:
@@ -87,20 +100,27 @@ def float_rest(precision: str, rules: QuantRules) -> FloatType:
 
 TENSORRT_RULES = QuantRules(channels_per_group=4, float_type="fp16", uint8=False)
 CPU_RULES = QuantRules()
+ONNXRUNTIME_RULES = QuantRules(prelu="arithmetic", ends="both")
 
 
 @dataclass(frozen=True)
 class Placement:
     """Which tensors carry a Q/DQ pair and which layers have int8 weights.
 
+    A tensor is named by the node that gives it; `before_activation(node)` is what a layer gives
+    before its activation, where that is quantized by itself.
+
     Attributes:
-        tensors: node whose output is quantized -> the node whose scale it uses (itself, unless
-            a Concat makes them share).
+        tensors: each quantized tensor -> the one whose scale it uses (itself, unless a Concat or
+            a move of values makes them share).
         layers: the weighted nodes with int8 weights.
-        additions: the Adds whose skip connection is read quantized.
+        additions: the Adds of which only the skip connection is read quantized.
         zero_points: of the quantized tensors that are stored as uint8; the others are int8
             with zero point 0.
         weight_max: largest integer of a weight.
+        ends: as in `QuantRules`; with `both` whoever reads a quantized tensor reads it so, and
+            zero points of 128 are where calibration begins (`Scales.zero_points`).
+        ceilings: of tensors that a clip ends, its upper bound: the highest level stays below.
     """
 
     tensors: Mapping[int, int]
@@ -108,11 +128,13 @@ class Placement:
     additions: frozenset[int] = frozenset()
     zero_points: Mapping[int, int] = field(default_factory=dict)
     weight_max: int = INT8_MAX
+    ends: LayerEnds = "input"
+    ceilings: Mapping[int, float] = field(default_factory=dict)
 
     def reads_quantized(self, graph: Graph, reader: int, source: int) -> bool:
         """Whether `reader` takes the quantized form of `source`."""
-        if source not in self.tensors:
-            return False
+        if source not in self.tensors or self.ends == "both":
+            return source in self.tensors
         node = graph.nodes[reader]
         if isinstance(node, Conv | ConvTranspose):
             return reader in self.layers
@@ -121,50 +143,68 @@ class Placement:
         return isinstance(node, Concat) and reader in self.tensors
 
     def levels(self, tensor: int) -> tuple[int, int]:
-        """The lowest and the highest multiple of its scale that a quantized tensor can take."""
+        """The lowest and the highest multiple of its scale that a quantized tensor can take.
+
+        Where calibration moves the zero point these move with it.
+        """
         return (0, UINT8_MAX) if self.zero_points.get(tensor) == 0 else (-INT8_MAX - 1, INT8_MAX)
+
+    def shifts(self, graph: Graph, tensor: int) -> bool:
+        """Whether calibration may choose the tensor's zero point."""
+        signed = self.ends == "both" and self.zero_points.get(tensor) != 0
+        return signed and self.exact_step(graph, tensor) is None
+
+    def most_step(self, tensor: int) -> float | None:
+        """The largest scale of a tensor whose quantizer has to do the clip's work, else None."""
+        ceiling = self.ceilings.get(self.tensors[tensor])
+        return None if ceiling is None else ceiling / UINT8_MAX * _JUST_BELOW
 
     def exact_step(self, graph: Graph, tensor: int) -> float | None:
         """The scale that holds an 8-bit picture exactly; None where no picture or no such scale.
 
         The picture itself needs uint8 for it; one that is centred by whole levels does not.
         """
-        if sum(owner == self.tensors[tensor] for owner in self.tensors.values()) > 1:
-            return None
+        owner = self.tensors[tensor]
+        sharing = [key for key, own in self.tensors.items() if own == owner]
+        exact = all(self._holds_a_picture(graph, key) for key in sharing)
+        return 1.0 / UINT8_MAX if exact else None
+
+    def _holds_a_picture(self, graph: Graph, tensor: int) -> bool:
         offset, index = 0.0, tensor
+        if tensor < 0:
+            return False
         while not isinstance(node := graph.nodes[index], Input):
             if isinstance(node, Shift):
                 offset += node.value
-            elif not isinstance(node, SpaceToDepth | DepthToSpace | Slice):
-                return None
+            elif not isinstance(node, _KEEP_LEVELS):
+                return False
             index = node.inputs[0]
         low, high = self.levels(tensor)
         lowest = offset * UINT8_MAX
         whole = abs(lowest - round(lowest)) < _WHOLE
-        fits = low <= round(lowest) and round(lowest) + UINT8_MAX <= high
-        return 1.0 / UINT8_MAX if whole and fits else None
+        return whole and low <= round(lowest) and round(lowest) + UINT8_MAX <= high
 
 
 @dataclass(frozen=True)
 class Scales:
-    """Symmetric step sizes: real value = scale * integer.
+    """Step sizes: real value = scale * (integer - zero point).
 
     Attributes:
-        tensors: per quantized node, the scale of its output.
+        tensors: per quantized tensor, its scale.
         weights: per quantized layer, one scale per output channel, shape (C_out,).
+        zero_points: of the tensors whose placement lets calibration choose it (`shifts`); the
+            others keep the placement's.
     """
 
     tensors: Mapping[int, float] = field(default_factory=dict)
     weights: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+    zero_points: Mapping[int, int] = field(default_factory=dict)
 
 
 def place(
     graph: Graph, rules: QuantRules = CPU_RULES, *, keep_float: frozenset[int] = frozenset()
 ) -> Placement:
     """Decide where Q/DQ pairs go.
-
-    The output of the network is never quantized: it would cost precision and no layer would
-    profit. An activation after an addition belongs to it, as one after a convolution does.
 
     Args:
         graph: the network.
@@ -178,78 +218,27 @@ def place(
         if index not in keep_float
         and _runs_in_int8(node, channels[node.inputs[0]] if node.inputs else 0, rules)
     )
-    tensors = {graph.nodes[index].inputs[0] for index in layers}
-    additions: set[int] = set()
-    fused: set[int] = set()
-    for index, node in reversed(list(enumerate(graph.nodes))):
-        if isinstance(node, Activation) and index in tensors:
-            fused.add(node.inputs[0])
-        if isinstance(node, Add) and index in tensors | fused:
-            additions.add(index)
-            tensors.add(node.inputs[1])
-        if isinstance(node, Concat) and index in tensors:
-            tensors.update(node.inputs)
-    owners = _shared_scales(graph, tensors)
-    zero_points = _zero_points(graph, owners) if rules.uint8 else {}
-    return Placement(owners, layers, frozenset(additions), zero_points, rules.weight_max)
-
-
-def _zero_points(graph: Graph, owners: Mapping[int, int]) -> dict[int, int]:
-    """128 for what a Concat joins, 0 for what is never negative; the rest is int8."""
-    joined = _joined(graph, owners)
-    positive = _not_negative(graph)
-    shared = Counter(owners.values())
-    alone = {i for i, owner in owners.items() if shared[owner] == 1}
-    return {i: 0 for i in alone & positive - joined} | dict.fromkeys(joined, 128)
-
-
-def _not_negative(graph: Graph) -> set[int]:
-    """Nodes whose values cannot be negative, as far as activations and moves tell.
-
-    Means and sums are left out: means of levels lie on halves, which engines round to either side.
-    """
-    found: set[int] = set()
-    for index, node in enumerate(graph.nodes):
-        activation = getattr(node, "activation", "none")
-        kept = isinstance(node, _KEEP_SIGNS) and found.issuperset(node.inputs)
-        if isinstance(node, Input) or activation in _WITHOUT_NEGATIVES or kept:
-            found.add(index)
-    return found
-
-
-def _joined(graph: Graph, owners: Mapping[int, int]) -> frozenset[int]:
-    """Quantized tensors that a Concat reads, gives, or gives by way of nodes without weights."""
-    reached: set[int] = set()
-    for index, node in enumerate(graph.nodes):
-        plain = not isinstance(node, Conv | ConvTranspose)
-        if isinstance(node, Concat) or (plain and reached.intersection(node.inputs)):
-            reached.add(index)
-    return frozenset(i for i, owner in owners.items() if i in reached or owner in reached)
+    top = rules.weight_max
+    if rules.ends == "both":
+        ends = quantized_ends(graph, layers)
+        return Placement(
+            ends.owners, layers, frozenset(), ends.zero_points, top, "both", ends.ceilings
+        )
+    owners, additions = quantized_inputs(graph, layers)
+    zero_points = unsigned(graph, owners) if rules.uint8 else {}
+    return Placement(owners, layers, additions, zero_points, top)
 
 
 def _runs_in_int8(node: object, in_channels: int, rules: QuantRules) -> bool:
     match node:
         case ConvTranspose():
-            return rules.transposed
+            return rules.transposed and (rules.ends == "input" or runs_as_convolution(node))
         case Conv(groups=groups, out_channels=out) if groups > 1:
             per_group = (in_channels // groups, out // groups)
             return all(c % rules.channels_per_group == 0 for c in per_group)
         case Conv():
             return True
     return False
-
-
-def _shared_scales(graph: Graph, tensors: set[int]) -> dict[int, int]:
-    """Map each quantized tensor to the one whose scale it takes.
-
-    That is the last Concat it reaches; a tensor that two of them read makes them share.
-    """
-    owner = {index: index for index in sorted(tensors)}
-    for index, node in enumerate(graph.nodes):
-        if isinstance(node, Concat) and index in owner:
-            joined = {owner[i] for i in (index, *node.inputs)}
-            owner = {i: index if o in joined else o for i, o in owner.items()}
-    return owner
 
 
 def weight_scale(weight: NDArray[np.float32], axis: int, top: int) -> NDArray[np.float32]:
@@ -291,12 +280,24 @@ def nominal_scales(
 ) -> Scales:
     """Scales for an untrained network: int8 latency does not depend on their values."""
     return Scales(
-        {index: NOMINAL_SCALE for index in placement.tensors},
+        {tensor: _nominal_scale(placement, tensor) for tensor in placement.tensors},
         {
             index: first_scale(graph, index, weights[f"n{index}.weight"], placement.weight_max)
             for index in placement.layers
         },
     )
+
+
+def _nominal_scale(placement: Placement, tensor: int) -> float:
+    """A scale that fits the tensor; a shared one, and with quantizers at both ends no other.
+
+    Trained scales differ, and ONNX Runtime joins tensors of one scale by copying them.
+    """
+    if placement.ends == "input":
+        return NOMINAL_SCALE
+    scale = NOMINAL_SCALE * (1.0 + _APART * placement.tensors[tensor])
+    most = placement.most_step(tensor)
+    return scale if most is None else min(scale, most)
 
 
 def weight_axis(graph: Graph, index: int) -> int:

@@ -16,7 +16,13 @@ INTEGER_OPS = frozenset(
     "MatMulIntegerToFloat".split()
 )
 """Layers that are integer arithmetic by themselves, in the style of ONNX Runtime's quantizer."""
+_PRODUCER = "freeway-nas"
 _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+
+
+def is_own(model: Any) -> bool:
+    """Whether this project wrote the file."""
+    return bool(model.producer_name == _PRODUCER)
 
 
 def read_model(onnx_bytes: bytes) -> Any:
@@ -54,6 +60,39 @@ def quantized_convs(model: Any) -> list[Any]:
         for node in model.graph.node
         if node.op_type == "Conv" and all(dequantized(t) for t in node.input[:2])
     ]
+
+
+def has_both_ends(model: Any) -> bool:
+    """Whether what every quantized Conv gives is quantized too, behind at most a ReLU or Clip.
+
+    So ONNX Runtime wants them; TensorRT's style leaves what a convolution gives in float.
+    """
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+
+    def ends(tensor: str) -> bool:
+        found = readers.get(tensor, [])
+        if len(found) == 1 and found[0].op_type in ("Relu", "Clip"):
+            found = readers.get(found[0].output[0], [])
+        return bool(found) and all(node.op_type == "QuantizeLinear" for node in found)
+
+    convs = quantized_convs(model)
+    return bool(convs) and all(ends(node.output[0]) for node in convs)
+
+
+def largest_integer(model: Any) -> int:
+    """The largest magnitude among the int8 constants of a file: of its weights."""
+    from onnx import TensorProto, numpy_helper
+
+    found = [i for i in model.graph.initializer if i.data_type == TensorProto.INT8]
+    magnitudes = [abs(int(v)) for i in found for v in _extremes(numpy_helper.to_array(i))]
+    return max(magnitudes, default=0)
+
+
+def _extremes(values: Any) -> tuple[Any, ...]:
+    return (values.min(), values.max()) if values.size else ()
 
 
 def integer_layers(model: Any) -> list[Any]:

@@ -1,7 +1,9 @@
 """ONNX Runtime: the second CPU engine, quick to compile, and its CUDA and TensorRT providers.
 
-On the CPU an int8 file in TensorRT's style would run in float, so `compile(..., "int8")` first
-rewrites it (`ort_flavour`) and then counts the integer convolutions of the optimized graph.
+An int8 file that is written for it (`search_spaces/both_ends.py`) runs as it is. A file in
+TensorRT's style, which others may have, would run in float on the CPU: `compile(..., "int8")`
+rewrites that one first (`ort_flavour`). Either way the integer convolutions of the optimized
+graph are counted.
 """
 
 from __future__ import annotations
@@ -25,6 +27,11 @@ from latency_models.engines.ort_model import OnnxRuntimeModel, blame
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 
+HANDLING = 2
+"""Counts up when the same file is compiled otherwise than before: a receipt from before is then
+one of something else."""
+_EXACT_ANYWHERE = 64
+"""Weights up to this one are added exactly on any processor (`int8_support.py`)."""
 _INT8_KINDS = frozenset({"QLinearConv", *file_facts.INTEGER_OPS})
 _COMPUTE_KINDS = frozenset({"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul"})
 
@@ -47,6 +54,7 @@ class OnnxRuntimeEngine:
         threads: threads of one operator; they do not spin while idle, because a spinning thread
             adds its processor time to whatever is measured next.
         provider: "cpu", "cuda" or "tensorrt".
+        handling: how files are compiled, as a number that receipts depend on.
     """
 
     name = "onnxruntime"
@@ -58,6 +66,7 @@ class OnnxRuntimeEngine:
             raise ValueError(f"provider is {provider!r}: one of {', '.join(_PROVIDERS)}")
         self.threads = threads
         self.provider: Provider = provider
+        self.handling = HANDLING
 
     def available(self) -> str | None:
         """None when the provider can be used, else what to install."""
@@ -87,10 +96,10 @@ class OnnxRuntimeEngine:
     def compile(self, onnx: bytes, precision: Precision) -> OnnxRuntimeModel:
         """Compile one file written at this precision.
 
-        On the CPU an int8 file in TensorRT's style is rewritten to ONNX Runtime's flavour; scales
-        that it does not hold are taken from one random input, which is enough for timing. To
-        ship, call `ort_flavour.to_ort_flavour` with ranges of real images and compile its result,
-        which is taken as it is. So are files of ONNX Runtime's own quantizer.
+        An int8 file with quantizers at both ends of its convolutions is taken as it is, and so
+        are files of ONNX Runtime's own quantizer. On the CPU one in TensorRT's style is rewritten;
+        scales that it does not hold are taken from one random input, which is enough for timing.
+        To ship such a file, call `ort_flavour.to_ort_flavour` with ranges of real images.
 
         Raises:
             CompileError: the graph is refused, or would not run as asked.
@@ -103,8 +112,9 @@ class OnnxRuntimeEngine:
         taken = self._int8_file(onnx, model, convs) if precision == "int8" else onnx
         compiled = OnnxRuntimeModel(self, taken, precision)
         if self.provider == "cpu" and precision != "fp32":
-            # What others quantized may run in float in part; what was rewritten here may not.
-            least = 1 if taken is onnx else convs
+            # What others quantized may run in float in part; what was made to run so may not.
+            whole = taken is not onnx or file_facts.is_own(model)
+            least = convs if whole else 1
             try:
                 _require_run_precision(compiled.layers(), precision, least=least)
             except (CompileError, DeviceError):
@@ -122,7 +132,9 @@ class OnnxRuntimeEngine:
             return onnx
         if convs == 0:
             raise CompileError("int8 was asked for, but no convolution of the file is quantized")
-        if self.provider == "tensorrt" or not ort_flavour.can_rewrite(model):
+        if self.provider == "tensorrt" or file_facts.has_both_ends(model):
+            return onnx
+        if not ort_flavour.can_rewrite(model):
             return onnx
         shapes = [_shape(value) for value in graph_inputs(model)]
         inputs = [random_inputs(shape, seed=index) for index, shape in enumerate(shapes)]
@@ -145,11 +157,11 @@ class OnnxRuntimeEngine:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # failures come as exceptions
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not _is_qoperator(onnx):
+        if _may_saturate(onnx):
             # Without it, processors that have no VNNI saturate sums of uint8 x int8 products:
             # outputs were wrong by 10 % of their range. With VNNI it changes nothing. QLinearConv
             # of int8 in the file itself is refused with it (ONNX Runtime 1.32: half of the types
-            # are changed to uint8).
+            # are changed to uint8). Files with weights up to 64 run as in any plain session.
             options.add_session_config_entry("session.x64quantprecision", "1")
         if self.provider != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -197,13 +209,15 @@ def _require_run_precision(
         )
 
 
-def _is_qoperator(onnx: bytes) -> bool:
-    """True when the file holds QLinearConv and its like, and no Q/DQ pairs around floats."""
+def _may_saturate(onnx: bytes) -> bool:
+    """True for Q/DQ pairs with weights of which two products may not fit into 16 bits."""
     from onnx import load_model_from_string
 
-    return b"QLinear" in onnx and bool(
-        file_facts.integer_layers(load_model_from_string(onnx))
-    )
+    if b"DequantizeLinear" not in onnx:
+        return False
+    model = load_model_from_string(onnx)
+    large = file_facts.largest_integer(model) > _EXACT_ANYWHERE
+    return large and not file_facts.integer_layers(model)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -1,5 +1,8 @@
 """Rewriting a TensorRT-style int8 file so that ONNX Runtime's CPU kernels run it in int8.
 
+For files of others only: what this project writes for ONNX Runtime has its quantizers where that
+fuses them (`search_spaces/both_ends.py`), with calibrated scales, and is never rewritten.
+
 The file for TensorRT and OpenVINO quantizes convolution inputs only, as int8 with zero point 0
 (or uint8 with 0 or 128, on CPUs).
 ONNX Runtime runs that in float, slower than fp32 (0.63 to 0.9 of its speed on eight networks).
@@ -10,6 +13,9 @@ It fuses a convolution into `QLinearConv` only when
 - every other activation is uint8 with zero point 128 (int8 additions stay in float);
 - each convolution's output, the last one's too, and each DepthToSpace and Add is quantized;
 - activation scales and zero points have no dimension.
+
+A bias stays float and ONNX Runtime rounds it to 32 bits in steps of its layer's sums: where a
+channel has next to no weights it does not fit, and the channel's outputs are wrong.
 
 A tensor without a scale in the file takes it from `ranges`, else a placeholder. The placeholder
 is right for timing, which does not depend on scales, and wrong for images.

@@ -34,7 +34,8 @@ class OnnxRuntimeModel(Closing):
     """A session; inputs and outputs for timing are bound once.
 
     Attributes:
-        onnx: the file that is really run; for int8 on the CPU the rewritten one.
+        onnx: the file that is really run; on the CPU the rewritten one where an int8 file is in
+            TensorRT's style.
     """
 
     def __init__(self, engine: OnnxRuntimeEngine, onnx: bytes, precision: Precision) -> None:

@@ -1,4 +1,7 @@
-"""Taking the activation quantizers out of an int8 file while keeping their scales."""
+"""Taking the activation quantizers out of an int8 file while keeping their scales.
+
+It serves `ort_flavour`, and so files of others only.
+"""
 
 from __future__ import annotations
 

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latency_models.int8_support import largest_weight
-from search_spaces.fake_quantize import QuantizedNetwork, TensorQuantizer, prepare
+from search_spaces.fake_quantize import QuantizedNetwork, prepare
 from search_spaces.graph import Graph, channels_of
 from search_spaces.modules import Network, load_weights
 from search_spaces.onnx_writer import random_weights
-from search_spaces.quantize import CPU_RULES
+from search_spaces.quantize import CPU_RULES, ONNXRUNTIME_RULES, QuantRules
+from search_spaces.tensor_quantizer import TensorQuantizer
 
 OPENVINO_RULES = replace(CPU_RULES, weight_max=largest_weight("openvino"))
+ORT_RULES = replace(ONNXRUNTIME_RULES, weight_max=largest_weight("onnxruntime"))
 Image = NDArray[np.float32]
 
 
@@ -42,9 +44,14 @@ def lively(graph: Graph, *, seed: int = 0) -> Network:
 
 
 @cache
-def calibrated(graph: Graph, *, weight_max: int | None = None, seed: int = 0) -> QuantizedNetwork:
+def calibrated(
+    graph: Graph,
+    *,
+    weight_max: int | None = None,
+    seed: int = 0,
+    rules: QuantRules = OPENVINO_RULES,
+) -> QuantizedNetwork:
     """The fake-quantized lively network, its scales set from the pictures; one for all tests."""
-    rules = OPENVINO_RULES
     if weight_max is not None:
         rules = replace(rules, weight_max=weight_max)
     network = prepare(lively(graph, seed=seed), rules).eval()

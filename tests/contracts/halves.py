@@ -12,12 +12,13 @@ from __future__ import annotations
 import copy
 
 import torch
-from calibrated import calibrated, pictures
-from torch import Tensor
+from calibrated import OPENVINO_RULES, calibrated, pictures
+from torch import Tensor, nn
 
-from search_spaces.fake_quantize import QuantizedNetwork, TensorQuantizer, fake_quantize
+from search_spaces.fake_quantize import QuantizedNetwork
 from search_spaces.graph import Graph
-from search_spaces.quantize import weight_axis
+from search_spaces.quantize import QuantRules, weight_axis
+from search_spaces.tensor_quantizer import TensorQuantizer, fake_quantize
 
 CLEAR = 4 * 2.0**-24
 """Of a tensor's largest magnitude: further from each half than any sum that was misjudged."""
@@ -48,12 +49,9 @@ def distance_to_half(network: QuantizedNetwork, image: Tensor) -> float:
     """How near any sum that is rounded comes to a half, in shares of its tensor's largest."""
     exact, nearest = in_exact_arithmetic(network), 0.5
     with torch.no_grad():
-        values = exact.values(image.double())
-        for index, owner in exact.placement.tensors.items():
-            low, high = exact.placement.levels(owner)
-            quantizer = exact.tensors[f"t{owner}"]
-            assert isinstance(quantizer, TensorQuantizer)
-            levels = values[index] / quantizer.step()
+        for quantizer, values in _rounded_tensors(exact, image.double()):
+            low, high = quantizer.levels
+            levels = values / quantizer.step()
             rounded = levels[(levels > low - 1) & (levels < high + 1)]
             away = (rounded - rounded.floor() - 0.5).abs()
             largest = max(1.0, float(levels.abs().max()))
@@ -61,11 +59,29 @@ def distance_to_half(network: QuantizedNetwork, image: Tensor) -> float:
     return nearest
 
 
-def clear_seeds(graph: Graph) -> list[int]:
+def _rounded_tensors(
+    network: QuantizedNetwork, image: Tensor
+) -> list[tuple[TensorQuantizer, Tensor]]:
+    """All that is rounded while the network runs, with what rounds it."""
+    seen: list[tuple[TensorQuantizer, Tensor]] = []
+
+    def keep(part: nn.Module, given: tuple[Tensor, ...]) -> None:
+        assert isinstance(part, TensorQuantizer)
+        seen.append((part, given[0]))
+
+    hooks = [part.register_forward_pre_hook(keep) for part in network.tensors.values()]
+    network(image)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def clear_seeds(graph: Graph, rules: QuantRules = OPENVINO_RULES) -> list[int]:
     """The seeds of weights to judge an engine by: of those tried the clearest of halves."""
     found: dict[int, float] = {}
     for seed in range(TRIED):
-        found[seed] = distance_to_half(calibrated(graph, seed=seed), pictures(1, of=graph))
+        network = calibrated(graph, seed=seed, rules=rules)
+        found[seed] = distance_to_half(network, pictures(1, of=graph))
         if sum(distance > CLEAR for distance in found.values()) == JUDGED:
             break
     return sorted(found, key=found.__getitem__)[-JUDGED:]

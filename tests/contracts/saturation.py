@@ -16,10 +16,11 @@ from int8_runs import in_engine, int8_file
 from networks import HEIGHT, WIDTH
 
 from latency_models.int8_support import largest_weight
-from search_spaces.fake_quantize import QuantizedNetwork, TensorQuantizer, prepare
+from search_spaces.fake_quantize import QuantizedNetwork, prepare
 from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.primitives import Conv
 from search_spaces.quantize import CPU_RULES
+from search_spaces.tensor_quantizer import TensorQuantizer
 
 
 def error(top: int) -> float:

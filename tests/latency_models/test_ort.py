@@ -14,7 +14,8 @@ from trt_style_nets import Net, chain, upscaler
 
 from latency_models.base import CompileError, DeviceError, EngineUnavailable, random_inputs
 from latency_models.engines import ort_flavour
-from latency_models.engines.ort import OnnxRuntimeEngine
+from latency_models.engines.ort import HANDLING, OnnxRuntimeEngine
+from latency_models.measured import engine_options
 
 pytest.importorskip("onnxruntime")
 ENGINE = OnnxRuntimeEngine()
@@ -157,6 +158,35 @@ def test_a_file_in_the_flavour_already_is_taken_as_it_is() -> None:
     rewritten = ort_flavour.to_ort_flavour(chain(int8=True), {"conv1": (-2.0, 2.0)})
     with ENGINE.compile(rewritten, "int8") as compiled:
         assert compiled.onnx == rewritten
+
+
+def test_how_files_are_handled_is_part_of_what_a_receipt_depends_on() -> None:
+    assert f"('handling', '{HANDLING}')" in engine_options(ENGINE)
+
+
+@pytest.mark.parametrize(("largest", "asks"), [(64, False), (65, True), (127, True)])
+def test_only_files_whose_sums_may_saturate_are_run_otherwise_than_in_a_plain_session(
+    largest: int, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    model = onnx.load_from_string(ort_flavour.to_ort_flavour(chain(int8=True)))
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith("_w"):
+            values = numpy_helper.to_array(tensor).clip(-largest, largest).copy()
+            values.flat[0] = largest
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    entries: list[str] = []
+    options = onnxruntime.SessionOptions
+
+    class Watched(options):  # type: ignore[misc, valid-type]
+        def add_session_config_entry(self, key: str, value: str) -> None:
+            entries.append(key)
+            super().add_session_config_entry(key, value)
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Watched)
+    ENGINE.compile(model.SerializeToString(), "int8").close()
+    assert ("session.x64quantprecision" in entries) == asks
 
 
 def test_a_float_weight_behind_a_quantizer_becomes_an_int8_one() -> None:

@@ -29,8 +29,14 @@ from nas.storage import StorageError
 from nas.study import Study
 from search_spaces.graph import Conv, Graph, Input
 from search_spaces.onnx_writer import random_weights
-from search_spaces.quantize import CPU_RULES, nominal_scales, place
-from trainers.base import TrainReport
+from search_spaces.quantize import (
+    CPU_RULES,
+    ONNXRUNTIME_RULES,
+    QuantRules,
+    nominal_scales,
+    place,
+)
+from trainers.base import Damaged, TrainReport
 
 
 def test_what_was_saved_is_loaded_again(tmp_path: Path) -> None:
@@ -123,19 +129,36 @@ def test_arrays_come_back_with_their_types(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["fp32.npz"]
 
 
+PRELU = Graph((Input((), 4), Conv((0,), 8, activation="prelu"), Conv((1,), 3)))
+
+
+@pytest.mark.parametrize("rules", [CPU_RULES, ONNXRUNTIME_RULES])
 @pytest.mark.parametrize("in_float", [frozenset[int](), frozenset({2})])
-def test_weights_and_scales_share_one_file(tmp_path: Path, in_float: frozenset[int]) -> None:
-    graph = Graph((Input((), 4), Conv((0,), 8, activation="prelu"), Conv((1,), 3)))
-    weights, placement = random_weights(graph), place(graph, keep_float=in_float)
-    scales = nominal_scales(graph, placement, weights)
+def test_weights_and_scales_share_one_file(
+    tmp_path: Path, in_float: frozenset[int], rules: QuantRules
+) -> None:
+    graph, weights = PRELU, random_weights(PRELU)
+    placement = place(graph, rules, keep_float=in_float)
+    nominal = nominal_scales(graph, placement, weights)
+    moved = [tensor for tensor in placement.tensors if placement.shifts(graph, tensor)]
+    assert bool(moved) == (rules is ONNXRUNTIME_RULES)
+    scales = replace(nominal, zero_points=dict.fromkeys(moved, 77))
     save_arrays(tmp_path / "int8.npz", weights | pack_scales(scales))
     arrays = load_arrays(tmp_path / "int8.npz")
-    back_weights, back_placement, back = unpack_scales(arrays, graph, CPU_RULES)
+    back_weights, back_placement, back = unpack_scales(arrays, graph, rules)
     assert back_placement == placement
     assert set(back_weights) == set(weights)
     assert all(np.array_equal(back_weights[k], weights[k]) for k in weights)
     assert back.tensors == pytest.approx(dict(scales.tensors))
+    assert back.zero_points == scales.zero_points
     assert all(np.array_equal(back.weights[i], scales.weights[i]) for i in scales.weights)
+
+
+def test_scales_for_another_engine_are_refused() -> None:
+    weights, placement = random_weights(PRELU), place(PRELU)
+    arrays = weights | pack_scales(nominal_scales(PRELU, placement, weights))
+    with pytest.raises(Damaged, match="without scales for 2 of 4 tensors"):
+        unpack_scales(arrays, PRELU, ONNXRUNTIME_RULES)
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.fake_quantize import (
     QuantizedNetwork,
-    TensorQuantizer,
     convert,
-    fake_quantize,
     prepare,
     restore,
 )
@@ -28,6 +26,7 @@ from search_spaces.primitives import Conv, ConvTranspose, Input
 from search_spaces.quantize import CPU_RULES
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
+from search_spaces.tensor_quantizer import TensorQuantizer, fake_quantize
 from search_spaces.transposed import runs_as_convolution, taps
 from trainers.base import Quantizer
 

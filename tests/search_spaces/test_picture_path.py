@@ -116,7 +116,7 @@ def test_filters_before_a_tanh_see_contrasts_and_bend_it() -> None:
     assert sums[:copies].abs().min() > 0.1
     detail = PICTURE - nn.functional.avg_pool2d(PICTURE, 5, 1, padding=2)
     with torch.inference_mode():
-        seen = first.linear(detail, first.weight)[:, copies:]
+        seen = first.linear(detail, first.weight, first.bias)[:, copies:]
         assert (seen - seen.tanh()).abs().mean() > 0.05 * seen.abs().mean()
         assert second.weight[8:].std() > 1.5 * (64 * 9) ** -0.5
 

@@ -11,9 +11,14 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from search_spaces.graph import Graph
 from search_spaces.onnx_writer import random_weights, write
-from search_spaces.quantize import TENSORRT_RULES, PReLUForm
+from search_spaces.quantize import (
+    CPU_RULES,
+    ONNXRUNTIME_RULES,
+    TENSORRT_RULES,
+    PReLUForm,
+    QuantRules,
+)
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
@@ -64,10 +69,11 @@ def test_slopes_of_at_most_one_need_two_operators_and_larger_ones_five() -> None
     assert "Max" not in large and {"Relu", "Neg", "Sub"} <= large
 
 
-def test_the_rules_of_an_engine_choose_the_form_and_none_chooses_arithmetic_yet() -> None:
-    def file(graph: Graph, rules: Any) -> bytes:
-        return untrained(graph, precision="int8", rules=rules, **SIZE)
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_rules_of_an_engine_choose_the_form(precision: str) -> None:
+    def file(rules: QuantRules) -> list[str]:
+        return kinds(untrained(GRAPH, precision=precision, rules=rules, **SIZE))
 
-    assert "PRelu" in kinds(file(GRAPH, TENSORRT_RULES))
-    chosen = replace(TENSORRT_RULES, prelu="arithmetic")
-    assert "PRelu" not in kinds(file(GRAPH, chosen))
+    assert "PRelu" in file(TENSORRT_RULES) and "PRelu" in file(CPU_RULES)
+    assert "PRelu" not in file(ONNXRUNTIME_RULES)
+    assert "PRelu" not in file(replace(TENSORRT_RULES, prelu="arithmetic"))
