@@ -16,9 +16,9 @@ from latency_models.base import Precision
 from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
+from nas.bundle import export
 from nas.candidate import Candidate
 from nas.experiment import Experiment, Target
-from nas.export import export
 from nas.networks import rules_for
 from nas.stages import probe, quantize, screen, settle, train
 from trainers.fit import finite_scores
