@@ -173,6 +173,11 @@ class Plan:
                 f"or at most {_MOST_PROCESSES}"
             )
 
+    @property
+    def compiles(self) -> bool:
+        """Whether candidates are only compiled: nothing is timed or trained."""
+        return self.screen == "compile"
+
 
 class Runner(Protocol):
     """The target's engine, running files on given inputs."""
