@@ -50,8 +50,9 @@ def engine_for(target: Target) -> tuple[Engine, str]:
         if getattr(engine, "builds", engine.available)() is not None:
             raise
         raise EngineUnavailable(
-            f"{error}. Without the card: measuring=served has candidates timed by a machine with "
-            "one (nas measure-worker there), and study.screen=compile tells what compiles"
+            f"{error}. Without the card nas search can have candidates timed by a machine with "
+            "one (measuring=served, and nas measure-worker there), or tell what compiles "
+            "(study.screen=compile)"
         ) from error
 
 
