@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from nas.live.terminal import view_for
 from nas.pipeline import NothingFastEnough, run_study
 from nas.report.compiled import Compiled
 from nas.report.results import conclude
+from nas.report.roofs_plot import Spot, roofs_plot
 from nas.settings import SettingsError
 from nas.study import Study
 from nas.timers import advice_on_precision, builder_for, compiler_of, engine_for
@@ -121,6 +123,18 @@ def test_the_report_and_the_terminal_say_that_nothing_was_run(tmp_path: Path) ->
     assert "Estimated, nothing was run" in text and "measure-worker" in text
     assert "0.500 ms" in text and "> 20" in text
     assert "not fused" not in text and "not fused" not in page
+
+
+@pytest.mark.parametrize(
+    ("memory_ms", "compute_ms"), [(0.3, 0.02), (0.02, 0.3), (0.3, 0.3), (100.0, 1e-9), (1.0, 1.0)]
+)
+def test_the_diagonal_is_seen_however_far_from_it_the_networks_are(
+    memory_ms: float, compute_ms: float
+) -> None:
+    drawn = roofs_plot([Spot("net", memory_ms, compute_ms, True)], width=900, height=400)
+    (line,) = re.findall(r'class="baseline" x1="(.*?)" y1="(.*?)" x2="(.*?)" y2="(.*?)"', drawn)
+    x1, y1, x2, y2 = map(float, line)
+    assert 0 <= x1 < x2 <= 900 and 0 <= y2 < y1 <= 400
 
 
 def test_int8_says_at_the_end_too_that_it_is_unfused(tmp_path: Path) -> None:
