@@ -94,7 +94,8 @@ def require_builder(engine: Any) -> AheadOfTime:
     Raises:
         EngineUnavailable: it cannot; says why and what would.
     """
-    reason = engine.builds() if hasattr(engine, "builds") else "it compiles where it runs"
+    where = "it compiles on the device that it runs on, and tensorrt_rtx without one"
+    reason = engine.builds() if hasattr(engine, "builds") else where
     if reason is not None:
         raise EngineUnavailable(f"engine '{engine.name}' cannot compile only: {reason}")
     builder: AheadOfTime = engine

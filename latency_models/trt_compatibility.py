@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from latency_models.trt_operators import NEWEST_OPSET, OLDEST_OPSET, TENSOR_TYPES
 
 Level = Literal["error", "advice"]
+UNREADABLE = "unreadable"
+"""The rule that a file breaks of which nothing else can be told."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,11 @@ def check(onnx: bytes) -> list[Finding]:
 
     try:
         model = load_model_from_string(onnx)
+    except Exception as error:
+        return [_unreadable(str(error))]
+    if not model.opset_import:
+        return [_unreadable("no ONNX network is in it")]
+    try:
         facts = GraphFacts(model)
     except Exception as error:
         return [Finding("error", "file", "onnx", f"it cannot be read: {error}")]
@@ -168,8 +175,13 @@ def check(onnx: bytes) -> list[Finding]:
         try:
             checker.check_model(model)
         except Exception as error:
-            findings.append(Finding("error", "file", "onnx", f"the ONNX checker says: {error}"))
+            words = f"the ONNX checker says: {' '.join(str(error).split())}"
+            findings.append(Finding("error", "file", "onnx", words))
     return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def _unreadable(why: str) -> Finding:
+    return Finding("error", "file", UNREADABLE, f"it is no ONNX file that can be read: {why}")
 
 
 def _check_graph(facts: GraphFacts) -> Iterator[Finding]:
@@ -196,9 +208,11 @@ def _check_graph(facts: GraphFacts) -> Iterator[Finding]:
 
 
 def _is_static(value: Any) -> bool:
-    """True when all sizes are written down; a scalar has none, and a size may be zero."""
+    """True when all sizes are written down; a scalar has none, zero is a size, -1 is none."""
     kind = value.type.tensor_type
-    return kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim)
+    return kind.HasField("shape") and all(
+        d.HasField("dim_value") and d.dim_value >= 0 for d in kind.shape.dim
+    )
 
 
 def is_positive(values: NDArray[Any]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from latency_models.base import Closing, CompileError
+from latency_models.base import Closing, CompileError, DeviceError
 from latency_models.engines.trt_build import (
     BuildOptions,
     build_plan,
@@ -22,7 +22,7 @@ from latency_models.engines.trt_build import (
 from latency_models.engines.trt_library import LIBRARIES, take
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from latency_models.isolated import Isolated
-from latency_models.trt_compatibility import Finding, check
+from latency_models.trt_compatibility import UNREADABLE, Finding, check
 
 BUILT_OTHERWISE = frozenset(
     {"int8 zero point", "both inputs", "weight axis", "positive scale", "operator", "attribute"}
@@ -30,6 +30,7 @@ BUILT_OTHERWISE = frozenset(
 """Rules whose breach the library builds silently: UINT8 is read as INT8, a convolution runs in
 float, an infinite scale multiplies by zero, another domain's operator is taken for ONNX's own."""
 _LIBRARY = LIBRARIES["tensorrt_rtx"]
+_RULES = "the documented rules"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Examined:
 
     Attributes:
         findings: errors first.
-        by: who answered: the library and its version, or the rules.
+        by: who answered: the library and its version, or the rules; and why the library did not
+            where it was asked.
     """
 
     findings: Sequence[Finding]
@@ -82,7 +84,7 @@ class Examiner(Closing):
         """Look whether the library is here; it is loaded with the first file."""
         here = TensorRTRTXEngine().builds() is None
         self._child = Isolated(Parser) if here else None
-        self.by = f"{_LIBRARY.title} {_LIBRARY.version()}" if here else "the documented rules"
+        self.by = f"{_LIBRARY.title} {_LIBRARY.version()}" if here else _RULES
 
     def close(self) -> None:
         """End the child process."""
@@ -92,16 +94,18 @@ class Examiner(Closing):
     def examine(self, onnx: bytes) -> Examined:
         """All that is known about this file.
 
-        Raises:
-            DeviceError: the child process could not be started or was killed.
+        Where this machine keeps the library from an answer (it has too little memory, or the
+        child was killed), the rules answer and `by` says so.
         """
         findings = check(onnx)
-        if self._child is None:
-            return Examined(findings, self.by)
+        if self._child is None or any(finding.rule == UNREADABLE for finding in findings):
+            return Examined(findings, self.by if self._child is None else _RULES)
         try:
             refusal = self._child.ask("refusal", onnx)
         except CompileError as error:  # it crashed, or took too long
             refusal = str(error)
+        except DeviceError as error:
+            return Examined(findings, f"{_RULES}, for {self.by} could not answer: {error}")
         if refusal:
             told = Finding("error", "file", self.by, refusal)
             return Examined([told, *findings], self.by)

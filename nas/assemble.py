@@ -271,7 +271,7 @@ def build(
     if simulation is not None:
         # The table holds none of the published networks, and answers for the budget alone.
         plan, why = replace(plan, references=(), horizon=None), simulation.words
-    elif plan.screen == "compile":
+    elif plan.compiles:
         engine = builder = builder_for(target)
         why = f"{engine.name} {engine.version()} compiles here; nothing is timed or trained"
     elif served is None:

@@ -81,8 +81,9 @@ def _write_bundle(
 def _for_tensorrt(files: Mapping[Precision, bytes]) -> dict[str, Any]:
     """What TensorRT says of each file, and who was asked."""
     with Examiner() as examiner:
-        said = {p: examiner.examine(onnx).findings for p, onnx in files.items()}
-    return {"by": examiner.by, **{p: [asdict(f) for f in found] for p, found in said.items()}}
+        said = {p: examiner.examine(onnx) for p, onnx in files.items()}
+    by = "; ".join(dict.fromkeys(examined.by for examined in said.values()))
+    return {"by": by, **{p: [asdict(f) for f in one.findings] for p, one in said.items()}}
 
 
 def _receipts(

@@ -76,7 +76,8 @@ class Target:
         if self.compute_capability is not None and self.engine != _RTX:
             raise ValueError(
                 f"target.compute_capability is for target.engine={_RTX}, and that is "
-                f"'{self.engine}': leave it out, it compiles for the device at hand"
+                f"'{self.engine}', which compiles for the device at hand: leave it out, or give "
+                "target.compute_capability=null where target=rtx sets it"
             )
         if self.card is not None and self.card not in CARDS:
             raise ValueError(f"target.card is '{self.card}': use {', '.join(CARDS)}")
@@ -172,6 +173,11 @@ class Plan:
                 f"study.training_processes is {self.training_processes}: use 0 for every core, "
                 f"or at most {_MOST_PROCESSES}"
             )
+
+    @property
+    def compiles(self) -> bool:
+        """Whether candidates are only compiled: nothing is timed or trained."""
+        return self.screen == "compile"
 
 
 class Runner(Protocol):

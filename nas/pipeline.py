@@ -255,11 +255,17 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
     times = [c.screened.median_ms for c in trials if c.screened]
     slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]
     if len(times) >= min(plan.patience, plan.candidates) and len(slow) == len(times):
+        fastest = f"the fastest of {len(times)} takes {min(times):.3g} ms"
+        if plan.compiles:
+            least_ms = min(float(c.screened.conditions["compute_ms"]) for c in slow if c.screened)
+            fastest = (
+                f"at the card's peak the least multiply-adds of {len(times)} take {least_ms:.3g} "
+                "ms"
+            )
         raise NothingFastEnough(
-            f"no network is within target.max_latency_ms={target.max_latency_ms:g}: the fastest "
-            f"of {len(times)} takes {min(times):.3g} ms at {target.height}x{target.width} in "
-            f"{target.precision}; raise the limit, shrink the input, or offer smaller networks "
-            "(search_space.widths)"
+            f"no network is within target.max_latency_ms={target.max_latency_ms:g}: {fastest} at "
+            f"{target.height}x{target.width} in {target.precision}; raise the limit, shrink the "
+            "input, or offer smaller networks (search_space.widths)"
         )
 
 

@@ -13,6 +13,7 @@ from latency_models.cards import CARDS
 from latency_models.compiled import CompiledLatency, require_builder
 from latency_models.device import each_wait_once
 from latency_models.engines import ENGINES, make_engine, pick_engine
+from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
@@ -49,8 +50,9 @@ def engine_for(target: Target) -> tuple[Engine, str]:
         if getattr(engine, "builds", engine.available)() is not None:
             raise
         raise EngineUnavailable(
-            f"{error}. Without the card: measuring=served has candidates timed by a machine with "
-            "one (nas measure-worker there), and study.screen=compile tells what compiles"
+            f"{error}. Without the card nas search can have candidates timed by a machine with "
+            "one (measuring=served, and nas measure-worker there), or tell what compiles "
+            "(study.screen=compile)"
         ) from error
 
 
@@ -58,7 +60,7 @@ def builder_for(target: Target) -> AheadOfTime:
     """The target's engine, to compile only.
 
     Raises:
-        SettingsError: nothing says which engine or which card.
+        SettingsError: nothing says which engine or which card, or plans are not for that card.
         EngineUnavailable: it cannot compile without its device.
     """
     if target.engine not in ENGINES:
@@ -71,7 +73,12 @@ def builder_for(target: Target) -> AheadOfTime:
             "study.screen=compile estimates from a card's data sheet: give target.card=<one of "
             f"{', '.join(CARDS)}>"
         )
-    return require_builder(make_engine(target.engine, target.threads, target.engine_settings))
+    engine = make_engine(target.engine, target.threads, target.engine_settings)
+    card = CARDS[target.card]
+    if isinstance(engine, TensorRTRTXEngine):
+        if (reason := engine.why_not_kind(card.kind, f"a {card.title}")) is not None:
+            raise SettingsError(f"target.card is {target.card}: {reason}")
+    return require_builder(engine)
 
 
 def compiler_of(target: Target) -> IsolatedLatency | None:

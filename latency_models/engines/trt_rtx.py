@@ -20,7 +20,7 @@ from latency_models.engines.trt_run import Launch
 
 CARDS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
 """Kinds of cards that it builds for, as NVIDIA numbers them."""
-_OLDEST_PORTABLE = (8, 0)
+_OLDEST_PORTABLE = 80
 _DATA_CENTRE = (9, 10, 11)
 """Major compute capabilities that it has no kernels for."""
 PORTABLE = "portable"
@@ -95,6 +95,26 @@ class TensorRTRTXEngine(TensorRTEngine):
         self.require(self.builds())
         return self.source_of(onnx, precision).build(detailed=False)
 
+    def why_not_kind(self, kind: str, card: str) -> str | None:
+        """Why its plans are not for this kind of card; None when they are.
+
+        Args:
+            kind: as in `CARDS`.
+            card: how the card is called.
+        """
+        kinds = self.options.compute_capability
+        if kinds and kind not in kinds:
+            return (
+                f"plans are for {' '.join(kinds)}, and {card} is {kind}: add it to "
+                f"compute_capability, or use {PORTABLE}"
+            )
+        if not kinds and int(kind.removeprefix("sm")) < _OLDEST_PORTABLE:
+            return (
+                f"a portable plan runs from sm{_OLDEST_PORTABLE} on, and {card} is {kind}: name "
+                "it in compute_capability"
+            )
+        return None
+
     def timing_cache(self) -> None:
         """None: no kernel is timed while it builds."""
         return None
@@ -106,24 +126,15 @@ class TensorRTRTXEngine(TensorRTEngine):
     def _why_not_this_card(self) -> str | None:
         import torch
 
-        capability = torch.cuda.get_device_capability(self.device_index)
+        major, minor = torch.cuda.get_device_capability(self.device_index)
         name = torch.cuda.get_device_name(self.device_index)
-        major, minor = capability
-        kinds = self.options.compute_capability
         here = f"sm{major}{minor}"
         if major in _DATA_CENTRE or major < 7 or here == "sm70":
             return (
                 f"{self.library.title} does not run on {name} (compute capability "
                 f"{major}.{minor}): it has 7.5, 8.x and 12.x; use engine tensorrt there"
             )
-        if kinds and here not in kinds:
-            return (
-                f"plans are for {' '.join(kinds)}, and {name} is {here}: add it to "
-                f"compute_capability, or use {PORTABLE}"
-            )
-        if not kinds and capability < _OLDEST_PORTABLE:
-            return f"a portable plan runs from sm80 on, and {name} is {here}: name it"
-        return None
+        return self.why_not_kind(here, name)
 
 
 def kinds_of_cards(asked: str | Sequence[str]) -> tuple[str, ...]:

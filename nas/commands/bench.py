@@ -119,6 +119,7 @@ def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from nas.measurements.cells import Questions
+    from nas.measurements.tables import print_findings
     from nas.told_apart import told_apart
 
     networks = told_apart(
@@ -133,6 +134,8 @@ def _bench(options: argparse.Namespace) -> int:
     ]
     cells = [cell for same_file in zip(*blocks, strict=True) for cell in same_file]
     if all(cell.report is None for cell in cells):
+        if not (options.json or options.csv):
+            print_findings(Console(width=None, highlight=False), cells)
         return fail("nothing could be measured: " + "; ".join(
             dict.fromkeys(cell.why for cell in cells)))
     _show(cells, options)

@@ -32,9 +32,12 @@ def main(arguments: list[str]) -> int:
         files: list[Path] = parser.parse_args(arguments).files
     except Mistake as error:
         return fail(str(error))
-    missing = [str(path) for path in files if not path.is_file()]
+    missing = [str(path) for path in files if not path.exists()]
     if missing:
         return fail(f"no such file: {', '.join(missing)}")
+    others = [str(path) for path in files if not path.is_file()]
+    if others:
+        return fail(f"give ONNX files, which {', '.join(others)} is not: as in a folder's *.onnx")
     if files:
         return _check(files)
     _tell_machine()
@@ -58,7 +61,7 @@ def _tell_machine() -> None:
         if reason is None:
             table.add_row(name, f"yes, {engine.version()}", engine.device())
         elif getattr(engine, "builds", engine.available)() is None:
-            table.add_row(name, escape(f"compiles, {engine.version()}; {reason}"), "")
+            table.add_row(name, escape(f"{engine.version()}: {reason}"), "")
         else:
             table.add_row(name, escape(f"no: {reason}"), "")
     console.print(table)
@@ -101,7 +104,8 @@ def _check(files: list[Path]) -> int:
             count = f"{len(findings) or 'no'} finding{'s' if len(findings) != 1 else ''}"
             print(f"{path}: {count} (by {examined.by})")
             for finding in findings:
-                print(f"  {finding.level}: {finding.node}: {finding.message} [{finding.rule}]")
+                line = f"{finding.level}: {finding.node}: {finding.message} [{finding.rule}]"
+                print(f"  {' '.join(line.split())}")
     if not errors:
         return 0
     words = f"not for TensorRT: {errors} error{'s' if errors > 1 else ''}"

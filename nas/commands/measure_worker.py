@@ -105,6 +105,11 @@ def _serve(options: argparse.Namespace) -> None:
         )
     except ValueError as error:
         raise Mistake(f"this machine does not suit the search: {error}") from error
+    if options.load_plans and not hasattr(engine, "builds"):
+        raise Mistake(
+            "--load-plans is for engines that compile without their device, and the search asks "
+            f"for {engine.name}: leave it out"
+        )
     waits = each_wait_once(_tell)
     with ExitStack() as stack:
         timers = {

@@ -48,6 +48,7 @@ class Status:
     """A study at one moment.
 
     Attributes:
+        compiles: its candidates are only compiled, and nothing is timed or trained.
         left: claimed by a worker that is no more, so open to whoever comes.
         failures: reasons of rejections other than latency, with how many candidates had them.
         report: the report, where it is newer than all evidence.
@@ -56,6 +57,7 @@ class Status:
     name: str
     folder: Path
     planned: int
+    compiles: bool
     limit_ms: float
     metric: Metric
     workers: tuple[Seen, ...]
@@ -87,6 +89,7 @@ def read_status(folder: Path, *, now: float | None = None) -> Status:
         asked.name,
         folder,
         asked.planned,
+        asked.compiles,
         asked.limit_ms,
         asked.metric,
         seen,
@@ -104,6 +107,7 @@ class _Asked:
 
     name: str
     planned: int
+    compiles: bool
     limit_ms: float
     metric: Metric
     lease_s: float
@@ -114,6 +118,7 @@ def _asked(settings: Any) -> _Asked:
     found = _Asked(
         settings["study"]["name"],
         settings["study"]["candidates"],
+        settings["study"].get("screen") == "compile",
         float(settings["target"]["max_latency_ms"]),
         Metric(**metric),
         float(settings.get("crew", {}).get("lease_s", Pace.lease_s)),

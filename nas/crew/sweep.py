@@ -136,7 +136,7 @@ def _check_machine(config: DictConfig, *, timed_here: bool) -> None:
     if not timed_here:
         return
     target = Target(**typed("target", Target, config.target))
-    if Plan(**typed("study", Plan, config.study)).screen == "compile":
+    if Plan(**typed("study", Plan, config.study)).compiles:
         builder_for(target)
         return
     engine, _ = engine_for(target)

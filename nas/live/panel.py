@@ -25,6 +25,7 @@ from nas.report.describe import (
     gain,
     milliseconds,
     pictures,
+    stage_words,
 )
 from trainers.base import Metric
 
@@ -60,7 +61,8 @@ def draw(
         beside.add_row(above, picture)
         above = beside
     parts: list[RenderableType] = [
-        _aim(target), Text(), above, Text(), *_now(watch, width=width - _FRAME), Text(),
+        _aim(target), Text(), above, Text(),
+        *_now(watch, width=width - _FRAME, compiled=plan.compiles), Text(),
         _best(
             [*best[-_BEST_SHOWN:], *published[-2:]], metric, baseline,
             width=width - _FRAME,
@@ -91,15 +93,16 @@ def _aim(target: Target) -> Text:
 def _funnel(watch: Watch, plan: Plan, *, width: int) -> Table:
     counts = watch.funnel
     trained = f" of {min(plan.finalists, counts.proposed)}" if counts.trained else ""
+    first = "compiled" if plan.compiles else "timed untrained"
     lines = [
-        ("timed untrained", counts.proposed, f" of {plan.candidates}", "cyan"),
+        (first, counts.proposed, f" of {plan.candidates}", "cyan"),
         ("too slow", counts.too_slow, "", "yellow"),
         ("failed", counts.failed, "", "red"),
         ("trained briefly", counts.probed, "", "cyan"),
         ("trained in full", counts.trained, trained, "cyan"),
         ("quantized", counts.quantized, "", "cyan"),
         ("winners", counts.winners, "", "green"),
-    ]
+    ][: 3 if plan.compiles else None]
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=15, no_wrap=True)
     table.add_column(justify="right", min_width=4, no_wrap=True)
@@ -125,13 +128,14 @@ def blocks(share: float, width: int) -> str:
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(width)
 
 
-def _now(watch: Watch, *, width: int) -> list[RenderableType]:
+def _now(watch: Watch, *, width: int, compiled: bool) -> list[RenderableType]:
     """Two lines, whatever is done, so that the picture keeps its height."""
     stage = watch.current
     if stage is None:
         return [Text("now   -", style="dim"), Text()]
+    words = stage_words(stage.evidence, compiled=compiled)
     head = Text.assemble(
-        ("now   ", "dim"), (STAGE_WORDS[stage.evidence], "bold"), f"  {stage.candidate.name}  ",
+        ("now   ", "dim"), (words, "bold"), f"  {stage.candidate.name}  ",
         (describe(stage.candidate.architecture), "dim"), no_wrap=True, overflow="ellipsis",
     )
     if not stage.total:

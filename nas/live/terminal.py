@@ -15,7 +15,7 @@ from nas.candidate import Candidate
 from nas.experiment import Plan, Target
 from nas.live.panel import draw
 from nas.live.watch import Clock, Watch
-from nas.report.describe import STAGE_WORDS, duration, figure, milliseconds
+from nas.report.describe import duration, figure, milliseconds, stage_words
 from nas.winners import front
 from trainers.base import Metric
 from trainers.budget import Budget
@@ -190,7 +190,9 @@ class PlainView:
         if again:
             self._known_before += 1
             return
-        outcome = told(candidate, stage, self._target, self._metric)
+        outcome = told(
+            candidate, stage, self._target, self._metric, compiled=self._plan.compiles
+        )
         self._print(f"{candidate.name}  {candidate.architecture.id}  {outcome}")
         self._tell_now_and_then()
 
@@ -202,13 +204,20 @@ class PlainView:
     def _standing(self) -> str:
         counts, left_s = self._watch.funnel, self._watch.remaining_s()
         now = self._watch.current
-        doing = "" if now is None else f"; now {STAGE_WORDS[now.evidence]} {now.candidate.name}"
+        trained = (
+            f", {counts.probed} probed, {counts.trained} trained, {counts.quantized} quantized, "
+            f"{counts.winners} winners"
+        )
+        doing = ""
+        if now is not None:
+            words = stage_words(now.evidence, compiled=self._plan.compiles)
+            doing = f"; now {words} {now.candidate.name}"
         if now is not None and now.total:
             doing += f" {now.done}/{now.total}"
         return (
-            f"-- {counts.proposed}/{self._plan.candidates} timed, {counts.too_slow} too slow, "
-            f"{counts.failed} failed, {counts.probed} probed, {counts.trained} trained, "
-            f"{counts.quantized} quantized, {counts.winners} winners; "
+            f"-- {counts.proposed}/{self._plan.candidates} "
+            f"{'compiled' if self._plan.compiles else 'timed'}, {counts.too_slow} too slow, "
+            f"{counts.failed} failed{'' if self._plan.compiles else trained}; "
             f"{duration(self._watch.elapsed_s)} so far, "
             f"{'…' if left_s is None else '~' + duration(left_s)} to go{doing}"
         )
@@ -217,9 +226,15 @@ class PlainView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(candidate: Candidate, stage: str, target: Target, metric: Metric) -> str:
-    """What came out of a stage, in half a line."""
-    doing = STAGE_WORDS[stage]
+def told(
+    candidate: Candidate, stage: str, target: Target, metric: Metric, *, compiled: bool = False
+) -> str:
+    """What came out of a stage, in half a line.
+
+    Args:
+        compiled: the search only compiles.
+    """
+    doing = stage_words(stage, compiled=compiled)
     if candidate.rejected is not None:
         return f"{doing}: rejected, {candidate.rejected.reason}"
     receipt = {"screened": candidate.screened, "settled": candidate.settled}.get(stage)

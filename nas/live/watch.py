@@ -132,7 +132,7 @@ class Watch:
             ours = finalists - _through([c for c in passed if c.probed], evidence)
             return max(0, published) + max(0.0, ours)
 
-        if plan.screen == "compile":
+        if plan.compiles:
             return {"screened": to_propose + len(plan.references) - len(references)}
         published_left = max(0, len(plan.references) - _through(references, "screened"))
         unprobed_references = max(0, len(plan.references) - _through(references, "probed"))

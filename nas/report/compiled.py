@@ -18,10 +18,11 @@ from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import REPORT
 from nas.report.columns import fitted
-from nas.report.describe import command_line, describe, milliseconds
+from nas.report.describe import describe, milliseconds
 from nas.report.markup import bullets, cell, facts, page, table
 from nas.report.proposals import in_order
 from nas.report.roofs_plot import Spot, roofs_plot
+from nas.timers import advice_on_precision
 
 _SPARE = ("plan", "build", "architecture", "MB moved", "GMACs", "layers")
 _SHOWN = 15
@@ -86,27 +87,30 @@ class Compiled:
         )
 
     @property
-    def caution(self) -> str:
-        """What the figures are."""
+    def cautions(self) -> list[str]:
+        """What the figures are, and what they leave out."""
         device = self.lines[0].receipt.device if self.lines else self.target.card
-        return (
+        estimated = (
             f"Estimated, nothing was run: “at least” is the roofline of a {device} by its data "
             "sheet, and small networks whose tensors stay in its cache can be faster than that "
             "where memory is what they meet."
         )
+        unfused = advice_on_precision(self.target)
+        return [estimated, *([unfused] if unfused else [])]
 
     @property
     def next_step(self) -> str:
         """How to have them timed."""
         return (
-            "To time and train them: the same search without study.screen, on a machine with the "
-            f"card; or here with measuring=served, and {command_line('measure-worker')} there."
+            "To time and train them: the same search without study.screen on a machine with the "
+            "card; or here with measuring=served, and nas measure-worker there."
         )
 
     def show(self, console: Console) -> None:
         """Print it."""
         console.print(Text(f"{self.words}.", style="bold"))
-        console.print(Text(self.caution, style="yellow"))
+        for caution in self.cautions:
+            console.print(Text(caution, style="yellow"))
         ours = [line for line in self.lines if not line.published]
         step = max(1, ceil(len(ours) / _SHOWN))
         some = [*ours[::step], *(line for line in self.lines if line.published)]
@@ -167,7 +171,7 @@ def _render(outcome: Compiled) -> str:
         f'<p class="over">{escape(outcome.plan.name)} · {escape(now)}</p>',
         f"<h1>{escape(outcome.words[0].upper() + outcome.words[1:])}</h1>",
         f'<p class="lead">{escape(asked)}</p>',
-        f'<p class="warn">{escape(outcome.caution)}</p>',
+        *(f'<p class="warn">{escape(caution)}</p>' for caution in outcome.cautions),
         _plot_card(outcome),
     ]
     if rows:

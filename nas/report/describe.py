@@ -26,6 +26,11 @@ STAGE_WORDS = {
 }
 
 
+def stage_words(stage: str, *, compiled: bool) -> str:
+    """What goes on in a stage, of a search that only compiles or of one that times."""
+    return "compiling" if compiled and stage == "screened" else STAGE_WORDS[stage]
+
+
 def describe(architecture: Architecture) -> str:
     """One line such as `strided, 3x conv 32 k3, bicubic base`."""
     parts = []

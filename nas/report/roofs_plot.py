@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
@@ -43,12 +43,14 @@ class _Axis:
 
 def roofs_plot(spots: Sequence[Spot], *, width: int, height: int) -> str:
     """A scatter of both times on logarithmic axes, as SVG; on the diagonal they are equal."""
-    x = _axis([s.memory_ms for s in spots], 58.0, width - 14.0)
-    y = _axis([s.compute_ms for s in spots], height - 44.0, 14.0)
-    start, end = max(x.low, y.low), min(x.high, y.high)
+    memory, compute = _decades(s.memory_ms for s in spots), _decades(s.compute_ms for s in spots)
+    # A decade of the diagonal is seen, however far from it the networks are.
+    start = max(memory[0], compute[0])
+    x = _Axis(memory[0], max(memory[1], start + 1), 58.0, width - 14.0)
+    y = _Axis(compute[0], max(compute[1], start + 1), height - 44.0, 14.0)
+    end = min(x.high, y.high)
     parts = [*_grid(x, y, height)]
-    if start < end:
-        parts.append(_line(x.at(start), y.at(start), x.at(end), y.at(end), css="baseline"))
+    parts.append(_line(x.at(start), y.at(start), x.at(end), y.at(end), css="baseline"))
     parts += [_mark(s, x.at(_power(s.memory_ms)), y.at(_power(s.compute_ms)), x) for s in spots]
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="arithmetic against memory">'
@@ -56,11 +58,11 @@ def roofs_plot(spots: Sequence[Spot], *, width: int, height: int) -> str:
     )
 
 
-def _axis(times_ms: Sequence[float], start: float, end: float) -> _Axis:
-    """The decades that hold all of these."""
+def _decades(times_ms: Iterable[float]) -> tuple[int, int]:
+    """The powers of ten between which all of these are, at least one apart."""
     powers = [_power(ms) for ms in times_ms]
     low = floor(min(powers))
-    return _Axis(low, max(low + 1, ceil(max(powers))), start, end)
+    return low, max(low + 1, ceil(max(powers)))
 
 
 def _power(ms: float) -> float:

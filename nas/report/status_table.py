@@ -58,9 +58,14 @@ def _cells(one: Seen) -> dict[str, str | Text]:
 
 def _funnel(status: Status) -> Text:
     counts = status.funnel
+    first = (
+        f"{counts.proposed} of {status.planned} {'compiled' if status.compiles else 'timed'}, "
+        f"{counts.too_slow} too slow, {counts.failed} failed"
+    )
+    if status.compiles:
+        return Text(first)
     return Text(
-        f"{counts.proposed} of {status.planned} timed, {counts.too_slow} too slow, "
-        f"{counts.failed} failed, {counts.probed} trained briefly, {counts.trained} in full, "
+        f"{first}, {counts.probed} trained briefly, {counts.trained} in full, "
         f"{counts.quantized} quantized, {counts.winners} winners"
     )
 

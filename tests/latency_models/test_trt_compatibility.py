@@ -10,7 +10,7 @@ from checked_files import changed, errors, found, node_named, set_constant
 from onnx import TensorProto, helper, numpy_helper
 from trt_style_nets import Net, chain, upscaler
 
-from latency_models.trt_compatibility import check
+from latency_models.trt_compatibility import UNREADABLE, check
 
 
 @pytest.mark.parametrize("net", [chain, upscaler])
@@ -36,7 +36,23 @@ def test_a_float_weight_behind_its_own_quantizer_is_fine() -> None:
 
 
 def test_bytes_that_are_no_onnx_are_one_error() -> None:
-    assert [finding.rule for finding in check(b"not a network")] == ["onnx"]
+    assert [finding.rule for finding in check(b"not a network")] == [UNREADABLE]
+    (empty,) = check(b"")
+    assert empty.message == "it is no ONNX file that can be read: no ONNX network is in it"
+
+
+def test_a_size_of_minus_one_is_an_open_one() -> None:
+    def change(model: Any) -> None:
+        model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = -1
+
+    assert found(changed(chain(), change), "static shape")
+
+
+def test_what_the_checker_of_onnx_says_is_one_line() -> None:
+    def change(model: Any) -> None:
+        model.graph.node[0].input[0] = "nobody's"
+
+    assert all("\n" not in finding.message for finding in check(changed(chain(), change)))
 
 
 def test_an_opset_out_of_the_documented_range_is_advised_against() -> None:

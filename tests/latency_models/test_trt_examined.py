@@ -10,7 +10,10 @@ from tensorrt_refused import REFUSED
 from tensorrt_taken import KEPT, TAKEN
 from trt_style_nets import chain, upscaler
 
+from latency_models.base import DeviceError
+from latency_models.engines.trt_library import Library
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
+from latency_models.isolated import Isolated
 from latency_models.trt_compatibility import check
 from latency_models.trt_examined import BUILT_OTHERWISE, Examiner
 
@@ -34,6 +37,29 @@ def test_without_the_library_the_rules_answer_and_say_so(
             examined = asked.examine(file)
             assert examined.by == "the documented rules"
             assert examined.findings == check(file)
+
+
+def test_where_the_machine_fails_the_library_the_rules_answer_and_say_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_little(self: Isolated, *asked: object, **options: object) -> str:
+        raise DeviceError("OutOfMemory (Requested size was 68719477168 bytes.)")
+
+    monkeypatch.setattr(TensorRTRTXEngine, "builds", lambda self: None)
+    monkeypatch.setattr(Library, "version", lambda self: "1.7")
+    monkeypatch.setattr(Isolated, "ask", too_little)
+    with Examiner() as asked:
+        examined = asked.examine(upscaler(int8=True))
+    assert examined.by.startswith("the documented rules, for TensorRT for RTX 1.7 could not ans")
+    assert "OutOfMemory" in examined.by
+    assert examined.findings == check(upscaler(int8=True))
+
+
+def test_a_file_that_cannot_be_read_is_told_once() -> None:
+    with Examiner() as asked:
+        for file in (b"", b"no onnx at all"):
+            (finding,) = asked.examine(file).findings
+            assert finding.message.startswith("it is no ONNX file that can be read")
 
 
 @needs_library

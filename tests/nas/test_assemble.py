@@ -62,6 +62,11 @@ def test_there_is_a_choice_for_every_group() -> None:
     }
 
 
+def test_every_study_can_be_given_the_same_settings() -> None:
+    quick, thorough = (set(settings(f"study={name}").study) for name in ("quick", "thorough"))
+    assert quick == thorough
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> None:
     if choice.startswith("cluster="):

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from fake_benches import REFUSED, FakeIsolated
+from trt_style_nets import Net
 
 from latency_models.engines.trt import TensorRTEngine
 from nas.commands.bench import main
@@ -280,6 +281,18 @@ def test_a_bundles_row_says_which_file_was_timed(
     assert main([*asked, "--csv"]) == 0
     (line, _) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert line["file"] == shipped["file"]
+
+
+def test_what_tensorrt_says_is_told_where_nothing_could_be_measured_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = Net()
+    path = tmp_path / "net.onnx"
+    path.write_bytes(net.file(net.node("Foo", ["x"], "y")))
+    assert main([str(path), "--engine", "openvino", "--check"]) == 2
+    told = capsys.readouterr()
+    assert told.out.startswith("TensorRT check of net, by ") and "Foo is not known" in told.out
+    assert told.err.startswith("nas: nothing could be measured: ")
 
 
 @pytest.mark.parametrize("damaged", [b"", bytes(4096)], ids=["empty", "zeros"])

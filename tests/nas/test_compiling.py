@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -15,15 +16,19 @@ from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_p
 
 from latency_models.base import CompileError, EngineUnavailable, LatencyReport
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
+from nas.candidate import Rejection
 from nas.compiling import STAGES, compile_only
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
+from nas.live.terminal import view_for
 from nas.pipeline import NothingFastEnough, run_study
 from nas.report.compiled import Compiled
 from nas.report.results import conclude
+from nas.report.roofs_plot import Spot, roofs_plot
 from nas.settings import SettingsError
 from nas.study import Study
 from nas.timers import advice_on_precision, builder_for, compiler_of, engine_for
+from trainers.base import Metric
 
 RTX = Target(engine="tensorrt_rtx", precision="fp16", card="rtx_4090")
 needs_library = pytest.mark.skipif(
@@ -103,7 +108,7 @@ def test_a_limit_that_arithmetic_alone_breaks_ends_the_search_with_advice(
     tmp_path: Path,
 ) -> None:
     here = experiment(tmp_path, estimate(9.0, compute_ms=8.0))
-    with pytest.raises(NothingFastEnough, match="raise the limit"):
+    with pytest.raises(NothingFastEnough, match="multiply-adds of 4 take 8 ms.*raise the limit"):
         searched(here)
 
 
@@ -117,6 +122,42 @@ def test_the_report_and_the_terminal_say_that_nothing_was_run(tmp_path: Path) ->
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "Estimated, nothing was run" in text and "measure-worker" in text
     assert "0.500 ms" in text and "> 20" in text
+    assert "not fused" not in text and "not fused" not in page
+
+
+@pytest.mark.parametrize(
+    ("memory_ms", "compute_ms"), [(0.3, 0.02), (0.02, 0.3), (0.3, 0.3), (100.0, 1e-9), (1.0, 1.0)]
+)
+def test_the_diagonal_is_seen_however_far_from_it_the_networks_are(
+    memory_ms: float, compute_ms: float
+) -> None:
+    drawn = roofs_plot([Spot("net", memory_ms, compute_ms, True)], width=900, height=400)
+    (line,) = re.findall(r'class="baseline" x1="(.*?)" y1="(.*?)" x2="(.*?)" y2="(.*?)"', drawn)
+    x1, y1, x2, y2 = map(float, line)
+    assert 0 <= x1 < x2 <= 900 and 0 <= y2 < y1 <= 400
+
+
+def test_int8_says_at_the_end_too_that_it_is_unfused(tmp_path: Path) -> None:
+    here = experiment(tmp_path, estimate(0.5, compute_ms=0.1))
+    outcome = searched(replace(here, target=replace(here.target, precision="int8")))
+    assert "are not fused" in outcome.report.read_text()
+    console = Console(file=StringIO(), width=300)
+    outcome.show(console)
+    assert "are not fused" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_search_that_only_compiles_speaks_of_compiling(tmp_path: Path) -> None:
+    out = StringIO()
+    plan = Plan("rtx", candidates=4, screen="compile")
+    view = view_for(Console(file=out, width=80), plan, RTX, Metric("psnr_y", "dB", "max"))
+    with view:
+        view.started(small_candidate(), "screened")
+        view.finished(
+            replace(small_candidate(), rejected=Rejection("compiles", "no kernel")), "screened"
+        )
+    assert "compiling: rejected, no kernel" in out.getvalue()
+    assert "-- 1/4 compiled, 0 too slow, 1 failed; " in out.getvalue()
+    assert "timed" not in out.getvalue() and "trained" not in out.getvalue()
 
 
 def test_what_cannot_be_compiled_here_is_told_with_what_to_do() -> None:
@@ -124,6 +165,10 @@ def test_what_cannot_be_compiled_here_is_told_with_what_to_do() -> None:
         builder_for(Target())
     with pytest.raises(SettingsError, match="give target.card=<one of rtx_2080_ti"):
         builder_for(replace(RTX, card=None))
+    with pytest.raises(SettingsError, match="rtx_2080_ti: a portable plan runs from sm80 on"):
+        builder_for(replace(RTX, card="rtx_2080_ti"))
+    with pytest.raises(SettingsError, match="for sm75, and a GeForce RTX 5090 is sm120: add it"):
+        builder_for(replace(RTX, card="rtx_5090", compute_capability=["sm75"]))
     with pytest.raises(EngineUnavailable, match="'openvino' cannot compile only"):
         builder_for(Target(engine="openvino", card="rtx_4090"))
     assert compiler_of(Target(engine="openvino")) is None
@@ -148,7 +193,7 @@ def test_int8_is_told_to_be_unfused_on_rtx_alone() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"engine": "openvino", "compute_capability": ["sm89"]}, "is for target.engine=tensor"),
+        ({"engine": "openvino", "compute_capability": ["sm89"]}, "leave it out, or give.*=null"),
         ({"engine": "tensorrt_rtx", "card": "rtx_9"}, "target.card is 'rtx_9': use rtx_2080_ti"),
     ],
 )
@@ -170,3 +215,5 @@ def test_the_command_compiles_with_the_real_library_and_leaves_a_report(tmp_path
     assert not (tmp_path / "runs/rtx/winners").exists()
     code, again, _ = nas(*line, folder=tmp_path)
     assert code == 0 and "5 of 5" in again
+    code, status, _ = nas("status", "rtx", folder=tmp_path)
+    assert code == 0 and "5 of 5 compiled, 0 too slow, 0 failed\n" in status

@@ -19,6 +19,7 @@ from optuna.exceptions import StorageInternalError
 from toy_search import SMALL
 
 from latency_models.base import CompileError, DeviceError, LatencyReport, Plan, Precision
+from nas.commands import measure_worker
 from nas.crew.measuring import (
     Requests,
     Wanted,
@@ -222,6 +223,15 @@ def test_the_real_command_serves_a_real_engine(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "bench times openvino on" in output_text
     assert "started again under this name it carries on" in errors
+
+
+def test_a_worker_whose_engine_has_no_plans_to_load_refuses_to_load_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(tmp_path).want(Wanted("openvino", 1, code_version()))
+    storage = str(tmp_path / "study.journal")
+    assert measure_worker.main(["photos", "--storage", storage, "--load-plans"]) == 2
+    assert "the search asks for openvino: leave it out" in capsys.readouterr().err
 
 
 def test_a_database_that_is_away_is_waited_for(
