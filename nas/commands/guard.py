@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -29,6 +30,8 @@ _REMEDIES = {
 }
 """What can be done about faults of the machine; others are ours."""
 
+_SAME_S = 0.3
+"""Interrupts that follow so soon are the same one, pressed twice."""
 
 def guarded(body: Callable[[], int]) -> int:
     """Run a command; what is no fault of the program is told in one line.
@@ -39,12 +42,17 @@ def guarded(body: Callable[[], int]) -> int:
         The exit code: the command's own, 130 after Ctrl-C, 2 for what the user can mend.
     """
     interrupted = False
+    last_s = float("-inf")
     _open_what_is_closed()
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        raise KeyboardInterrupt
+        nonlocal interrupted, last_s
+        now_s, before_s = time.monotonic(), last_s
+        interrupted, last_s = True, now_s
+        # A second one while the first is on its way out can strike a library's clean-up, which
+        # then aborts the process.
+        if now_s - before_s > _SAME_S:
+            raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
