@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import cast
 
 from nas.candidate import Candidate
 from nas.crew.claims import Claims
@@ -24,6 +25,8 @@ from trainers.base import Interrupted
 ENDING = (signal.SIGTERM, signal.SIGUSR2)
 _KILLED_AT_THE_LATEST_S = 600.0
 _LOOK_S = 0.5
+_ENDED_AT_THE_LATEST_S, _BATCH_SCRIPT_ENDS_S = 60.0, 2.0
+"""How long a run that was queued again waits to be told to end, and then for its batch script."""
 _QUEUED_AGAIN_S = (2.0, 5.0, 15.0)
 """How long to wait after each time that a batch system did not queue the job again."""
 Handler = Callable[[int, FrameType | None], object]
@@ -72,24 +75,42 @@ class Ending:
         process. SIGTERM comes from the batch system itself: it decides whether the job runs
         again, but only if it may kill it, so the process stays until then.
         """
-        before = self._before.get(self.received or 0)
-        if self.received == signal.SIGUSR2 and callable(before):
+        queue_again = self._before.get(signal.SIGUSR2)
+        if self.received == signal.SIGUSR2 and callable(queue_again):
+            self._queue_again(cast(Handler, queue_again))
+        if self.received == signal.SIGTERM and "SLURM_JOB_ID" in os.environ:
+            until = time.monotonic() + _KILLED_AT_THE_LATEST_S
+            if callable(queue_again):
+                signal.signal(signal.SIGUSR2, cast(Handler, queue_again))
+            while time.monotonic() < until:
+                time.sleep(_LOOK_S)
+
+    def _queue_again(self, handler: Handler) -> None:
+        """Let the launcher queue the job again, and stay until the batch system ends this run.
+
+        A run that ends by itself at that moment races with the order to end it, and Slurm (22.05)
+        may take its exit code for that of the new run, which then counts as failed.
+        """
+        told_to_end: list[int] = []
+        if "SLURM_JOB_ID" in os.environ:
+            signal.signal(signal.SIGTERM, lambda number, frame: told_to_end.append(number))
+        try:
             for pause_s in _QUEUED_AGAIN_S:
                 try:
-                    before(self.received, None)
-                    break
+                    handler(signal.SIGUSR2, None)
+                    return
                 except subprocess.SubprocessError:
                     # A busy batch system refuses at times; nobody else would queue the job again.
                     time.sleep(pause_s)
-            else:
-                before(self.received, None)
-        if self.received == signal.SIGTERM and "SLURM_JOB_ID" in os.environ:
-            until = time.monotonic() + _KILLED_AT_THE_LATEST_S
-            asked_to_requeue = self._before.get(signal.SIGUSR2)
-            if callable(asked_to_requeue):
-                signal.signal(signal.SIGUSR2, asked_to_requeue)
-            while time.monotonic() < until:
+            handler(signal.SIGUSR2, None)
+        except SystemExit:
+            until = time.monotonic() + _ENDED_AT_THE_LATEST_S
+            while "SLURM_JOB_ID" in os.environ and time.monotonic() < until:
                 time.sleep(_LOOK_S)
+                if told_to_end:
+                    until = min(until, time.monotonic() + _BATCH_SCRIPT_ENDS_S)
+                    told_to_end.clear()
+            raise
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGTERM and self.received == signal.SIGTERM:

@@ -293,6 +293,37 @@ def test_a_batch_system_that_is_busy_is_asked_again_to_queue_the_job(
         signal.signal(signal.SIGUSR2, before)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_was_queued_again_stays_until_the_batch_system_ends_it(
+    monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("nas.crew.worker._LOOK_S", 0.01)
+    monkeypatch.setattr("nas.crew.worker._ENDED_AT_THE_LATEST_S", 0.2)
+    monkeypatch.setattr("nas.crew.worker._BATCH_SCRIPT_ENDS_S", 0.05)
+    ends: list[float] = []
+
+    def queues_and_exits(number: int, frame: object) -> None:
+        ends.append(time.monotonic())
+        if told:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(-1)
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
+    signal.signal(signal.SIGUSR2, queues_and_exits)
+    try:
+        with Ending(grace_s=5) as ending:
+            os.kill(os.getpid(), signal.SIGUSR2)
+        with pytest.raises(SystemExit):
+            ending.hand_over()
+        stayed_s = time.monotonic() - ends[0]
+        assert len(ends) == 1
+        assert stayed_s >= (0.05 if told else 0.2)
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
 def test_a_worker_with_other_code_than_the_studys_is_refused_and_told_what_to_do(
     tmp_path: Path,
 ) -> None:
