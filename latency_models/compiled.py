@@ -18,26 +18,22 @@ from latency_models.roofline import roof
 STATE = "compiled, not run: the roofline of a data sheet"
 
 
-class CompiledLatency:
-    """Compiles, and answers with what the card's data sheet allows at best.
+class Compiler:
+    """Compiles and nothing else.
 
     Attributes:
         engine: what compiles.
-        card: a name in `cards.CARDS`, whose data sheet is asked.
     """
 
-    def __init__(self, engine: AheadOfTime, card: str) -> None:
+    def __init__(self, engine: AheadOfTime) -> None:
         self.engine = engine
-        self.card = card
 
     def identity(self) -> dict[str, str]:
-        """What a stored report depends on beside the file and its precision."""
+        """What a plan depends on beside the file and its precision."""
         return {
             "engine": self.engine.name,
             "engine_version": self.engine.version(),
             "options": engine_options(self.engine),
-            "device": self._sheet().title,
-            "state": STATE,
         }
 
     def build(self, onnx: bytes, precision: Precision) -> Plan:
@@ -48,6 +44,22 @@ class CompiledLatency:
             EngineUnavailable: it cannot compile here.
         """
         return self.engine.build(onnx, precision)
+
+
+class CompiledLatency(Compiler):
+    """Compiles, and answers with what the card's data sheet allows at best.
+
+    Attributes:
+        card: a name in `cards.CARDS`, whose data sheet is asked.
+    """
+
+    def __init__(self, engine: AheadOfTime, card: str) -> None:
+        super().__init__(engine)
+        self.card = card
+
+    def identity(self) -> dict[str, str]:
+        """What a stored report depends on beside the file and its precision."""
+        return {**super().identity(), "device": repr(self._sheet()), "state": STATE}
 
     def measure(
         self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -147,7 +147,8 @@ class MeasuredLatency:
         before_mib = device.resident_mib()
         device.reset_peak()
         started = time.perf_counter()
-        with self._compiled(onnx, precision, plan) as compiled:
+        of_plan: dict[str, str] = {}
+        with self._compiled(onnx, precision, plan, of_plan) as compiled:
             facts["build_s"] = time.perf_counter() - started
             with self._alone():
                 rounds = Rounds(
@@ -166,15 +167,22 @@ class MeasuredLatency:
             facts["engine_bytes"] = compiled.engine_bytes
             layers = compiled.layers()
             facts["layers_after"] = len(layers)
-        told = in_float(layers) if precision == "int8" else {}
+        in_floats = in_float(layers) if precision == "int8" else {}
+        told: dict[str, float | str] = {**in_floats, **of_plan}
         return self._report(rounds, facts, precision, limit_ms, told)
 
     def _compiled(
-        self, onnx: bytes, precision: Precision, plan: bytes | None
+        self, onnx: bytes, precision: Precision, plan: bytes | None, told: dict[str, str]
     ) -> CompiledModel:
+        """The network, loaded or compiled; `told` gets what became of a plan."""
         if plan is not None:
-            with suppress(CompileError):
-                return cast(AheadOfTime, self.engine).compile(onnx, precision, plan)
+            try:
+                compiled = cast(AheadOfTime, self.engine).compile(onnx, precision, plan)
+            except CompileError as error:
+                told["plan"] = f"sent, not taken here, compiled anew: {error}"
+            else:
+                told["plan"] = "compiled elsewhere, loaded here"
+                return compiled
         return self.engine.compile(onnx, precision)
 
     def _alone(self) -> AbstractContextManager[None]:
@@ -214,7 +222,7 @@ class MeasuredLatency:
         facts: Mapping[str, Any],
         precision: Precision,
         limit_ms: float | None,
-        told: Mapping[str, float],
+        told: Mapping[str, float | str],
     ) -> LatencyReport:
         machine = device.conditions() | rounds.conditions(limit_ms)
         p5, p95, p99 = np.percentile(rounds.corrected, [5, 95, 99])

@@ -7,7 +7,7 @@ and the same arguments.
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
@@ -20,7 +20,6 @@ from nas.assemble import Order, build, fitting
 from nas.candidate import Candidate
 from nas.durable import digest, read_record, write_folder
 from nas.experiment import Experiment, Plan, Target
-from nas.ledger import as_json
 from nas.live.view import Unwatched, View
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.cells import Cell, Questions, measure_cell
@@ -227,13 +226,16 @@ def export(bundle: str | Path, folder: str | Path) -> Path:
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
     hashes = read_record(source / MANIFEST, dict, remedy="export the bundle again")
+    outside = [name for name in hashes if Path(name).name != name]
+    if outside:
+        raise SettingsError(f"{source / MANIFEST} names {outside[0]}, which is outside of it")
     contents = {name: (source / name).read_bytes() for name in hashes}
     changed = [name for name, content in contents.items() if digest(content) != hashes[name]]
     if changed:
         raise SettingsError(f"{source / changed[0]} is not what was exported: export it again")
     to.parent.mkdir(parents=True, exist_ok=True)
     if to.is_dir():
-        shutil.rmtree(to)
+        to.rmdir()
     write_folder(to, contents | {MANIFEST: (source / MANIFEST).read_bytes()})
     return to
 
@@ -273,11 +275,5 @@ def _described(part: Any) -> dict[str, Any]:
     kind = f"{type(part).__module__}.{type(part).__qualname__}"
     if not is_dataclass(part) or isinstance(part, type):
         return {"_target_": kind}
-    return {"_target_": kind, **_plain(asdict(part))}
-
-
-def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    plain: dict[str, Any] = json.loads(as_json(json.loads(json.dumps(fields, default=str))))
-    return plain
+    fields: dict[str, Any] = json.loads(json.dumps(asdict(part), default=str))
+    return {"_target_": kind, **fields}

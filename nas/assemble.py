@@ -30,7 +30,7 @@ from nas.crew.base import Alone, Crew
 from nas.crew.served import ServedLatency
 from nas.durable import write_aside
 from nas.experiment import Experiment, Plan, Target
-from nas.folder import claim_folder, plain_settings, require_same_settings
+from nas.folder import claim_folder, drop_unused, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
 from nas.ledger import SETTINGS, Ledger, as_json
@@ -44,7 +44,6 @@ from nas.spaces import check_space, find_modules_here
 from nas.table.simulation import Simulation, simulation_for
 from nas.timers import (
     Served,
-    advice_on_precision,
     builder_for,
     compiling_timer,
     engine_for,
@@ -262,8 +261,19 @@ def build(
         ValueError: as `asked_for`, as whatever else it raises.
         EngineUnavailable: the engine cannot run here.
     """
+    claim_folder(order.folder, stack, together=not crew.alone)
+    try:
+        return _built(order, stack, watcher, crew, served)
+    except BaseException:
+        # What was refused leaves no folder behind.
+        drop_unused(order.folder)
+        raise
+
+
+def _built(
+    order: Order, stack: ExitStack, watcher: Watcher, crew: Crew, served: Served | None
+) -> Experiment:
     plan, target, folder, simulation = order.plan, order.target, order.folder, order.simulation
-    claim_folder(folder, stack, together=not crew.alone)
     require_same_settings(folder, order.settings)
     engine: Engine | None = None
     builder: AheadOfTime | None = None
@@ -290,8 +300,8 @@ def build(
     view.note(why)
     for notice in (*getattr(task, "notices", ()), *changed):
         view.note(notice)
-    if unfused := advice_on_precision(target):
-        view.note(unfused)
+    if target.caution:
+        view.note(target.caution)
     quick: IsolatedLatency | ServedLatency | None = None
     full: IsolatedLatency | ServedLatency | None = None
     if builder is not None:

@@ -58,6 +58,17 @@ class Target:
     card: str | None = None
 
     @property
+    def caution(self) -> str:
+        """What to know of this precision on this engine; empty for most (docs/tensorrt.md)."""
+        if (self.engine, self.precision) != (_RTX, "int8"):
+            return ""
+        return (
+            "int8 on tensorrt_rtx: its convolutions are not fused (each writes fp32, which a "
+            "kernel of its own quantizes), so it moves about 1.8 times the bytes of fp16: ship "
+            "target.precision=fp16 there, or time both (docs/tensorrt.md)"
+        )
+
+    @property
     def engine_settings(self) -> dict[str, Any]:
         """Further settings of its engine, by name."""
         cards = self.compute_capability

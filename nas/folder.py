@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +29,7 @@ _MAY_CHANGE = (
 
 _MOVED = {"nas.train.OneNetwork": "nas.one_network.OneNetwork"}
 """Classes that older studies know by another name."""
+_LOCK = ".lock"
 _TIDYING_S, _LOOK_S = 5.0, 0.1
 """How long a worker waits for another that only tidies the folder up."""
 
@@ -45,7 +46,7 @@ def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
         SettingsError: it is held by others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = stack.enter_context((folder / ".lock").open("w"))
+    lock = stack.enter_context((folder / _LOCK).open("w"))
     kind = fcntl.LOCK_SH if together else fcntl.LOCK_EX
     until = time.monotonic() + (_TIDYING_S if together else 0.0)
     while not _locked(lock, kind):
@@ -57,6 +58,14 @@ def claim_folder(folder: Path, stack: ExitStack, *, together: bool) -> None:
         time.sleep(_LOOK_S)
     if not together:
         tidy(folder)
+
+
+def drop_unused(folder: Path) -> None:
+    """Remove a folder that was claimed and holds nothing yet; whoever holds it calls this."""
+    if {path.name for path in folder.iterdir()} <= {_LOCK}:
+        (folder / _LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # another one is just claiming it
+            folder.rmdir()
 
 
 def _locked(file: IO[str], kind: int) -> bool:

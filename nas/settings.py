@@ -79,8 +79,25 @@ def _check_the_rest(config: DictConfig) -> None:
         raise SettingsError(
             "target.max_latency_ms is inf: a search needs a limit, so give one that is far away"
         )
+    if config.study.get("screen") == "compile":
+        _check_compiling(config)
     if config.worker is not None and config.worker < 0:
         raise SettingsError(f"worker is {config.worker}: use a whole number from 0 on")
+
+
+def _check_compiling(config: DictConfig) -> None:
+    """Refuse what has no effect where nothing is timed or trained.
+
+    Raises:
+        SettingsError: names it.
+    """
+    if config.measuring == "served":
+        raise SettingsError(
+            "measuring=served has candidates timed, and study.screen=compile times none: leave "
+            "one of the two out"
+        )
+    if config.tracking.kind != "none":
+        raise SettingsError("tracking follows trainings, and study.screen=compile has none")
 
 
 def storage_settings(config: DictConfig) -> StorageSettings:

@@ -10,7 +10,7 @@ import numpy as np
 
 from latency_models.base import AheadOfTime, Engine, EngineUnavailable
 from latency_models.cards import CARDS
-from latency_models.compiled import CompiledLatency, require_builder
+from latency_models.compiled import CompiledLatency, Compiler, require_builder
 from latency_models.device import each_wait_once
 from latency_models.engines import ENGINES, make_engine, pick_engine
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
@@ -88,18 +88,7 @@ def compiler_of(target: Target) -> IsolatedLatency | None:
         builder = require_builder(engine)
     except EngineUnavailable:
         return None
-    return IsolatedLatency(partial(CompiledLatency, builder, target.card or next(iter(CARDS))))
-
-
-def advice_on_precision(target: Target) -> str:
-    """What to know about this precision on this engine; empty for most."""
-    if (target.engine, target.precision) != ("tensorrt_rtx", "int8"):
-        return ""
-    return (
-        "int8 on tensorrt_rtx: its convolutions are not fused (each writes fp32, which a kernel "
-        "of its own quantizes), so it moves about 1.8 times the bytes of fp16: ship "
-        "target.precision=fp16 there, or time both (docs/tensorrt.md)"
-    )
+    return IsolatedLatency(partial(Compiler, builder))
 
 
 def require_precision(runner: Runner, target: Target) -> None:

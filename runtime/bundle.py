@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import Run, compiled, first_of
+from runtime.engines import ENGINES, Run, compiled
 from runtime.pictures import Floats, Pixels, as_input, as_pixels
 
 MANIFEST, RECEIPTS, ARCHITECTURE = "manifest.json", "latency.json", "architecture.json"
@@ -99,13 +100,13 @@ def load(
 
     Args:
         precision: of the bundle's files; the fastest that it ships when None.
-        engine: `openvino` or `onnxruntime`; the one that it was timed on, else another that is
-            installed, when None.
+        engine: `openvino` or `onnxruntime`; the one that it was timed on when None, and never
+            another one in its place.
         threads: of the engine.
 
     Raises:
         BadBundle: it is no bundle, or a file is not what was exported.
-        ValueError: it has no such precision, or no engine is installed.
+        ValueError: it has no such precision, or was timed on an engine that cannot run here.
     """
     folder = Path(folder)
     hashes = _json(folder, MANIFEST)
@@ -123,10 +124,26 @@ def load(
         folder,
         onnx,
         precision=precision,
-        engine=engine or first_of(str(receipt["engine"])),
+        engine=engine or _timed_on(str(receipt["engine"])),
         channels=int(architecture["in_channels"]),
         receipt=receipt,
         threads=threads,
+    )
+
+
+def _timed_on(engine: str) -> str:
+    """The engine that a bundle was timed on, if it runs here.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if engine in ENGINES and find_spec(engine) is not None:
+        return engine
+    why = f"is not installed (pip install {engine})" if engine in ENGINES else "is not run here"
+    other = next(name for name in ENGINES if name != engine)
+    raise ValueError(
+        f"the bundle was timed on {engine}, which {why}; or name another one, as "
+        f"engine='{other}', whose latency nobody has promised"
     )
 
 

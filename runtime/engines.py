@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -68,22 +67,3 @@ def compiled(engine: str, onnx: bytes, shape: tuple[int, ...], threads: int) -> 
         return ENGINES[engine](onnx, shape, threads)
     except ImportError as error:
         raise ValueError(f"{engine} is not installed: pip install {engine}") from error
-
-
-def installed(engine: str) -> bool:
-    """Whether the package can be found; it is not imported for that."""
-    from importlib.util import find_spec
-
-    return engine in ENGINES and find_spec(engine) is not None
-
-
-def first_of(preferred: str) -> str:
-    """The engine that a bundle was made for if it is here, else another one that is.
-
-    Raises:
-        ValueError: none is installed.
-    """
-    found: Any = next((e for e in (preferred, *ENGINES) if installed(e)), None)
-    if found is None:
-        raise ValueError("no engine is installed: pip install openvino, or onnxruntime")
-    return str(found)

@@ -35,7 +35,7 @@ class TensorRTEngine:
 
     name = "tensorrt"
     threads = 1
-    library: ClassVar[Library] = LIBRARIES["tensorrt"]
+    member: ClassVar[Library] = LIBRARIES["tensorrt"]
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class TensorRTEngine:
 
     def why_no_library(self) -> str | None:
         """None when the library is here and new enough, else what to install."""
-        library = self.library
+        library = self.member
         try:
             version = library.version()
         except (ImportError, OSError) as error:  # OSError: a library of CUDA is missing
@@ -114,7 +114,7 @@ class TensorRTEngine:
     def version(self) -> str:
         """The library's version and the options that a latency depends on."""
         try:
-            version = self.library.version()
+            version = self.member.version()
         except (ImportError, OSError) as error:
             raise EngineUnavailable(str(self.why_no_library())) from error
         return f"{version} ({self.launch}, {self.options.describe()})"
@@ -168,7 +168,7 @@ class TensorRTEngine:
     def _cache_file(self, kind: str) -> CacheFile:
         import torch
 
-        key = (self.library.version(), self.device(), driver_version(), str(torch.version.cuda))
+        key = (self.member.version(), self.device(), driver_version(), str(torch.version.cuda))
         return CacheFile(self.cache_dir, (self.name, *key), kind)
 
     def source_of(self, onnx: bytes, precision: Precision) -> Source:
@@ -178,7 +178,7 @@ class TensorRTEngine:
             CompileError: it is not at this precision.
             EngineUnavailable: this process works with another library of the family.
         """
-        take(self.library.module)
+        take(self.member.module)
         model = file_facts.read_model(onnx)
         file_facts.require_precision(model, precision)
         return Source(self, onnx, precision, model)

@@ -34,7 +34,7 @@ class TensorRTRTXEngine(TensorRTEngine):
     """
 
     name = "tensorrt_rtx"
-    library: ClassVar[Library] = LIBRARIES["tensorrt_rtx"]
+    member: ClassVar[Library] = LIBRARIES["tensorrt_rtx"]
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class TensorRTRTXEngine(TensorRTEngine):
         here = f"sm{major}{minor}"
         if major in _DATA_CENTRE or major < 7 or here == "sm70":
             return (
-                f"{self.library.title} does not run on {name} (compute capability "
+                f"{self.member.title} does not run on {name} (compute capability "
                 f"{major}.{minor}): it has 7.5, 8.x and 12.x; use engine tensorrt there"
             )
         return self.why_not_kind(here, name)
 
 
 def kinds_of_cards(asked: str | Sequence[str]) -> tuple[str, ...]:
-    """The kinds that a plan is built for; none for a portable plan.
+    """The kinds that a plan is built for, in one order; none for a portable plan.
 
     Raises:
         ValueError: there is no such kind.
@@ -153,4 +153,4 @@ def kinds_of_cards(asked: str | Sequence[str]) -> tuple[str, ...]:
             f"compute_capability is {word}: use {PORTABLE}, or a list of {', '.join(CARDS)} (sm86 "
             "is a GeForce RTX 30, sm89 an RTX 40, sm120 an RTX 50)"
         )
-    return tuple(dict.fromkeys(kinds))
+    return tuple(kind for kind in CARDS if kind in kinds)

@@ -71,7 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
     from latency_models.measured import MeasuredLatency
     from latency_models.protocol import MeasuringProtocol
     from nas.crew.measuring import Requests, serve
-    from nas.crew.sweep import code_version
+    from nas.crew.version import code_version
     from nas.stages import SCREENING
     from nas.storage import StorageSettings, storage_at
 

@@ -152,7 +152,7 @@ def _search_alone(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import assemble
-    from nas.crew.sweep import served_for, storage_for, tracked, tracker_for
+    from nas.collaborators import served_for, storage_for, tracked, tracker_for
     from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
     from nas.policies.chosen import policy_of
     from nas.report.results import conclude

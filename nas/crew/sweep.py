@@ -6,7 +6,6 @@ then on every worker does what a search that works alone does, and claims what i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from latency_models.engines import ENGINES
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from nas.assemble import (
@@ -29,13 +27,19 @@ from nas.assemble import (
     told_as_settings,
     view_of_search,
 )
-from nas.crew.measuring import PROTOCOLS, Requests, Wanted
+from nas.collaborators import (
+    JOINING_S,
+    served_for,
+    study_folder,
+    tracked,
+    tracker_for,
+)
 from nas.crew.roster import Pace, Worker
-from nas.crew.served import ServedLatency
 from nas.crew.status import report_is_fresh
+from nas.crew.version import check_code, code_version
 from nas.crew.worker import Attended, at_work
 from nas.durable import write_aside
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Plan, Target
 from nas.folder import claim_folder, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, as_json
@@ -46,36 +50,15 @@ from nas.policies.chosen import policy_of
 from nas.report.results import conclude
 from nas.settings import SettingsError, storage_settings, typed
 from nas.stages import SCREENING
-from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
+from nas.storage import StorageError, open_storage
 from nas.study import Study
-from nas.timers import Served, builder_for, compiler_of, engine_for, require_precision
-from nas.tracking.base import TrackingSettings, TrackingUnavailable
-from nas.tracking.trackers import Tracked, Tracker, open_tracker, track_study
+from nas.timers import builder_for, engine_for, require_precision
+from nas.tracking.trackers import track_study
 from trainers.base import Interrupted, Task
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
     from nas.crew.claims import Claims
-
-PACKAGES = ("nas", "search_spaces", "latency_models", "trainers")
-_JOINING_S = 60.0
-"""How long a worker that joins waits for a database that does not answer."""
-
-
-def code_version() -> str:
-    """A short hash of every line of the four packages that runs here."""
-    root, digest = Path(__file__).parents[1], hashlib.sha256()
-    for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def study_folder(config: DictConfig) -> Path:
-    """Where the evidence of the study lies; all workers must see it."""
-    return Path(str(config.runs_dir)).expanduser().resolve() / str(config.study.name)
-
 
 def prepare(
     config: DictConfig, *, launcher: str, notice: Callable[[str], None]
@@ -195,7 +178,7 @@ def _run(
     with assemble(config, watcher=watcher, crew=claims, served=served) as experiment:
         study = _study(
             config, experiment.plan, experiment.task,
-            notice=experiment.view.note, patience_s=_JOINING_S,
+            notice=experiment.view.note, patience_s=JOINING_S,
         )
         check_code(study, claims.me)
         tracker = tracker_for(config, experiment.folder)
@@ -209,94 +192,6 @@ def _run(
                 claims.release("report")
             else:
                 claims.wait()
-
-
-def served_for(
-    config: DictConfig, *, safe_point: Callable[[], None] = lambda: None
-) -> Served | None:
-    """Where latency is measured, when not on the machine that trains.
-
-    Raises:
-        SettingsError: that is not known, or the storage cannot be opened.
-    """
-    if config.measuring == "here":
-        return None
-    if config.measuring != "served":
-        raise SettingsError(f"measuring is '{config.measuring}': use here or served")
-    engine = str(config.target.engine)
-    if engine not in ENGINES:
-        raise SettingsError(
-            f"target.engine is '{engine}': with measuring=served name the engine of the "
-            f"measuring workers: {', '.join(ENGINES)}"
-        )
-    settings, study = storage_settings(config), str(config.study.name)
-    target = Target(**typed("target", Target, config.target))
-
-    def served(
-        notice: Callable[[str], None], tick: Callable[[], None]
-    ) -> tuple[ServedLatency, ServedLatency]:
-        def between_looks() -> None:
-            safe_point()
-            tick()
-
-        storage = open_storage(
-            settings, study_folder(config), patience_s=_JOINING_S, notice=notice
-        )
-        requests = Requests(storage, study, patience_s=settings.patience_s, notice=notice)
-        wanted = Wanted(engine, target.threads, code_version(), target.engine_settings)
-        requests.want(wanted)
-        compiler = compiler_of(target)
-        if compiler is not None:
-            notice(f"{engine} compiles here too: what it refuses is not sent")
-        quick, full = (
-            ServedLatency(
-                requests, protocol, notice=notice, safe_point=between_looks, compiler=compiler
-            )
-            for protocol in PROTOCOLS
-        )
-        return quick, full
-
-    return served
-
-
-def tracker_for(config: DictConfig, folder: Path) -> Tracker | None:
-    """The tracker that the settings ask for.
-
-    Raises:
-        SettingsError: it is not known or not installed.
-    """
-    try:
-        return open_tracker(
-            TrackingSettings(**typed("tracking", TrackingSettings, config.tracking)), folder
-        )
-    except (ValueError, TrackingUnavailable) as error:
-        raise SettingsError(str(error)) from error
-
-
-def tracked(experiment: Experiment, tracker: Tracker | None) -> Experiment:
-    """The same experiment, its trainings written down for the tracker."""
-    if tracker is None:
-        return experiment
-    return replace(experiment, view=Tracked(experiment.view, experiment, tracker))
-
-
-def check_code(study: Study, me: Worker) -> None:
-    """Refuse to work with other code than the sweep was started with.
-
-    Raises:
-        SettingsError: the versions differ, or no sweep was started.
-    """
-    if not study.code:
-        raise SettingsError(
-            "the study was not made for workers: start them with nas search -m cluster=... "
-            "worker='range(0,4)', which makes it ready first"
-        )
-    if study.code != me.code:
-        raise SettingsError(
-            f"this worker on {me.host} runs version {me.code} of the code, the sweep was started "
-            f"with {study.code}: install the same on all nodes, or give the command that started "
-            "the sweep again"
-        )
 
 
 def check_partition(partition: str | None) -> None:
@@ -336,23 +231,6 @@ def _study(
             limit_ms=float(config.target.max_latency_ms), home=folder,
             patience_s=settings.patience_s, notice=notice,
         )
-    except StorageError as error:
-        raise SettingsError(str(error)) from error
-
-
-def storage_for(
-    config: DictConfig, folder: Path, *, notice: Callable[[str], None]
-) -> Path | BaseStorage:
-    """Where the study of a search that works alone lies.
-
-    Raises:
-        SettingsError: it cannot be opened.
-    """
-    settings = storage_settings(config)
-    if settings.url is None:
-        return folder / JOURNAL
-    try:
-        return open_storage(settings, folder, notice=notice)
     except StorageError as error:
         raise SettingsError(str(error)) from error
 

@@ -6,10 +6,8 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from latency_models.base import Engine, LatencyReport, Layer, Precision
+from latency_models.base import Closing, Engine, LatencyReport, Layer, Precision
 from latency_models.cached import CachedLatency, IdentifiedLatency
 from latency_models.device import Notice
 from latency_models.energy import EnergyLatency
@@ -31,7 +29,7 @@ def receipts_path() -> Path:
     return Path(cache) / "freeway" / RECEIPTS
 
 
-class Bench:
+class Bench(Closing):
     """Times files on one engine, each once: later questions are answered from receipts.
 
     Attributes:
@@ -73,15 +71,8 @@ class Bench:
         self._peaks: dict[Precision, Peaks] = {}
         self._examiner: Examiner | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the child processes."""
         self._isolated.close()
         if self._examiner is not None:
             self._examiner.close()

@@ -22,7 +22,7 @@ from nas.report.describe import describe, milliseconds
 from nas.report.markup import bullets, cell, facts, page, table
 from nas.report.proposals import in_order
 from nas.report.roofs_plot import Spot, roofs_plot
-from nas.timers import advice_on_precision
+from nas.report.summary import was_too_slow
 
 _SPARE = ("plan", "build", "architecture", "MB moved", "GMACs", "layers")
 _SHOWN = 15
@@ -66,13 +66,15 @@ class Compiled:
         lines: what compiles and may be fast enough, the least work first, then what was
             published.
         slow: how many take longer than the limit by their multiply-adds alone.
-        refused: what the engine refused, with its words.
+        failed: how many proposals the engine refused.
+        refused: its words for those, and for published networks.
     """
 
     plan: Plan
     target: Target
     lines: Sequence[Line]
     slow: int
+    failed: int
     refused: Sequence[str]
     report: Path
 
@@ -80,10 +82,10 @@ class Compiled:
     def words(self) -> str:
         """The outcome in one sentence."""
         ours = sum(not line.published for line in self.lines)
-        count = ours + self.slow + len(self.refused)
+        count = ours + self.slow + self.failed
         return (
             f"{ours} of {count} networks compile and may be fast enough, {self.slow} cannot be, "
-            f"{len(self.refused)} were refused"
+            f"{self.failed} were refused"
         )
 
     @property
@@ -95,8 +97,7 @@ class Compiled:
             "sheet, and small networks whose tensors stay in its cache can be faster than that "
             "where memory is what they meet."
         )
-        unfused = advice_on_precision(self.target)
-        return [estimated, *([unfused] if unfused else [])]
+        return [estimated, *filter(None, [self.target.caution])]
 
     @property
     def next_step(self) -> str:
@@ -142,7 +143,8 @@ def conclude_compiled(experiment: Experiment, candidates: Sequence[Candidate]) -
         experiment.plan,
         experiment.target,
         sorted(lines, key=lambda line: (line.published, line.receipt.median_ms)),
-        sum(bool(c.rejected and c.rejected.constraint == "latency_ms") for c in proposals),
+        sum(was_too_slow(c) for c in proposals),
+        sum(c.rejected is not None and not was_too_slow(c) for c in proposals),
         [
             f"{c.name}: {c.rejected.reason}" for c in (*proposals, *published)
             if c.rejected and c.rejected.constraint != "latency_ms"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latency_models.base import CompileError, LatencyReport
+from latency_models.base import CompileError, LatencyReport, Precision
 from latency_models.intervals import CLOSE, median_interval
 from latency_models.measured import MeasuredLatency, MeasuringProtocol, side_of
 from tests.latency_models.small_nets import FakeEngine, Stream, conv_net, finished, report
@@ -302,3 +302,30 @@ def test_a_measurement_that_was_slept_through_is_begun_anew(
     assert slept[0] == 3600.0 * len({run for run in asleep if run < next(runs)})
     assert (found.median_ms, found.p99_ms, found.verdict) == (20.0, 20.0, "ok")
     assert side_of(found, 21.0) == "faster"
+
+
+class Ahead(FakeEngine):
+    """Loads one plan, and compiles files like any other engine."""
+
+    def compile(
+        self, onnx: bytes, precision: Precision, plan: bytes | None = None
+    ) -> Stream:
+        if plan not in (None, b"fits"):
+            raise CompileError("made by another version")
+        return super().compile(onnx, precision)
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (b"fits", "compiled elsewhere, loaded here"),
+        (b"old", "sent, not taken here, compiled anew: made by another version"),
+        (None, None),
+    ],
+)
+def test_a_receipt_tells_what_became_of_a_plan_that_came_with_the_file(
+    plan: bytes | None, words: str | None
+) -> None:
+    engine = Ahead(noisy(1.0, seed=99, sigma=0.005), noisy(2.0, seed=1), 1)
+    found = MeasuredLatency(engine, QUICK).measure(NET, "fp32", plan=plan)
+    assert found.conditions.get("plan") == words

@@ -101,6 +101,11 @@ def test_one_network_is_trained_and_its_bundle_goes_where_it_is_needed(
     assert load(shipped)(task.examples()[0].low).ndim == 3
     with pytest.raises(SettingsError, match="is in use: give a folder that does not exist"):
         nas.export(trained.bundle, shipped)
+    manifest = (trained.bundle / "manifest.json").read_text()
+    (trained.bundle / "manifest.json").write_text('{"../secret": "5f"}')
+    with pytest.raises(SettingsError, match="names ../secret, which is outside"):
+        nas.export(trained.bundle, tmp_path / "another")
+    (trained.bundle / "manifest.json").write_text(manifest)
     (trained.bundle / "fp32.onnx").write_bytes(b"changed")
     with pytest.raises(SettingsError, match="fp32.onnx is not what was exported"):
         nas.export(trained.bundle, tmp_path / "another")

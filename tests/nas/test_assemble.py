@@ -202,3 +202,12 @@ def test_a_task_whose_metric_is_not_finite_is_refused_before_anything_is_timed(
         with assemble(settings(*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}")):
             pass
     assert not (tmp_path / "toy" / "settings.json").exists()
+
+
+def test_a_search_that_is_refused_leaves_no_folder(photos: Path, tmp_path: Path) -> None:
+    refused = settings(
+        *TOY, f"task.data.train={photos}", f"runs_dir={tmp_path}", "search_space=mobile",
+    )
+    with pytest.raises(SettingsError), assemble(refused):
+        pass
+    assert list(tmp_path.iterdir()) == []

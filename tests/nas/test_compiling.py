@@ -27,7 +27,7 @@ from nas.report.results import conclude
 from nas.report.roofs_plot import Spot, roofs_plot
 from nas.settings import SettingsError
 from nas.study import Study
-from nas.timers import advice_on_precision, builder_for, compiler_of, engine_for
+from nas.timers import builder_for, compiler_of, engine_for
 from trainers.base import Metric
 
 RTX = Target(engine="tensorrt_rtx", precision="fp16", card="rtx_4090")
@@ -185,9 +185,9 @@ def test_without_the_card_the_one_line_names_both_ways_out(
 
 
 def test_int8_is_told_to_be_unfused_on_rtx_alone() -> None:
-    assert "not fused" in advice_on_precision(replace(RTX, precision="int8"))
-    assert advice_on_precision(RTX) == ""
-    assert advice_on_precision(Target(engine="tensorrt")) == ""
+    assert "not fused" in replace(RTX, precision="int8").caution
+    assert RTX.caution == ""
+    assert Target(engine="tensorrt").caution == ""
 
 
 @pytest.mark.parametrize(
@@ -217,3 +217,15 @@ def test_the_command_compiles_with_the_real_library_and_leaves_a_report(tmp_path
     assert code == 0 and "5 of 5" in again
     code, status, _ = nas("status", "rtx", folder=tmp_path)
     assert code == 0 and "5 of 5 compiled, 0 too slow, 0 failed\n" in status
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [("measuring=served", "leave one of the two out"), ("tracking=tensorboard", "has none")],
+)
+def test_what_has_no_effect_without_timing_and_training_is_refused(
+    asked: str, words: str, tmp_path: Path
+) -> None:
+    code, _, errors = nas("search", "target=rtx", "study.screen=compile", asked, folder=tmp_path)
+    assert code == 2 and words in errors and errors.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ from nas.crew.measuring import (
     unpack_arrays,
 )
 from nas.crew.served import ServedLatency
-from nas.crew.sweep import code_version
+from nas.crew.version import code_version
 from nas.storage import StorageError, journal
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 from nas.candidate import Candidate
 from nas.crew.claims import Claims, claims
 from nas.crew.roster import Pace, Worker, workers
-from nas.crew.sweep import check_code
+from nas.crew.version import check_code
 from nas.crew.worker import Attended, Ending, at_work
 from nas.experiment import Experiment
 from nas.pipeline import run_study

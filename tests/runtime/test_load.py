@@ -130,6 +130,15 @@ def test_it_needs_neither_torch_nor_any_other_package_of_this_project(bundle: Pa
     assert done.stdout == "[]\n"
 
 
+def test_no_other_engine_takes_the_place_of_the_one_it_was_timed_on(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.bundle.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="timed on openvino, which is not installed"):
+        load(bundle)
+    assert load(bundle, engine="onnxruntime").engine == "onnxruntime"
+
+
 def test_values_that_are_not_finite_are_never_a_picture() -> None:
     output = np.zeros((1, 3, 2, 2), np.float32)
     output[0, 0, 0, 0] = np.nan
