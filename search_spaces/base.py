@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol, Self
 
+from runtime.signature import InvalidSignature, Signature, one_to_one
+
 Scalar = str | int | float | bool
 Args = tuple[tuple[str, Scalar], ...]
 
@@ -58,16 +60,41 @@ class Architecture:
 
     Attributes:
         skeleton: a name in `skeletons.SKELETONS`; says how the blocks are wired.
-        scale: output size / input size.
+        signature: its inputs and outputs; `one_to_one(3, 3, 2)` enlarges pictures by 2.
         args: the skeleton's own choices, sorted by name.
     """
 
     skeleton: str
-    in_channels: int
-    out_channels: int
-    scale: int
+    signature: Signature
     blocks: tuple[BlockSpec, ...]
     args: Args = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no signature.
+
+        Raises:
+            InvalidArchitecture: says what to give.
+        """
+        if not isinstance(self.signature, Signature):
+            raise InvalidArchitecture(
+                f"the signature of a {self.skeleton} is {self.signature!r}: give a "
+                "runtime.signature.Signature, such as one_to_one(in_channels, out_channels, scale)"
+            )
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the first input."""
+        return self.signature.inputs[0].channels
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the first output."""
+        return self.signature.outputs[0].channels
+
+    @property
+    def scale(self) -> int:
+        """Size of the first output over that of the deployment; 1 for a vector."""
+        return max(1, int(self.signature.outputs[0].scale or 1))
 
     @property
     def id(self) -> str:
@@ -83,15 +110,23 @@ class Architecture:
         """Return plain JSON types; `from_json` reads them back to an equal architecture."""
         return {
             "skeleton": self.skeleton,
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            "scale": self.scale,
+            **self._ports(),
             "args": dict(self.args),
             "blocks": [
                 {"op": b.op, "channels": b.channels, "repeat": b.repeat, "args": dict(b.args)}
                 for b in self.blocks
             ],
         }
+
+    def _ports(self) -> dict[str, Any]:
+        """The signature; where it is one picture in and one out the three numbers that say so.
+
+        Networks had no other form once, and their ids are made of it.
+        """
+        numbers = (self.in_channels, self.out_channels, self.scale)
+        if self.signature != _read_numbers(self.skeleton, *numbers):
+            return {"signature": self.signature.to_json()}
+        return dict(zip(_NUMBERS, numbers, strict=True))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -110,16 +145,25 @@ class Architecture:
                 )
                 for b in data["blocks"]
             )
-            return cls(
-                _name(data, "skeleton"),
-                _count(data, "in_channels"),
-                _count(data, "out_channels"),
-                _count(data, "scale"),
-                blocks,
-                tuple(sorted(data["args"].items())),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
+            skeleton = _name(data, "skeleton")
+            if "signature" in data:
+                signature = Signature.from_json(data["signature"])
+            else:
+                signature = _read_numbers(skeleton, *(_count(data, key) for key in _NUMBERS))
+            return cls(skeleton, signature, blocks, tuple(sorted(data["args"].items())))
+        except InvalidSignature as error:
+            raise InvalidArchitecture(str(error)) from error
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InvalidArchitecture(f"not an architecture: {error} is missing or odd") from error
+
+
+_NUMBERS = ("in_channels", "out_channels", "scale")
+_CLASSIFIERS = ("classifier", "mobilenet_v1", "mobilenet_v2")
+"""Skeletons that give a vector, of which a description with a scale of 1 does not speak."""
+
+
+def _read_numbers(skeleton: str, in_channels: int, out_channels: int, scale: int) -> Signature:
+    return one_to_one(in_channels, out_channels, None if skeleton in _CLASSIFIERS else scale)
 
 
 def _name(data: Mapping[str, Any], key: str) -> str:

@@ -12,19 +12,9 @@ from dataclasses import dataclass
 
 from search_spaces.graph import Graph, channels_of
 from search_spaces.primitives import (
-    Add,
-    ChannelShuffle,
-    Concat,
     Conv,
     ConvTranspose,
-    DepthToSpace,
-    GroupReduce,
-    GroupSoftmax,
-    Input,
-    Multiply,
     Primitive,
-    Slice,
-    SpaceToDepth,
 )
 
 Place = tuple[int, int]
@@ -73,7 +63,7 @@ class _Ties:
 
 def is_depthwise(node: Primitive, in_channels: int) -> bool:
     """Whether a layer makes each output channel of the input channel of the same number."""
-    return isinstance(node, Conv) and node.groups == in_channels == node.out_channels > 1
+    return isinstance(node, Conv) and node.depthwise(in_channels)
 
 
 def coupled_channels(graph: Graph) -> list[Coupled]:
@@ -85,9 +75,10 @@ def coupled_channels(graph: Graph) -> list[Coupled]:
     channels = channels_of(graph.nodes)
     ties = _Ties()
     for index, node in enumerate(graph.nodes):
-        _tie(ties, graph, channels, index, node)
-    for number in range(channels[graph.output]):
-        ties.hold((graph.output, number))
+        _tie(ties, channels, index, node)
+    for output in graph.outputs.values():
+        for number in range(channels[output]):
+            ties.hold((output, number))
     held = ties.held()
     sets: dict[Place, list[Place]] = defaultdict(list)
     for index, count in enumerate(channels):
@@ -115,48 +106,15 @@ def _makes_channels(node: Primitive, in_channels: int) -> bool:
     return isinstance(node, Conv | ConvTranspose) and not is_depthwise(node, in_channels)
 
 
-def _tie(
-    ties: _Ties, graph: Graph, channels: list[int], index: int, node: Primitive
-) -> None:
+def _tie(ties: _Ties, channels: list[int], index: int, node: Primitive) -> None:
     """Enter what one node does to channels."""
-    own = [(index, number) for number in range(channels[index])]
-    sources = [[(i, number) for number in range(channels[i])] for i in node.inputs]
-    first = sources[0] if sources else []
-    match node:
-        case Input():
-            for place in own:
-                ties.hold(place)
-        case Conv(fixed=fixed, groups=groups):
-            if is_depthwise(node, len(first)) and not fixed:
-                _tie_each(ties, first, own)
-            elif fixed or groups > 1:
-                for place in (*own, *first):
-                    ties.hold(place)
-        case ConvTranspose():
-            pass
-        case ChannelShuffle() | GroupReduce() | GroupSoftmax():
-            for place in (*own, *first):
-                ties.hold(place)
-        case Concat():
-            _tie_each(ties, [place for source in sources for place in source], own)
-        case Slice(start=start, stop=stop):
-            _tie_each(ties, first[start:stop], own)
-        case DepthToSpace(factor=f):
-            _tie_each(ties, first, [own[number // (f * f)] for number in range(len(first))])
-        case SpaceToDepth():
-            _tie_each(ties, [first[number % len(first)] for number in range(len(own))], own)
-        case Add():
-            for source in sources:
-                _tie_each(ties, source, own)
-        case Multiply():
-            for source in sources:
-                if len(source) == len(own):
-                    _tie_each(ties, source, own)
-        case _:
-            # Of two inputs, as those of ResizeLike, only the first one's channels are passed on.
-            _tie_each(ties, first, own)
-
-
-def _tie_each(ties: _Ties, ones: list[Place], others: list[Place]) -> None:
-    for one, other in zip(ones, others, strict=True):
-        ties.tie(one, other)
+    counts = [channels[i] for i in node.inputs]
+    found = node.ties(counts)
+    held = [node.inputs[number] for number in node.whole_inputs]
+    if found is None:
+        held = [index, *node.inputs]
+    for at in held:
+        for number in range(channels[at]):
+            ties.hold((at, number))
+    for own, source, number in found or ():
+        ties.tie((node.inputs[source], number), (index, own))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar, UnknownName
 from search_spaces.block_choices import choose_block
 from search_spaces.blocks import BLOCKS
@@ -110,10 +111,7 @@ class EncoderDecoderSpace:
             for block in self._level(chooser, level, activation, deepest=level == levels)
         ]
         return Architecture(
-            "encoder_decoder",
-            self.in_channels,
-            self.out_channels,
-            self.scale,
+            "encoder_decoder", one_to_one(self.in_channels, self.out_channels, self.scale),
             tuple(blocks),
             tuple(sorted(args.items())),
         )

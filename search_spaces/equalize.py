@@ -23,11 +23,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search_spaces.layers import WeightedLayer
-from search_spaces.modules import Network
+from search_spaces.modules import Arrays, Network, as_tensors
 from search_spaces.primitives import Conv, ConvTranspose
 from search_spaces.quantize import INT8_MAX, UINT8_MAX, Placement
 
@@ -53,14 +52,14 @@ class _Tensor:
 
 
 def equalize(
-    network: Network, placement: Placement, inputs: Sequence[NDArray[np.float32]]
+    network: Network, placement: Placement, inputs: Sequence[Arrays]
 ) -> None:
     """Rescale channels between layers of a folded network, in place; its output stays the same.
 
     Args:
         network: without branches and normalization.
         placement: which tensors and layers will be int8.
-        inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
+        inputs: calibration inputs, each by port or (N, C, h, w); without any nothing changes.
     """
     pairs = _pairs(network, placement)
     if not pairs or not inputs:
@@ -91,7 +90,7 @@ def _pairs(network: Network, placement: Placement) -> list[tuple[int, int]]:
 
 
 def _watch(
-    network: Network, watched: Collection[int], inputs: Sequence[NDArray[np.float32]]
+    network: Network, watched: Collection[int], inputs: Sequence[Arrays]
 ) -> dict[int, _Tensor]:
     """Run the float network on each input, and back from outputs of random sign.
 
@@ -102,10 +101,13 @@ def _watch(
     seen: dict[int, list[_Tensor]] = {index: [] for index in watched}
     for image in inputs:
         with torch.enable_grad():
-            values = network.values(torch.from_numpy(image))
-            signs = torch.randint(0, 2, values[-1].shape, generator=random) * 2.0 - 1.0
+            values = network.values(as_tensors(image))
+            ends = [values[index] for index in network.graph.outputs.values()]
+            signs = [torch.randint(0, 2, e.shape, generator=random) * 2.0 - 1.0 for e in ends]
+            total = sum((e * sign).sum() for e, sign in zip(ends, signs, strict=True))
+            assert isinstance(total, Tensor)
             tensors = [values[index] for index in seen]
-            slopes = torch.autograd.grad((values[-1] * signs).sum(), tensors)
+            slopes = torch.autograd.grad(total, tensors)
         for index, made, slope in zip(seen, tensors, slopes, strict=True):
             power, influence = (t.detach().square().mean(dim=(0, 2, 3)) for t in (made, slope))
             seen[index].append(_Tensor(made.detach().abs().amax(dim=(0, 2, 3)), power, influence))

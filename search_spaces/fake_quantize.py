@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.both_ends import before_activation
 from search_spaces.equalize import equalize
 from search_spaces.layers import WeightedLayer
-from search_spaces.modules import Network, fold, load_weights, weights_of
+from search_spaces.modules import Arrays, Inputs, Network, fold, load_weights, weights_of
 from search_spaces.onnx_writer import Weights
-from search_spaces.primitives import Input, Primitive
+from search_spaces.primitives import Primitive
 from search_spaces.quantize import (
     CPU_RULES,
     LARGEST_BIAS,
@@ -59,11 +58,11 @@ class QuantizedNetwork(Network):
         )
         self._shifts: dict[int, list[Tensor]] | None = None
 
-    def round_weights(self, inputs: Sequence[NDArray[np.float32]]) -> None:
+    def round_weights(self, inputs: Sequence[Arrays]) -> None:
         """From now on round weights too; they begin where their sums come out right.
 
         Args:
-            inputs: pictures (1, C, h, w) in [0, 1]; without any, weights stay where they are.
+            inputs: each by port or (N, C, h, w); without any, weights stay where they are.
         """
         self.weights_rounded = True
         plain = Network(self.graph)
@@ -120,15 +119,16 @@ class QuantizedNetwork(Network):
         exact = whole_step(self.graph.nodes[index], weight, top) is not None
         return nn.Parameter(scale.log(), requires_grad=not exact)
 
-    def forward(self, image: Tensor) -> Tensor:
-        values, quantized = self._run(image)
-        return quantized.get(self.graph.output, values[-1])
+    def forward(self, inputs: Inputs) -> Tensor | dict[str, Tensor]:
+        values, quantized = self._run(inputs)
+        return self.named([quantized.get(i, value) for i, value in enumerate(values)])
 
-    def values(self, image: Tensor) -> list[Tensor]:
+    def values(self, inputs: Inputs) -> list[Tensor]:
         """What every node gives before its output is rounded."""
-        return self._run(image)[0]
+        return self._run(inputs)[0]
 
-    def _run(self, image: Tensor) -> tuple[list[Tensor], dict[int, Tensor]]:
+    def _run(self, inputs: Inputs) -> tuple[list[Tensor], dict[int, Tensor]]:
+        given = self.entering(inputs)
         values: list[Tensor] = []
         quantized: dict[int, Tensor] = {}
         for index, node in enumerate(self.graph.nodes):
@@ -138,7 +138,7 @@ class QuantizedNetwork(Network):
                 else values[source]
                 for source in node.inputs
             ]
-            values.append(image if isinstance(node, Input) else self.step(index, node, sources))
+            values.append(given[index] if index in given else self.step(index, node, sources))
             if index in self.placement.tensors:
                 quantized[index] = self.quantizer(index)(values[index])
         return values, quantized
@@ -184,7 +184,7 @@ def prepare(
     rules: QuantRules = CPU_RULES,
     *,
     keep_float: frozenset[int] = frozenset(),
-    inputs: Sequence[NDArray[np.float32]] = (),
+    inputs: Sequence[Arrays] = (),
     tensors_first: bool = False,
 ) -> QuantizedNetwork:
     """Return a fake-quantized copy; calibrate it, fine-tune it, then `convert` it.
@@ -195,7 +195,7 @@ def prepare(
         network: trained.
         rules: what the engine can run in int8.
         keep_float: layers that int8 hurts too much, as nodes of the Graph.
-        inputs: pictures (1, C, h, w) in [0, 1]; with some of them channels are equalized first
+        inputs: each by port or (N, C, h, w); with some of them channels are equalized first
             (`equalize.py`), and weights begin where their sums come out right (`rounding.py`).
         tensors_first: leave weights in float until its `round_weights` is called.
     """

@@ -74,7 +74,7 @@ def depth(graph: Graph) -> int:
     found: list[int] = []
     for node in graph.nodes:
         found.append(max((found[i] for i in node.inputs), default=0) + _is_layer(node))
-    return found[-1]
+    return found[graph.output]
 
 
 def receptive_field(graph: Graph) -> float:
@@ -107,7 +107,7 @@ def receptive_field(graph: Graph) -> float:
                 step /= factor
         sides.append(side)
         steps.append(step)
-    return sides[-1]
+    return sides[graph.output]
 
 
 def _shares(

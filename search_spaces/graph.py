@@ -6,62 +6,46 @@ Shapes and identity are read here without torch or ONNX; what a network costs is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
+from runtime.signature import INPUT, OUTPUT, InvalidSignature, Port, Signature
 from search_spaces.base import InvalidArchitecture
-from search_spaces.primitives import (
-    ACTIVATIONS,
-    FIXED_KERNELS,
-    Activation,
-    Add,
-    AveragePool,
-    ChannelShuffle,
-    Concat,
-    Conv,
-    ConvTranspose,
-    DepthToSpace,
-    Flatten,
-    GlobalAveragePool,
-    GroupReduce,
-    GroupSoftmax,
-    Input,
-    MaxPool,
-    Multiply,
-    Pool,
-    Primitive,
-    Resize,
-    ResizeLike,
-    Scale,
-    Shift,
-    Slice,
-    SoftPool,
-    SpaceToDepth,
-)
+from search_spaces.primitive import by
+from search_spaces.primitives import Input, Primitive, Shape
 
-__all__ = [
-    "ACTIVATIONS", "FIXED_KERNELS", "Activation", "Add", "AveragePool", "ChannelShuffle",
-    "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Flatten", "GlobalAveragePool", "Graph",
-    "GraphBuilder", "GroupReduce", "GroupSoftmax", "Input", "MaxPool", "Multiply", "Pool",
-    "Primitive", "Resize", "ResizeLike", "Scale", "Shape", "Shift", "Slice", "SoftPool",
-    "SpaceToDepth", "channels_of", "shapes_of",
-]
-
-Shape = tuple[int, ...]
-"""(channels, height, width) of one tensor, (channels,) after Flatten; the batch is left out."""
+__all__ = ["Graph", "GraphBuilder", "Shape", "channels_of", "shapes_of"]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: primitives in order of execution; the last one is the output."""
+    """A network: primitives in order of execution.
+
+    Attributes:
+        nodes: the primitives.
+        results: the network's outputs by name, each with the index of the node that gives it;
+            empty where the last node gives the only one, called `output`.
+    """
 
     nodes: tuple[Primitive, ...]
+    results: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def outputs(self) -> Mapping[str, int]:
+        """Each output's name with the index of its node, in order."""
+        return dict(self.results or ((OUTPUT, len(self.nodes) - 1),))
 
     @property
     def output(self) -> int:
-        """Index of the output node."""
-        return len(self.nodes) - 1
+        """Index of the node that gives the first output."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def inputs(self) -> Mapping[str, int]:
+        """Each input's name with the index of its node, in order."""
+        nodes = enumerate(self.nodes)
+        return {node.name: index for index, node in nodes if isinstance(node, Input)}
 
     def consumers(self) -> list[list[int]]:
         """For each node the nodes that read it."""
@@ -83,7 +67,9 @@ class Graph:
             sources = [digests[i] for i in node.inputs]
             text = repr((type(node).__name__, _own_fields(node), sources))
             digests.append(hashlib.sha256(text.encode()).hexdigest())
-        return hashlib.sha256(" ".join([digests[-1], *sorted(digests)]).encode()).hexdigest()
+        ends = [f"{name} {digests[index]}" for name, index in self.results]
+        found = [*(ends or [digests[-1]]), *sorted(digests)]
+        return hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
 def _own_fields(node: Primitive) -> list[tuple[str, Any]]:
@@ -96,10 +82,20 @@ def _own_fields(node: Primitive) -> list[tuple[str, Any]]:
 
 
 class GraphBuilder:
-    """Appends primitives and hands out their indices; drops what the output does not need."""
+    """Appends primitives and hands out their indices; drops what the outputs do not need."""
 
-    def __init__(self, channels: int) -> None:
-        self._nodes: list[Primitive] = [Input((), channels)]
+    def __init__(self, *inputs: int | Port) -> None:
+        """Begin with the inputs, whose indices are 0, 1, 2 and so on.
+
+        Args:
+            inputs: as ports; a number is the channels of a picture called `input`.
+        """
+        self._nodes: list[Primitive] = []
+        for port in inputs:
+            port = Port(INPUT, port) if isinstance(port, int) else port
+            facts = {"name": port.name, "scale": port.scale, "kind": port.kind}
+            self.add(Input, channels=port.channels, **facts)
+        self._taken = len(inputs)
 
     def add(self, make: Callable[..., Primitive], *inputs: int, **fields: Any) -> int:
         """Append one primitive and return its index."""
@@ -110,124 +106,89 @@ class GraphBuilder:
         """Feature count of a node."""
         return channels_of(self._nodes)[index]
 
-    def finish(self, output: int) -> Graph:
-        """Return the Graph that ends in `output`, without unused nodes."""
-        needed = {output}
-        for index in range(output, -1, -1):
+    def finish(self, output: int | Mapping[str, int]) -> Graph:
+        """Return the Graph that ends here, without unused nodes; its inputs all stay.
+
+        Args:
+            output: the node that gives the only output, or each output's name with its node.
+        """
+        ends = (output,) if isinstance(output, int) else tuple(output.values())
+        needed = set(ends)
+        for index in range(max(ends), -1, -1):
             if index in needed:
                 needed.update(self._nodes[index].inputs)
-        order = sorted(needed | {0})
+        order = sorted(needed | set(range(self._taken)))
         place = {old: new for new, old in enumerate(order)}
-        return Graph(
-            tuple(
-                replace(self._nodes[i], inputs=tuple(place[s] for s in self._nodes[i].inputs))
-                for i in order
-            )
+        nodes = tuple(
+            replace(self._nodes[i], inputs=tuple(place[s] for s in self._nodes[i].inputs))
+            for i in order
         )
+        if isinstance(output, int):
+            return Graph(nodes)
+        return Graph(nodes, tuple((name, place[index]) for name, index in output.items()))
 
 
-def channels_of(nodes: tuple[Primitive, ...] | list[Primitive]) -> list[int]:
+def channels_of(nodes: Sequence[Primitive]) -> list[int]:
     """Feature count of every node's output."""
     out: list[int] = []
     for node in nodes:
-        source = out[node.inputs[0]] if node.inputs else 0
-        match node:
-            case Input(channels=c) | Conv(out_channels=c) | ConvTranspose(out_channels=c):
-                out.append(c)
-            case DepthToSpace(factor=f):
-                out.append(source // (f * f))
-            case SpaceToDepth(factor=f):
-                out.append(source * f * f)
-            case Concat():
-                out.append(sum(out[i] for i in node.inputs))
-            case Slice(start=start, stop=stop):
-                out.append(stop - start)
-            case GroupReduce(groups=g):
-                out.append(source // g)
-            case _:
-                out.append(source)
+        out.append(node.channels_from([out[i] for i in node.inputs]))
     return out
 
 
 def shapes_of(graph: Graph, height: int, width: int) -> list[Shape]:
-    """Output shape of every node, (C, H, W), for an input of this size.
+    """Output shape of every node, (C, H, W), where the deployment is of this size.
 
     Raises:
         InvalidArchitecture: sizes or channels do not fit together.
     """
     shapes: list[Shape] = []
     for index, (node, c) in enumerate(zip(graph.nodes, channels_of(graph.nodes), strict=True)):
-        sources = [shapes[i] for i in node.inputs]
         where = f"node {index} ({type(node).__name__})"
+        if isinstance(node, Input):
+            shapes.append(_entering(node, height, width))
+            continue
+        sources = [shapes[i] for i in node.inputs]
         if any(len(source) != 3 for source in sources):
             raise InvalidArchitecture(f"{where}: nothing may follow a Flatten")
-        _check(where, node, sources)
-        if isinstance(node, Flatten):
-            shapes.append((c,))
-            continue
-        size = _size(node, sources) if sources else (height, width)
-        if min(size) < 1:
-            raise InvalidArchitecture(f"{where}: a {_by(sources[0])} tensor is too small for it")
+        if misfit := node.misfit(sources):
+            raise InvalidArchitecture(f"{where}: {misfit}")
+        if any(side % node.divisor for side in sources[0][1:]):
+            raise InvalidArchitecture(
+                f"{where}: a {by(sources[0])} tensor does not divide by {node.divisor}"
+            )
+        size = node.size_from(sources)
+        if size and min(size) < 1:
+            raise InvalidArchitecture(f"{where}: a {by(sources[0])} tensor is too small for it")
         shapes.append((c, *size))
     return shapes
 
 
-def _size(node: Primitive, sources: list[Shape]) -> tuple[int, int]:
-    """Height and width of a node's output."""
-    _, h, w = sources[0]
-    match node:
-        case Conv(stride=s, padding="valid", kernel=(rows, columns), dilation=d):
-            return ((h - d * (rows - 1) - 1) // s + 1, (w - d * (columns - 1) - 1) // s + 1)
-        case Conv(stride=s):
-            return (-(-h // s), -(-w // s))
-        case ConvTranspose(stride=f) | DepthToSpace(factor=f) | Resize(factor=f):
-            return (h * f, w * f)
-        case Pool(factor=f, side=k):
-            return ((h - k) // f + 1, (w - k) // f + 1)
-        case SpaceToDepth(factor=f):
-            return (h // f, w // f)
-        case GlobalAveragePool():
-            return (1, 1)
-        case ResizeLike():
-            return (sources[1][1], sources[1][2])
-    return (h, w)
+def _entering(node: Input, height: int, width: int) -> Shape:
+    """The shape of an input inside the network."""
+    try:
+        shape = node.port.shape(height, width)
+    except InvalidSignature as error:
+        raise InvalidArchitecture(str(error)) from error
+    return shape if len(shape) == 3 else (*shape, 1, 1)
 
 
-def _check(where: str, node: Primitive, sources: list[Shape]) -> None:
-    first = sources[0] if sources else ()
-    match node:
-        case Conv(groups=g, out_channels=c) if first[0] % g or c % g:
-            raise InvalidArchitecture(f"{where}: {first[0]} > {c} channels in {g} groups")
-        case DepthToSpace(factor=f) if first[0] % (f * f):
-            raise InvalidArchitecture(f"{where}: {first[0]} channels, factor {f}")
-        case Add() if len(set(sources)) != 1:
-            raise InvalidArchitecture(f"{where}: cannot add {sources}")
-        case Multiply() if any(b not in (1, a) for a, b in zip(first, sources[1], strict=True)):
-            raise InvalidArchitecture(f"{where}: cannot multiply {sources}")
-        case Concat() if len({s[1:] for s in sources}) != 1:
-            raise InvalidArchitecture(f"{where}: cannot join {sources}")
-        case Slice(start=a, stop=b) if not 0 <= a < b <= first[0]:
-            raise InvalidArchitecture(f"{where}: channels {a} to {b} of {first[0]}")
-        case Flatten() if first[1:] != (1, 1):
-            raise InvalidArchitecture(f"{where}: a {_by(first)} tensor, pool it to 1x1 first")
-        case GroupReduce(groups=g) | GroupSoftmax(groups=g) | ChannelShuffle(groups=g):
-            if first[0] % g:
-                raise InvalidArchitecture(f"{where}: {first[0]} channels in {g} groups")
-        case _:
-            step = _divisor(node)
-            if step > 1 and (first[1] % step or first[2] % step):
-                raise InvalidArchitecture(
-                    f"{where}: a {_by(first)} tensor does not divide by {step}"
-                )
+def require_signature(graph: Graph, signature: Signature) -> None:
+    """Refuse a Graph that has other inputs and outputs than it was to have.
+
+    Raises:
+        InvalidArchitecture: says what differs.
+    """
+    inputs = tuple(n.port for n in graph.nodes if isinstance(n, Input))
+    if inputs != signature.inputs:
+        wanted = _names(signature.inputs)
+        raise InvalidArchitecture(f"its inputs are {_names(inputs)}, not {wanted}")
+    channels = channels_of(graph.nodes)
+    made = {name: channels[index] for name, index in graph.outputs.items()}
+    asked = {port.name: port.channels for port in signature.outputs}
+    if list(made.items()) != list(asked.items()):
+        raise InvalidArchitecture(f"it gives {made} (channels by name), not {asked}")
 
 
-def _divisor(node: Primitive) -> int:
-    """What the height and width of a node's input must divide by."""
-    match node:
-        case Conv(stride=f, padding="same") | SpaceToDepth(factor=f) | Pool(factor=f, kernel=0):
-            return f
-    return 1
-
-
-def _by(shape: Shape) -> str:
-    return f"{shape[1]}x{shape[2]}"
+def _names(ports: Sequence[Port]) -> str:
+    return ", ".join(f"{p.name} ({p.channels} channels, scale {p.scale})" for p in ports)

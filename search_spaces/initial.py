@@ -19,6 +19,7 @@ from search_spaces.primitives import (
     Shift,
     Slice,
     SpaceToDepth,
+    Warp,
 )
 
 HEAD_GAIN = 0.01
@@ -45,7 +46,8 @@ def added_layers(graph: Graph) -> dict[int, float]:
 def last_layers(graph: Graph) -> set[int]:
     """Layers whose output reaches the network's without passing another one."""
     found: set[int] = set()
-    seen, ahead = {graph.output}, [graph.output]
+    ahead = list(graph.outputs.values())
+    seen = set(ahead)
     while ahead:
         index = ahead.pop()
         node = graph.nodes[index]
@@ -59,9 +61,9 @@ def last_layers(graph: Graph) -> set[int]:
 
 
 def is_base(graph: Graph, index: int) -> bool:
-    """Whether a tensor is the image, or the image enlarged by a fixed kernel."""
+    """Whether a tensor is what came in: as it was, moved, or enlarged by a fixed kernel."""
     node = graph.nodes[index]
-    if isinstance(node, Shift | Scale | Slice | SpaceToDepth | DepthToSpace):
+    if isinstance(node, Shift | Scale | Slice | SpaceToDepth | DepthToSpace | Warp):
         return is_base(graph, node.inputs[0])
     return isinstance(node, Input) or (isinstance(node, Conv) and node.fixed != "")
 

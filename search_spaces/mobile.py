@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
 from search_spaces.block_choices import choose_block
 from search_spaces.blocks import BLOCKS
@@ -107,10 +108,7 @@ class MobileSpace:
             "shrink": shrink,
         }
         return Architecture(
-            "classifier",
-            self.in_channels,
-            self.classes,
-            1,
+            "classifier", one_to_one(self.in_channels, self.classes, None),
             tuple(blocks),
             tuple(sorted(args.items())),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,15 +20,27 @@ from search_spaces.primitives import (
     Activation,
     Conv,
     ConvTranspose,
-    Input,
     Primitive,
 )
 
 NORMS = ("none", "batch")
 
 
+Inputs = Tensor | Mapping[str, Tensor]
+"""The tensors by port; a single Tensor where a network has one input."""
+Arrays = NDArray[np.float32] | Mapping[str, NDArray[np.float32]]
+"""The same as arrays."""
+
+
+def as_tensors(arrays: Arrays) -> Inputs:
+    """Arrays as a network takes them."""
+    if isinstance(arrays, Mapping):
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return torch.from_numpy(arrays)
+
+
 class Network(nn.Module):
-    """A Graph that can be trained: (N, C, H, W) in [0, 1] -> (N, C', H * scale, W * scale).
+    """A Graph that can be trained.
 
     Attributes:
         layers: the nodes with weights by `n<index>`.
@@ -52,18 +64,37 @@ class Network(nn.Module):
         assert isinstance(layer, WeightedLayer)
         return layer
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.values(image)[-1]
+    def forward(self, inputs: Inputs) -> Tensor | dict[str, Tensor]:
+        """Run the network.
 
-    def values(self, image: Tensor) -> list[Tensor]:
+        Args:
+            inputs: by port, (N, C, H, W), vectors (N, C); images in [0, 1].
+
+        Returns:
+            The outputs by port; the tensor itself where there is one.
+        """
+        return self.named(self.values(inputs))
+
+    def named(self, values: Sequence[Tensor]) -> Tensor | dict[str, Tensor]:
+        """What `forward` gives, of what every node has given."""
+        outputs = {name: values[index] for name, index in self.graph.outputs.items()}
+        return outputs if self.graph.results else next(iter(outputs.values()))
+
+    def entering(self, inputs: Inputs) -> dict[int, Tensor]:
+        """The tensors of the Graph's inputs by node; a vector is (N, C, 1, 1) inside."""
+        nodes = self.graph.inputs
+        if isinstance(inputs, Tensor):
+            inputs = dict.fromkeys(nodes, inputs)
+        found = {index: inputs[name] for name, index in nodes.items()}
+        return {i: x if x.ndim > 2 else x[:, :, None, None] for i, x in found.items()}
+
+    def values(self, inputs: Inputs) -> list[Tensor]:
         """What every node gives, in the order of the Graph."""
+        given = self.entering(inputs)
         values: list[Tensor] = []
         for index, node in enumerate(self.graph.nodes):
-            if isinstance(node, Input):
-                values.append(image)
-                continue
             sources = [values[i] for i in node.inputs]
-            values.append(self.step(index, node, sources))
+            values.append(given[index] if index in given else self.step(index, node, sources))
         return values
 
     def step(self, index: int, node: Primitive, sources: list[Tensor]) -> Tensor:

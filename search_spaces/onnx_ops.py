@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from search_spaces.primitives import (
     GroupSoftmax,
     MaxPool,
     Multiply,
+    Pool,
     Primitive,
     Resize,
     ResizeLike,
@@ -32,6 +35,7 @@ from search_spaces.primitives import (
     Slice,
     SoftPool,
     SpaceToDepth,
+    Warp,
 )
 from search_spaces.quantize import PReLUForm
 
@@ -124,91 +128,190 @@ def _write_prelu_as_arithmetic(
     file.op("Sub", [above, file.op("Mul", [below, slopes], f"{out}.sloped")], out)
 
 
-def write_plain(
-    file: NodeList, node: Primitive, sources: list[str], out: str, *, given: Shape, result: Shape
-) -> None:
-    """Append the nodes of a primitive without weights.
+@dataclass(frozen=True)
+class Written:
+    """What a primitive's ONNX reading is told beside the primitive.
 
-    Args:
+    Attributes:
+        file: where its nodes go.
+        sources: names of the tensors that it reads.
+        out: the name of what it gives.
         given: shape of its first input, (N, C, H, W).
         result: shape of its output.
     """
-    match node:
-        case Shift(value=value):
-            file.op("Add", [*sources, file.real(f"{out}.shift", value)], out)
-        case Scale(value=value):
-            file.op("Mul", [*sources, file.real(f"{out}.factor", value)], out)
-        case Activation(activation=name, slope=slope):
-            write_activation(file, name, sources[0], out, slope)
-        case Add():
-            file.op("Add", sources, out)
-        case Multiply():
-            file.op("Mul", sources, out)
-        case Concat():
-            file.op("Concat", sources, out, axis=1)
-        case Slice(start=start, stop=stop):
-            parts = {"start": start, "stop": stop, "axis": 1}
-            limits = [file.integers(f"{out}.{key}", [at]) for key, at in parts.items()]
-            file.op("Slice", [*sources, *limits], out)
-        case Flatten():
-            file.op("Flatten", sources, out, axis=1)
-        case GroupReduce() | GroupSoftmax() | ChannelShuffle():
-            _write_grouped(file, node, sources[0], out, given, result)
-        case _:
-            _write_resampling(file, node, sources, out, result)
+
+    file: NodeList
+    sources: Sequence[str]
+    out: str
+    given: Shape
+    result: Shape
+
+    def op(self, kind: str, *constants: str, **attributes: Any) -> None:
+        """The one node that it takes: its sources, then these constants."""
+        self.file.op(kind, [*self.sources, *constants], self.out, **attributes)
 
 
-def _write_grouped(
-    file: NodeList, node: GroupReduce | GroupSoftmax | ChannelShuffle, source: str, out: str,
-    given: Shape, result: Shape,
-) -> None:
-    """Write what works on groups of channels, on tensors of four dimensions throughout."""
-    batch, channels, height, width = given
-    parts = [batch, node.groups, channels // node.groups, height * width]
-    apart = file.op("Reshape", [source, file.integers(f"{out}.parts", parts)], f"{out}.apart")
-    if isinstance(node, GroupReduce):
-        kind = "ReduceMax" if node.mode == "max" else "ReduceSum"
-        axis = file.integers(f"{out}.axis", [1])
-        done = file.op(kind, [apart, axis], f"{out}.reduced", keepdims=0)
-    elif isinstance(node, GroupSoftmax):
-        done = file.op("Softmax", [apart], f"{out}.weighted", axis=1)
-    else:
-        done = file.op("Transpose", [apart], f"{out}.turned", perm=[0, 2, 1, 3])
-    whole = file.integers(f"{out}.whole", result)
-    file.op("Reshape", [done, whole], out)
+@singledispatch
+def write_plain(node: Primitive, to: Written) -> None:
+    """Append the nodes of a primitive without weights.
+
+    Raises:
+        TypeError: nothing is registered for it.
+    """
+    raise TypeError(f"{type(node).__name__} has no ONNX reading")
 
 
-def _write_resampling(
-    file: NodeList, node: Primitive, sources: list[str], out: str, result: Shape
-) -> None:
-    """Write what changes the height and width."""
-    match node:
-        case DepthToSpace(factor=f):
-            file.op("DepthToSpace", sources, out, blocksize=f, mode="CRD")
-        case SpaceToDepth(factor=f):
-            file.op("SpaceToDepth", sources, out, blocksize=f)
-        case MaxPool(factor=f, side=k):
-            file.op("MaxPool", sources, out, kernel_shape=[k, k], strides=[f, f])
-        case AveragePool(factor=f, side=k):
-            file.op("AveragePool", sources, out, kernel_shape=[k, k], strides=[f, f])
-        case SoftPool(factor=f, side=k):
-            window = {"kernel_shape": [k, k], "strides": [f, f]}
-            weight = file.op("Exp", sources, f"{out}.exp")
-            product = file.op("Mul", [*sources, weight], f"{out}.product")
-            above = file.op("AveragePool", [product], f"{out}.above", **window)
-            below = file.op("AveragePool", [weight], f"{out}.below", **window)
-            file.op("Div", [above, below], out)
-        case GlobalAveragePool():
-            file.op("GlobalAveragePool", sources, out)
-        case Resize(factor=f, mode=mode):
-            factors = np.array([1, 1, f, f], np.float32)
-            scales = file.constant(f"{out}.scales", factors)
-            _write_resize(file, [sources[0], "", scales], out, mode)
-        case ResizeLike():
-            sizes = file.integers(f"{out}.sizes", result)
-            _write_resize(file, [sources[0], "", "", sizes], out, "bilinear")
-        case _:
-            raise TypeError(f"{type(node).__name__} has no ONNX reading")
+@write_plain.register
+def _(node: Shift, to: Written) -> None:
+    to.op("Add", to.file.real(f"{to.out}.shift", node.value))
+
+
+@write_plain.register
+def _(node: Scale, to: Written) -> None:
+    to.op("Mul", to.file.real(f"{to.out}.factor", node.value))
+
+
+@write_plain.register
+def _(node: Activation, to: Written) -> None:
+    write_activation(to.file, node.activation, to.sources[0], to.out, node.slope)
+
+
+@write_plain.register
+def _(node: Add, to: Written) -> None:
+    to.op("Add")
+
+
+@write_plain.register
+def _(node: Multiply, to: Written) -> None:
+    to.op("Mul")
+
+
+@write_plain.register
+def _(node: Concat, to: Written) -> None:
+    to.op("Concat", axis=1)
+
+
+@write_plain.register
+def _(node: Slice, to: Written) -> None:
+    parts = {"start": node.start, "stop": node.stop, "axis": 1}
+    to.op("Slice", *(to.file.integers(f"{to.out}.{key}", [at]) for key, at in parts.items()))
+
+
+@write_plain.register
+def _(node: Flatten, to: Written) -> None:
+    to.op("Flatten", axis=1)
+
+
+@write_plain.register
+def _(node: GroupReduce, to: Written) -> None:
+    apart = _apart(node.groups, to)
+    axis = to.file.integers(f"{to.out}.axis", [1])
+    kind = "ReduceMax" if node.mode == "max" else "ReduceSum"
+    _whole(to.file.op(kind, [apart, axis], f"{to.out}.reduced", keepdims=0), to)
+
+
+@write_plain.register
+def _(node: GroupSoftmax, to: Written) -> None:
+    _whole(to.file.op("Softmax", [_apart(node.groups, to)], f"{to.out}.weighted", axis=1), to)
+
+
+@write_plain.register
+def _(node: ChannelShuffle, to: Written) -> None:
+    apart = _apart(node.groups, to)
+    _whole(to.file.op("Transpose", [apart], f"{to.out}.turned", perm=[0, 2, 1, 3]), to)
+
+
+def _apart(groups: int, to: Written) -> str:
+    """Groups of channels as an axis of their own, on tensors of four dimensions throughout."""
+    batch, channels, height, width = to.given
+    parts = to.file.integers(
+        f"{to.out}.parts", [batch, groups, channels // groups, height * width]
+    )
+    return to.file.op("Reshape", [*to.sources, parts], f"{to.out}.apart")
+
+
+def _whole(done: str, to: Written) -> None:
+    to.file.op("Reshape", [done, to.file.integers(f"{to.out}.whole", to.result)], to.out)
+
+
+@write_plain.register
+def _(node: DepthToSpace, to: Written) -> None:
+    to.op("DepthToSpace", blocksize=node.factor, mode="CRD")
+
+
+@write_plain.register
+def _(node: SpaceToDepth, to: Written) -> None:
+    to.op("SpaceToDepth", blocksize=node.factor)
+
+
+@write_plain.register
+def _(node: MaxPool, to: Written) -> None:
+    to.op("MaxPool", **_window(node))
+
+
+@write_plain.register
+def _(node: AveragePool, to: Written) -> None:
+    to.op("AveragePool", **_window(node))
+
+
+@write_plain.register
+def _(node: SoftPool, to: Written) -> None:
+    file, out = to.file, to.out
+    weight = file.op("Exp", to.sources, f"{out}.exp")
+    product = file.op("Mul", [*to.sources, weight], f"{out}.product")
+    above = file.op("AveragePool", [product], f"{out}.above", **_window(node))
+    below = file.op("AveragePool", [weight], f"{out}.below", **_window(node))
+    file.op("Div", [above, below], out)
+
+
+def _window(node: Pool) -> dict[str, list[int]]:
+    return {"kernel_shape": [node.side, node.side], "strides": [node.factor, node.factor]}
+
+
+@write_plain.register
+def _(node: GlobalAveragePool, to: Written) -> None:
+    to.op("GlobalAveragePool")
+
+
+@write_plain.register
+def _(node: Resize, to: Written) -> None:
+    factors = np.array([1, 1, node.factor, node.factor], np.float32)
+    scales = to.file.constant(f"{to.out}.scales", factors)
+    _write_resize(to.file, [to.sources[0], "", scales], to.out, node.mode)
+
+
+@write_plain.register
+def _(node: ResizeLike, to: Written) -> None:
+    sizes = to.file.integers(f"{to.out}.sizes", to.result)
+    _write_resize(to.file, [to.sources[0], "", "", sizes], to.out, "bilinear")
+
+
+@write_plain.register
+def _(node: Warp, to: Written) -> None:
+    """GridSample on coordinates from -1 in the first pixel to 1 in the last one, all in fp32."""
+    file, out, (_, _, height, width) = to.file, to.out, to.result
+    half = file.float_type is np.float16
+    x, motion = (
+        file.op("Cast", [name], f"{out}.{label}", to=TensorProto.FLOAT) if half else name
+        for label, name in zip(("seen", "motion"), to.sources, strict=True)
+    )
+    # Constants a line long each, not a map: x moves along the columns, y along the rows.
+    steps = np.array([2.0 / max(side - 1, 1) for side in (width, height)], np.float32)
+    columns, rows = np.zeros((1, 2, 1, width), "f4"), np.zeros((1, 2, height, 1), "f4")
+    columns[0, 0, 0] = np.arange(width) * steps[0] - 1.0
+    rows[0, 1, :, 0] = np.arange(height) * steps[1] - 1.0
+    there = motion
+    for kind, label, value in (
+        ("Mul", "moved", steps.reshape(1, 2, 1, 1)), ("Add", "x", columns), ("Add", "y", rows)
+    ):
+        constant = file.constant(f"{out}.{label}.of", value)
+        there = file.op(kind, [there, constant], f"{out}.{label}")
+    turned = file.op("Transpose", [there], f"{out}.grid", perm=[0, 2, 3, 1])
+    how = {"mode": "linear", "padding_mode": "border", "align_corners": 1}
+    found = f"{out}.fp32" if half else out
+    file.op("GridSample", [x, turned], found, **how)
+    if half:
+        file.op("Cast", [found], out, to=TensorProto.FLOAT16)
 
 
 def _write_resize(file: NodeList, inputs: list[str], out: str, mode: str) -> None:

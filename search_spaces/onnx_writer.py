@@ -13,7 +13,13 @@ from onnx import TensorProto, helper
 from search_spaces.both_ends import before_activation
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph, Shape, channels_of, shapes_of
-from search_spaces.onnx_ops import NodeList, float_value, write_activation, write_plain
+from search_spaces.onnx_ops import (
+    NodeList,
+    Written,
+    float_value,
+    write_activation,
+    write_plain,
+)
 from search_spaces.primitives import (
     Activation,
     Conv,
@@ -127,15 +133,22 @@ class _Writer:
             self._write_node(index, node)
             if self._is_quantized(index):
                 self._write_qdq(index, self._name(index), self._dequantized(index))
-        if self._half:
-            last = self._graph.output
-            name = self._dequantized(last) if self._is_quantized(last) else self._name(last)
-            self._file.op("Cast", [name], "output", to=TensorProto.FLOAT)
+        for name, index in self._graph.outputs.items():
+            given = self._dequantized(index) if self._is_quantized(index) else self._name(index)
+            if self._half:
+                self._file.op("Cast", [given], name, to=TensorProto.FLOAT)
+            elif given != name:
+                self._file.op("Identity", [given], name)
+        entering = {
+            node.name: shape[:2] if _is_vector(node) else shape
+            for node, shape in zip(self._graph.nodes, self._shapes, strict=True)
+            if isinstance(node, Input)
+        }
         body = helper.make_graph(
             self._file.nodes,
             "freeway",
-            [float_value("input", self._shapes[0])],
-            [float_value("output", self._shapes[-1])],
+            [float_value(name, shape) for name, shape in entering.items()],
+            [float_value(name, self._shapes[i]) for name, i in self._graph.outputs.items()],
             self._file.constants,
         )
         model = helper.make_model(
@@ -148,19 +161,23 @@ class _Writer:
 
     def _name(self, index: int) -> str:
         """Name of a node's tensor; with fp16 inside, casts stand at the fp32 interface."""
-        if not self._half and index == 0:
-            return "input"
-        last = index == self._graph.output and not self._is_quantized(index)
-        return "output" if last and not self._half else f"t{index}"
+        node = self._graph.nodes[index]
+        if isinstance(node, Input):
+            return node.name if not (self._half or _is_vector(node)) else f"t{index}"
+        return self._own_output(index, quantized=False) or f"t{index}"
+
+    def _own_output(self, index: int, *, quantized: bool) -> str:
+        """The output that a node's tensor is, as it is or behind its quantizer; else empty."""
+        if self._half or self._is_quantized(index) != quantized:
+            return ""
+        return next((name for name, i in self._graph.outputs.items() if i == index), "")
 
     def _is_quantized(self, tensor: int) -> bool:
         return self._placement is not None and tensor in self._placement.tensors
 
     def _dequantized(self, index: int) -> str:
         """Name of a node's tensor behind its Q/DQ pair."""
-        if index == self._graph.output and not self._half:
-            return "output"
-        return f"{self._name(index)}.dq"
+        return self._own_output(index, quantized=True) or f"{self._name(index)}.dq"
 
     def _step(self, scale: Any) -> NDArray[Any]:
         """A step size in the file's float type; never zero, which engines refuse."""
@@ -212,8 +229,7 @@ class _Writer:
         sources = [self._source(index, source) for source in node.inputs]
         match node:
             case Input():
-                if self._half:
-                    self._file.op("Cast", ["input"], out, to=TensorProto.FLOAT16)
+                self._write_input(node, out, self._shapes[index])
             case Conv() | ConvTranspose():
                 self._write_layer(index, node, sources[0])
             case Activation(activation="prelu"):
@@ -221,7 +237,17 @@ class _Writer:
                 write_activation(self._file, "prelu", sources[0], out, slope)
             case _:
                 given, result = self._shapes[node.inputs[0]], self._shapes[index]
-                write_plain(self._file, node, sources, out, given=given, result=result)
+                write_plain(node, Written(self._file, sources, out, given, result))
+
+    def _write_input(self, node: Input, out: str, inside: Shape) -> None:
+        """What stands between an input of the file and the tensor that it is inside."""
+        name = node.name
+        if _is_vector(node):
+            shaped = f"{name}.shaped" if self._half else out
+            shape = self._file.integers(f"{name}.shape", inside)
+            name = self._file.op("Reshape", [name, shape], shaped)
+        if self._half:
+            self._file.op("Cast", [name], out, to=TensorProto.FLOAT16)
 
     def _write_layer(self, index: int, node: Conv | ConvTranspose, source: str) -> None:
         """A convolution, its activation, and the quantizers that stand between them."""
@@ -333,3 +359,7 @@ class _Writer:
             self._file.constant(f"{name}.zero", np.zeros(scale.shape, np.int8)),
         ]
         return self._file.op("DequantizeLinear", inputs, f"{name}.dq", axis=axis)
+
+
+def _is_vector(node: Input) -> bool:
+    return node.scale is None

@@ -155,6 +155,8 @@ def _loud(count: int) -> _Copies:
 
 def picture_path(graph: Graph) -> PicturePath | None:
     """The way of the picture through a network that is one plain stack; None for any other."""
+    if len(graph.inputs) > 1 or graph.results:
+        return None
     node = graph.nodes[graph.output]
     factor = 1
     index = graph.output

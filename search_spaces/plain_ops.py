@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import singledispatch
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -27,6 +30,7 @@ from search_spaces.primitives import (
     Slice,
     SoftPool,
     SpaceToDepth,
+    Warp,
 )
 
 
@@ -64,69 +68,137 @@ def activate(x: Tensor, name: str, slope: float | Tensor | None = None) -> Tenso
     return x
 
 
-def run_plain(node: Primitive, sources: list[Tensor]) -> Tensor:
-    """Run a primitive without weights on tensors (N, C, H, W)."""
-    x = sources[0]
-    match node:
-        case Shift(value=value):
-            return x + value
-        case Scale(value=value):
-            return x * value
-        case Activation(activation=name, slope=slope):
-            return activate(x, name, slope)
-        case Add():
-            return x + sources[1]
-        case Multiply():
-            return x * sources[1]
-        case Concat():
-            return torch.cat(sources, dim=1)
-        case Slice(start=start, stop=stop):
-            return x[:, start:stop]
-        case Flatten():
-            return x.flatten(1)
-        case GroupReduce(groups=g, mode=mode):
-            return _apart(x, g).amax(1) if mode == "max" else _apart(x, g).sum(1)
-        case GroupSoftmax(groups=g):
-            return _apart(x, g).softmax(1).flatten(1, 2)
-        case ChannelShuffle(groups=g):
-            return functional.channel_shuffle(x, g)
-    return _resample(node, sources)
+@singledispatch
+def run_plain(node: Primitive, sources: Sequence[Tensor]) -> Tensor:
+    """Run a primitive without weights on tensors (N, C, H, W).
+
+    Raises:
+        TypeError: nothing is registered for it.
+    """
+    raise TypeError(f"{type(node).__name__} has no torch reading")
+
+
+@run_plain.register
+def _(node: Shift, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0] + node.value
+
+
+@run_plain.register
+def _(node: Scale, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0] * node.value
+
+
+@run_plain.register
+def _(node: Activation, sources: Sequence[Tensor]) -> Tensor:
+    return activate(sources[0], node.activation, node.slope)
+
+
+@run_plain.register
+def _(node: Add, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0] + sources[1]
+
+
+@run_plain.register
+def _(node: Multiply, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0] * sources[1]
+
+
+@run_plain.register
+def _(node: Concat, sources: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(sources), dim=1)
+
+
+@run_plain.register
+def _(node: Slice, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0][:, node.start : node.stop]
+
+
+@run_plain.register
+def _(node: Flatten, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0].flatten(1)
+
+
+@run_plain.register
+def _(node: GroupReduce, sources: Sequence[Tensor]) -> Tensor:
+    apart = _apart(sources[0], node.groups)
+    return apart.amax(1) if node.mode == "max" else apart.sum(1)
+
+
+@run_plain.register
+def _(node: GroupSoftmax, sources: Sequence[Tensor]) -> Tensor:
+    return _apart(sources[0], node.groups).softmax(1).flatten(1, 2)
+
+
+@run_plain.register
+def _(node: ChannelShuffle, sources: Sequence[Tensor]) -> Tensor:
+    return functional.channel_shuffle(sources[0], node.groups)
+
+
+@run_plain.register
+def _(node: DepthToSpace, sources: Sequence[Tensor]) -> Tensor:
+    return functional.pixel_shuffle(sources[0], node.factor)
+
+
+@run_plain.register
+def _(node: SpaceToDepth, sources: Sequence[Tensor]) -> Tensor:
+    return space_to_depth(sources[0], node.factor)
+
+
+@run_plain.register
+def _(node: MaxPool, sources: Sequence[Tensor]) -> Tensor:
+    return functional.max_pool2d(sources[0], node.side, node.factor)
+
+
+@run_plain.register
+def _(node: AveragePool, sources: Sequence[Tensor]) -> Tensor:
+    return functional.avg_pool2d(sources[0], node.side, node.factor)
+
+
+@run_plain.register
+def _(node: SoftPool, sources: Sequence[Tensor]) -> Tensor:
+    weight = sources[0].exp()
+    mean = functional.avg_pool2d(weight, node.side, node.factor)
+    return functional.avg_pool2d(sources[0] * weight, node.side, node.factor) / mean
+
+
+@run_plain.register
+def _(node: GlobalAveragePool, sources: Sequence[Tensor]) -> Tensor:
+    return sources[0].mean((2, 3), keepdim=True)
+
+
+@run_plain.register
+def _(node: Resize, sources: Sequence[Tensor]) -> Tensor:
+    smooth = {"mode": "bilinear", "align_corners": False}
+    how = {"mode": "nearest"} if node.mode == "nearest" else smooth
+    return functional.interpolate(sources[0], scale_factor=node.factor, **how)
+
+
+@run_plain.register
+def _(node: ResizeLike, sources: Sequence[Tensor]) -> Tensor:
+    size = list(sources[1].shape[2:])
+    return functional.interpolate(sources[0], size=size, mode="bilinear", align_corners=False)
+
+
+@run_plain.register
+def _(node: Warp, sources: Sequence[Tensor]) -> Tensor:
+    """Coordinates as `grid_sample` has them: from -1 in the first pixel to 1 in the last one."""
+    x, motion = sources[0], sources[1].float()
+    places = [
+        torch.arange(side, device=x.device, dtype=torch.float32).view(shape)
+        for side, shape in ((x.shape[3], (1, 1, -1)), (x.shape[2], (1, -1, 1)))
+    ]
+    steps = [2.0 / max(side - 1, 1) for side in (x.shape[3], x.shape[2])]
+    grid = torch.stack([(motion[:, k] + places[k]) * steps[k] - 1.0 for k in range(2)], dim=3)
+    found = functional.grid_sample(
+        x.float(), grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return found.to(x.dtype)
 
 
 def _apart(x: Tensor, groups: int) -> Tensor:
     """(N, C, H, W) -> (N, groups, C / groups, H, W)."""
     n, c, h, w = x.shape
     return x.reshape(n, groups, c // groups, h, w)
-
-
-def _resample(node: Primitive, sources: list[Tensor]) -> Tensor:
-    """Run a primitive that changes the height and width."""
-    x = sources[0]
-    match node:
-        case DepthToSpace(factor=f):
-            return functional.pixel_shuffle(x, f)
-        case SpaceToDepth(factor=f):
-            return space_to_depth(x, f)
-        case MaxPool(factor=f, side=k):
-            return functional.max_pool2d(x, k, f)
-        case AveragePool(factor=f, side=k):
-            return functional.avg_pool2d(x, k, f)
-        case SoftPool(factor=f, side=k):
-            weight = x.exp()
-            mean = functional.avg_pool2d(weight, k, f)
-            return functional.avg_pool2d(x * weight, k, f) / mean
-        case GlobalAveragePool():
-            return x.mean((2, 3), keepdim=True)
-        case Resize(factor=f, mode="nearest"):
-            return functional.interpolate(x, scale_factor=f, mode="nearest")
-        case Resize(factor=f):
-            return functional.interpolate(
-                x, scale_factor=f, mode="bilinear", align_corners=False
-            )
-        case ResizeLike():
-            size = list(sources[1].shape[2:])
-            return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-    raise TypeError(f"{type(node).__name__} has no torch reading")
 
 
 def space_to_depth(x: Tensor, factor: int) -> Tensor:

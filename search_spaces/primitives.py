@@ -1,38 +1,52 @@
 """The primitives of a Graph: what a network is made of. Pure data, no torch, no ONNX.
 
-A primitive has exactly two readings, the torch module (`modules.py`, `plain_ops.py`) and the ONNX
-nodes (`onnx_writer.py`).
+Those with learned numbers are in `convolutions.py`; what all have in common is in `primitive.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import ClassVar
 
-from search_spaces.base import InvalidArchitecture, UnknownName
+from runtime.signature import INPUT, Port
+from search_spaces.convolutions import FIXED_KERNELS, PADDINGS, Activation, Conv, ConvTranspose
+from search_spaces.primitive import ACTIVATIONS, Primitive, Shape, Tie, by, check_name
 
-ACTIVATIONS = (
-    "none", "relu", "prelu", "leaky_relu", "relu6", "clip", "tanh", "sigmoid", "hardsigmoid",
-    "hardswish", "silu", "gelu",
-)
-"""`prelu` has one learned slope per channel, `leaky_relu` a fixed one; `clip` is to [0, 1]."""
-FIXED_KERNELS = ("nearest", "bilinear", "bicubic")
-PADDINGS = ("same", "loose", "valid")
+__all__ = [
+    "ACTIVATIONS", "FIXED_KERNELS", "GROUP_REDUCTIONS", "PADDINGS", "RESIZE_MODES", "Activation",
+    "Add", "AveragePool", "ChannelShuffle", "Concat", "Conv", "ConvTranspose", "DepthToSpace",
+    "Flatten", "GlobalAveragePool", "GroupReduce", "GroupSoftmax", "Input", "MaxPool", "Multiply",
+    "Pool", "Primitive", "Resize", "ResizeLike", "Scale", "Shape", "Shift", "Slice", "SoftPool",
+    "SpaceToDepth", "Warp",
+]
 RESIZE_MODES = ("nearest", "bilinear")
 GROUP_REDUCTIONS = ("max", "sum")
 
 
 @dataclass(frozen=True)
-class Primitive:
-    """What every primitive has: the indices of the nodes it reads."""
-
-    inputs: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Input(Primitive):
-    """The network's input, values in [0, 1]."""
+    """An input of the network; fields as `runtime.signature.Port` has them.
+
+    A vector (N, C) is a (C, 1, 1) tensor inside.
+    """
 
     channels: int
+    name: str = INPUT
+    scale: Fraction | None = Fraction(1)
+    kind: str = "image"
+
+    @property
+    def port(self) -> Port:
+        """The input as the outside sees it."""
+        return Port(self.name, self.channels, self.scale, self.kind)
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return self.channels
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -50,132 +64,24 @@ class Scale(Primitive):
 
 
 @dataclass(frozen=True)
-class Conv(Primitive):
-    """A convolution with zero padding and an optional activation.
-
-    Attributes:
-        stride: with `same` padding the output has 1/stride of the size, which must divide.
-        fixed: empty for learned weights; else a fixed upsampling kernel, by which this
-            convolution gives the `factor * factor` phases of each input channel, in the order
-            that DepthToSpace (CRD) expects.
-        offset: what the bias starts at (learned weights) or is (fixed ones).
-        slope: negative slope of a `leaky_relu`; 0 for every other activation.
-        dilation: distance of the kernel's taps.
-        padding: `same`; `loose`, which takes sizes that the stride does not divide too and
-            gives the next whole number; or `valid` for none at all.
-    """
-
-    out_channels: int
-    kernel: tuple[int, int] = (3, 3)
-    stride: int = 1
-    groups: int = 1
-    bias: bool = True
-    activation: str = "none"
-    fixed: str = ""
-    factor: int = 1
-    offset: float = 0.0
-    slope: float = 0.0
-    dilation: int = 1
-    padding: str = "same"
-
-    def __post_init__(self) -> None:
-        """Refuse what the two readings would understand differently.
-
-        Raises:
-            UnknownName: no such activation or padding.
-            InvalidArchitecture: a side of the kernel is even, which no "same" padding fits, or
-                the slope does not belong to the activation.
-        """
-        _check_activation(self.activation, self.slope)
-        _check_name("padding", self.padding, PADDINGS)
-        if self.padding != "valid" and any(side % 2 == 0 for side in self.kernel):
-            raise InvalidArchitecture(f"a {self.kernel} kernel: both sides must be odd")
-
-    @property
-    def margins(self) -> tuple[int, int]:
-        """Zeros added on each side, (vertically, horizontally)."""
-        if self.padding == "valid":
-            return (0, 0)
-        return (self.dilation * (self.kernel[0] // 2), self.dilation * (self.kernel[1] // 2))
-
-
-@dataclass(frozen=True)
-class ConvTranspose(Primitive):
-    """A transposed convolution whose output is exactly `stride` times its input.
-
-    Attributes:
-        slope: negative slope of a `leaky_relu`; 0 for every other activation.
-        margin: pixels left out at the top and the left, as published weights may ask for; None
-            centres the kernel on the pixels that it enlarges.
-    """
-
-    out_channels: int
-    kernel: tuple[int, int]
-    stride: int
-    bias: bool = True
-    activation: str = "none"
-    slope: float = 0.0
-    margin: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what engines would.
-
-        Raises:
-            UnknownName: no such activation.
-            InvalidArchitecture: the slope does not belong to the activation, or the margin not
-                to kernel and stride.
-        """
-        _check_activation(self.activation, self.slope)
-        if self.margin is not None:
-            rests = [self.stride + 2 * self.margin - side for side in self.kernel]
-            if any(not 0 <= rest < self.stride for rest in rests):
-                raise InvalidArchitecture(
-                    f"a margin of {self.margin} does not fit a {self.kernel} kernel, "
-                    f"stride {self.stride}"
-                )
-
-
-@dataclass(frozen=True)
-class Activation(Primitive):
-    """An activation of its own, as after an addition.
-
-    Attributes:
-        slope: negative slope of a `leaky_relu`; 0 for every other activation.
-    """
-
-    activation: str
-    slope: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown activation, and none at all.
-
-        Raises:
-            UnknownName: no such activation.
-            InvalidArchitecture: the slope does not belong to the activation.
-        """
-        if self.activation == "none":
-            raise InvalidArchitecture("an Activation of 'none' does nothing: leave it out")
-        _check_activation(self.activation, self.slope)
-
-
-def _check_activation(name: str, slope: float) -> None:
-    _check_name("activation", name, ACTIVATIONS)
-    if name == "leaky_relu" and not 0.0 < slope < 1.0:
-        raise InvalidArchitecture(f"a leaky_relu of slope {slope}: give one between 0 and 1")
-    if name != "leaky_relu" and slope != 0.0:
-        raise InvalidArchitecture(f"a slope of {slope} for '{name}': only leaky_relu has one")
-
-
-def _check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise UnknownName(kind, name, known)
-
-
-@dataclass(frozen=True)
 class DepthToSpace(Primitive):
     """Pixel shuffle: channels c*f*f + i*f + j become the pixels (i, j) of channel c (CRD)."""
 
     factor: int
+    keeps_levels: ClassVar[bool] = True
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return sources[0] // self.factor**2
+
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return tuple(side * self.factor for side in sources[0][1:])
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        count = sources[0][0]
+        return f"{count} channels, factor {self.factor}" if count % self.factor**2 else ""
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return [(number // self.factor**2, 0, number) for number in range(sources[0])]
 
 
 @dataclass(frozen=True)
@@ -183,6 +89,20 @@ class SpaceToDepth(Primitive):
     """The inverse in size: pixel (i, j) of channel c becomes channel (i*f + j)*C + c (ONNX)."""
 
     factor: int
+    keeps_levels: ClassVar[bool] = True
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return sources[0] * self.factor**2
+
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return tuple(side // self.factor for side in sources[0][1:])
+
+    @property
+    def divisor(self) -> int:
+        return self.factor
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return [(own, 0, own % sources[0]) for own in range(self.channels_from(sources))]
 
 
 @dataclass(frozen=True)
@@ -201,10 +121,19 @@ class Pool(Primitive):
         """Side of a window."""
         return self.kernel or self.factor
 
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return tuple((side - self.side) // self.factor + 1 for side in sources[0][1:])
+
+    @property
+    def divisor(self) -> int:
+        return 1 if self.kernel else self.factor
+
 
 @dataclass(frozen=True)
 class MaxPool(Pool):
     """The maximum of each window."""
+
+    keeps_levels: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -221,10 +150,20 @@ class SoftPool(Pool):
 class GlobalAveragePool(Primitive):
     """Mean of each channel: (C, H, W) to (C, 1, 1)."""
 
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return (1, 1)
+
 
 @dataclass(frozen=True)
 class Flatten(Primitive):
     """Drops the sides of a (C, 1, 1) tensor, so that a classifier gives (N, C)."""
+
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return ()
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        pooled = sources[0][1:] == (1, 1)
+        return "" if pooled else f"a {by(sources[0])} tensor, pool it to 1x1 first"
 
 
 @dataclass(frozen=True)
@@ -240,27 +179,76 @@ class Resize(Primitive):
         Raises:
             UnknownName: no such mode.
         """
-        _check_name("resize mode", self.mode, RESIZE_MODES)
+        check_name("resize mode", self.mode, RESIZE_MODES)
+
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return tuple(side * self.factor for side in sources[0][1:])
 
 
 @dataclass(frozen=True)
 class ResizeLike(Primitive):
     """Bilinear interpolation (half-pixel centres) to the size of the second input."""
 
+    def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
+        return sources[1][1:]
+
+
+@dataclass(frozen=True)
+class Warp(Primitive):
+    """The first input seen from where the second one, a motion map, says.
+
+    The pixel (y, x) of the output is the first input at (y + motion[1], x + motion[0]), bilinear
+    between pixels, the nearest pixel of the border beyond it. Motion is in pixels of the two
+    tensors, x first. Coordinates stay fp32: fp16 holds no hundredth of a pixel of a large
+    picture, and no engine samples in int8.
+    """
+
+    whole_inputs: ClassVar[tuple[int, ...]] = (1,)
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        first, motion = sources
+        fits = motion == (2, *first[1:])
+        return "" if fits else f"a motion map of {motion} for a tensor of {first}"
+
 
 @dataclass(frozen=True)
 class Add(Primitive):
     """Sum of two tensors of one shape; the second is the skip connection."""
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        return f"cannot add {list(sources)}" if len(set(sources)) != 1 else ""
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return [(c, number, c) for number in range(len(sources)) for c in range(sources[0])]
 
 
 @dataclass(frozen=True)
 class Multiply(Primitive):
     """Product of two tensors; a side or the channels of the second may be 1 (a gate)."""
 
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        first, gate = sources
+        fits = all(b in (1, a) for a, b in zip(first, gate, strict=True))
+        return "" if fits else f"cannot multiply {list(sources)}"
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        whole = [number for number, count in enumerate(sources) if count == sources[0]]
+        return [(c, number, c) for number in whole for c in range(sources[0])]
+
 
 @dataclass(frozen=True)
 class Concat(Primitive):
     """Joins tensors along the channels."""
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return sum(sources)
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        return f"cannot join {list(sources)}" if len({s[1:] for s in sources}) != 1 else ""
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        places = [(number, c) for number, count in enumerate(sources) for c in range(count)]
+        return [(own, *place) for own, place in enumerate(places)]
 
 
 @dataclass(frozen=True)
@@ -269,20 +257,50 @@ class Slice(Primitive):
 
     start: int
     stop: int
+    keeps_levels: ClassVar[bool] = True
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return self.stop - self.start
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        fits = 0 <= self.start < self.stop <= sources[0][0]
+        return "" if fits else f"channels {self.start} to {self.stop} of {sources[0][0]}"
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return [(own, 0, self.start + own) for own in range(self.stop - self.start)]
+
+    def keeping(
+        self, own: Sequence[int], sources: Sequence[Sequence[int]], before: Sequence[int]
+    ) -> Primitive:
+        ahead = sum(channel < self.start for channel in sources[0])
+        return replace(self, start=ahead, stop=ahead + len(own))
 
 
 @dataclass(frozen=True)
-class ChannelShuffle(Primitive):
+class _Grouped(Primitive):
+    """What works on `groups` equal parts of the channels; removing one would move the others."""
+
+    groups: int
+
+    def misfit(self, sources: Sequence[Shape]) -> str:
+        count = sources[0][0]
+        return f"{count} channels in {self.groups} groups" if count % self.groups else ""
+
+    def ties(self, sources: Sequence[int]) -> list[Tie] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(_Grouped):
     """Channels (g, c) become (c, g) (Zhang et al., "ShuffleNet", CVPR 2018)."""
 
-    groups: int
+    keeps_levels: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
-class GroupReduce(Primitive):
+class GroupReduce(_Grouped):
     """Maximum or sum over `groups` equal parts of the channels: channel g*K + k joins output k."""
 
-    groups: int
     mode: str
 
     def __post_init__(self) -> None:
@@ -291,11 +309,12 @@ class GroupReduce(Primitive):
         Raises:
             UnknownName: no such reduction.
         """
-        _check_name("group reduction", self.mode, GROUP_REDUCTIONS)
+        check_name("group reduction", self.mode, GROUP_REDUCTIONS)
+
+    def channels_from(self, sources: Sequence[int]) -> int:
+        return sources[0] // self.groups
 
 
 @dataclass(frozen=True)
-class GroupSoftmax(Primitive):
+class GroupSoftmax(_Grouped):
     """Softmax over the same `groups` parts: the values of channels g*K + k, over g, sum to 1."""
-
-    groups: int

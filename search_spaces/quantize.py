@@ -23,24 +23,18 @@ from search_spaces.graph import Graph, channels_of
 from search_spaces.input_ends import quantized_inputs, unsigned
 from search_spaces.primitives import (
     Add,
-    ChannelShuffle,
     Concat,
     Conv,
     ConvTranspose,
-    DepthToSpace,
     Input,
-    MaxPool,
     Primitive,
     Shift,
-    Slice,
-    SpaceToDepth,
 )
 from search_spaces.transposed import runs_as_convolution
 
 FloatType = Literal["fp32", "fp16"]
 PReLUForm = Literal["operator", "arithmetic"]
 LayerEnds = Literal["input", "both"]
-_KEEP_LEVELS = (SpaceToDepth, DepthToSpace, Slice, MaxPool, ChannelShuffle)
 INT8_MAX = 127
 UINT8_MAX = 255
 LARGEST_BIAS = 2.0**30
@@ -176,9 +170,11 @@ class Placement:
         while not isinstance(node := graph.nodes[index], Input):
             if isinstance(node, Shift):
                 offset += node.value
-            elif not isinstance(node, _KEEP_LEVELS):
+            elif not node.keeps_levels:
                 return False
             index = node.inputs[0]
+        if node.kind != "image":
+            return False
         low, high = self.levels(tensor)
         lowest = offset * UINT8_MAX
         whole = abs(lowest - round(lowest)) < _WHOLE

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from search_spaces.graph import Graph
 from search_spaces.layers import WeightedLayer
-from search_spaces.modules import Network
+from search_spaces.modules import Arrays, Network, as_tensors
 from search_spaces.primitives import ConvTranspose
 from search_spaces.quantize import Placement, weight_axis, whole_step
 from search_spaces.transposed import taps
@@ -39,14 +39,14 @@ _SMALLEST = 1e-8
 
 
 def round_weights(
-    network: Network, placement: Placement, inputs: Sequence[NDArray[np.float32]]
+    network: Network, placement: Placement, inputs: Sequence[Arrays]
 ) -> dict[int, NDArray[np.float32]]:
     """Put the weights of int8 layers on a grid, in place; biases take up the mean of the rest.
 
     Args:
         network: without branches and normalization.
         placement: which layers are to be int8. Fixed kernels that are exact there stay.
-        inputs: calibration pictures, each (N, C, h, w) in [0, 1]; without any nothing changes.
+        inputs: calibration inputs, each by port or (N, C, h, w); without any nothing changes.
 
     Returns:
         The step of each filter's grid by layer, (C_out,); empty without inputs.
@@ -77,7 +77,7 @@ class _Inputs:
 
 
 def _look(
-    network: Network, placement: Placement, pictures: Sequence[NDArray[np.float32]]
+    network: Network, placement: Placement, pictures: Sequence[Arrays]
 ) -> dict[int, _Inputs]:
     """What int8 layers read while the network runs over the pictures, twice."""
     layers = [i for i in sorted(placement.layers) if not _is_exact(network, placement, i)]
@@ -85,7 +85,7 @@ def _look(
 
     def patches() -> Iterator[tuple[int, Tensor]]:
         for picture in pictures:
-            values = network.values(torch.from_numpy(picture))
+            values = network.values(as_tensors(picture))
             for index in layers:
                 yield index, _patches(network.weighted(index), values[sources[index]])
 

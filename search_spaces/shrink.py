@@ -19,16 +19,9 @@ from search_spaces.graph import Graph, channels_of
 from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import (
     Activation,
-    ChannelShuffle,
-    Concat,
     Conv,
     ConvTranspose,
-    DepthToSpace,
-    GroupReduce,
-    GroupSoftmax,
     Primitive,
-    Slice,
-    SpaceToDepth,
 )
 from search_spaces.skeletons import lower
 
@@ -117,59 +110,30 @@ def shrink(
         if not len(own):
             raise InvalidArchitecture(f"no channel of node {index} is kept")
         stay.append(own)
-        nodes.append(_smaller(node, own, sources, [channels[i] for i in node.inputs]))
+        before = [channels[i] for i in node.inputs]
+        nodes.append(node.keeping(own.tolist(), [s.tolist() for s in sources], before))
         smaller |= _part(index, node, weights, own, sources, channels)
-    return Graph(tuple(nodes)), smaller
+    return Graph(tuple(nodes), graph.results), smaller
 
 
 def _staying(
     graph: Graph, channels: list[int], index: int, sources: list[NDArray[np.int64]], kept: Kept
 ) -> NDArray[np.int64]:
     """The channels of one node that stay, by the numbers they have now."""
-    node = graph.nodes[index]
-    first = sources[0] if sources else np.arange(channels[index])
-    match node:
-        case Conv() | ConvTranspose():
-            if is_depthwise(node, channels[node.inputs[0]]):
-                return first
-            return np.asarray(kept.get(index, np.arange(channels[index])))
-        case Concat():
-            before = np.cumsum([0, *(channels[i] for i in node.inputs)])
-            return np.concatenate([s + b for s, b in zip(sources, before, strict=False)])
-        case Slice(start=start, stop=stop):
-            return first[(first >= start) & (first < stop)] - start
-        case DepthToSpace(factor=f):
-            whole = np.unique(first // (f * f))
-            if len(first) != len(whole) * f * f:
-                raise InvalidArchitecture(f"node {index}: a part of a pixel block is left out")
-            return whole
-        case SpaceToDepth(factor=f):
-            count = channels[node.inputs[0]]
-            return np.concatenate([first + k * count for k in range(f * f)])
-        case ChannelShuffle() | GroupReduce() | GroupSoftmax():
-            # All that these read stays, or groups would lose their members.
-            return np.arange(channels[index])
-    for source, at in zip(sources[1:], node.inputs[1:], strict=True):
-        if channels[at] == channels[index] and not np.array_equal(source, first):
-            raise InvalidArchitecture(
-                f"node {index} ({type(node).__name__}) joins channels of which one is left out"
-            )
-    return first
-
-
-def _smaller(
-    node: Primitive, own: NDArray[np.int64], sources: list[NDArray[np.int64]], before: list[int]
-) -> Primitive:
-    match node:
-        case Conv():
-            groups = len(own) if is_depthwise(node, before[0]) else node.groups
-            return replace(node, out_channels=len(own), groups=groups)
-        case ConvTranspose():
-            return replace(node, out_channels=len(own))
-        case Slice(start=start):
-            ahead = int((sources[0] < start).sum())
-            return replace(node, start=ahead, stop=ahead + len(own))
-    return node
+    node, every = graph.nodes[index], np.arange(channels[index])
+    ties = node.ties([channels[i] for i in node.inputs])
+    if not ties:
+        # Made anew, or nothing may go, or groups would lose their members.
+        return np.asarray(kept.get(index, every))
+    stays: dict[int, set[bool]] = {}
+    present = [set(source.tolist()) for source in sources]
+    for own, source, number in ties:
+        stays.setdefault(own, set()).add(number in present[source])
+    if any(len(said) > 1 for said in stays.values()):
+        raise InvalidArchitecture(
+            f"node {index} ({type(node).__name__}) joins channels of which one is left out"
+        )
+    return np.array([own for own in every.tolist() if stays[own] == {True}], np.int64)
 
 
 def _part(

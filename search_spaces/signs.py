@@ -23,6 +23,7 @@ def not_negative(graph: Graph) -> set[int]:
     for index, node in enumerate(graph.nodes):
         activation = getattr(node, "activation", "none")
         kept = isinstance(node, _KEEP_SIGNS) and found.issuperset(node.inputs)
-        if isinstance(node, Input) or activation in _WITHOUT_NEGATIVES or kept:
+        picture = isinstance(node, Input) and node.kind == "image"
+        if picture or activation in _WITHOUT_NEGATIVES or kept:
             found.add(index)
     return found

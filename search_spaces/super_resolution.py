@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
 from search_spaces.block_choices import choose_block
 from search_spaces.blocks import BLOCKS
@@ -116,10 +117,7 @@ class SuperResolutionSpace:
         args |= self._colours(chooser, args["base"])
         channels = _CHANNELS[self.planes]
         return Architecture(
-            "upscaler",
-            channels,
-            channels,
-            self.scale,
+            "upscaler", one_to_one(channels, channels, self.scale),
             tuple(blocks),
             tuple(sorted(args.items())),
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from search_spaces.graph import Conv, Graph
+from search_spaces.graph import Graph
 from search_spaces.onnx_writer import Weights, random_weights, write
+from search_spaces.primitives import Conv
 from search_spaces.quantize import CPU_RULES, QuantRules, float_rest, nominal_scales, place
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import prod
 
 from search_spaces.graph import Graph, Shape, channels_of, shapes_of
-from search_spaces.primitives import Conv, ConvTranspose, Primitive
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,8 @@ def work_at(graph: Graph, shapes: Sequence[Shape]) -> list[Work]:
     for node, shape in zip(graph.nodes, shapes, strict=True):
         sources = [shapes[i] for i in node.inputs]
         in_channels = sources[0][0] if sources else 0
-        weights = _weights(node, in_channels)
-        pixels = shape if isinstance(node, Conv) else sources[0] if sources else (0, 0, 0)
-        macs = weights * prod(pixels[1:])
-        traffic = sum(prod(s) for s in sources) + prod(shape) + weights
-        result.append(Work(macs, _params(node, in_channels), traffic))
+        traffic = sum(prod(s) for s in sources) + prod(shape) + node.weights(in_channels)
+        result.append(Work(node.macs(sources, shape), node.params(in_channels), traffic))
     return result
 
 
@@ -58,25 +54,5 @@ def params_of(graph: Graph) -> int:
     """Learned numbers of the whole network."""
     channels = channels_of(graph.nodes)
     return sum(
-        _params(node, channels[node.inputs[0]] if node.inputs else 0) for node in graph.nodes
+        node.params(channels[node.inputs[0]] if node.inputs else 0) for node in graph.nodes
     )
-
-
-def _weights(node: Primitive, in_channels: int) -> int:
-    match node:
-        case Conv(kernel=k, groups=g, out_channels=c):
-            return c * (in_channels // g) * k[0] * k[1]
-        case ConvTranspose(kernel=k, out_channels=c):
-            return c * in_channels * k[0] * k[1]
-    return 0
-
-
-def _params(node: Primitive, in_channels: int) -> int:
-    learned, channels = 0, in_channels
-    if isinstance(node, Conv | ConvTranspose):
-        channels = node.out_channels
-        if not (isinstance(node, Conv) and node.fixed):
-            learned = _weights(node, in_channels) + channels * node.bias
-    if getattr(node, "activation", "") == "prelu":
-        learned += channels
-    return learned

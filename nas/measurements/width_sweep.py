@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from latency_models.base import CompileError, DeviceError, LatencyModel, LatencyReport, Precision
 from nas.networks import rules_for
-from search_spaces.graph import Conv, Graph, GraphBuilder
+from search_spaces.graph import Graph, GraphBuilder
+from search_spaces.primitives import Conv
 from search_spaces.untrained import untrained
 from search_spaces.work import work_of
 

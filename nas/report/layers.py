@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal
 
-from search_spaces.graph import Graph, Primitive, Shape, shapes_of
+from search_spaces.graph import Graph, Shape, shapes_of
+from search_spaces.primitives import Primitive
 from search_spaces.work import work_of
 
 Look = Literal["interface", "learned", "grouped", "fixed", "join"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references.registry import SAME_SIZE, Printed, Reference, add
 
@@ -20,14 +21,14 @@ def mobilenet_v1(scale: int) -> Architecture:
     """Thirteen depthwise-separable blocks."""
     stages = [BlockSpec.of("separable", c, n, stride=s) for c, n, s in _V1]
     blocks = (BlockSpec.of("conv", 32), *stages)
-    return Architecture("mobilenet_v1", 3, CLASSES, scale, blocks)
+    return Architecture("mobilenet_v1", one_to_one(3, CLASSES, None), blocks)
 
 
 def mobilenet_v2(scale: int) -> Architecture:
     """Seventeen inverted residual blocks."""
     stages = [BlockSpec.of("inverted", c, n, expand=t, stride=s) for t, c, n, s in _V2]
     blocks = (BlockSpec.of("conv", 32), *stages, BlockSpec.of("conv", 1280, kernel=1))
-    return Architecture("mobilenet_v2", 3, CLASSES, scale, blocks)
+    return Architecture("mobilenet_v2", one_to_one(3, CLASSES, None), blocks)
 
 
 _FOLDED = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references.registry import SAME_SIZE, Printed, Reference, add, architecture
 
@@ -24,13 +25,13 @@ def dncnn(scale: int, *, channels: int, layers: int) -> Architecture:
 def ffdnet(scale: int, *, channels: int, features: int, layers: int) -> Architecture:
     """3x3 layers at half the size, with a plane of noise strength."""
     blocks = (BlockSpec.of("conv", features), BlockSpec.of("conv", features, layers - 2))
-    return Architecture("ffdnet", channels + 1, channels, scale, blocks)
+    return Architecture("ffdnet", one_to_one(channels + 1, channels, scale), blocks)
 
 
 def oidn_unet(scale: int, *, features: tuple[int, ...]) -> Architecture:
     """Colour, albedo and normals to colour."""
     blocks = tuple(BlockSpec.of("conv", count) for count in features)
-    return Architecture("oidn_unet", 9, RGB, scale, blocks)
+    return Architecture("oidn_unet", one_to_one(9, RGB, scale), blocks)
 
 
 def _register() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, Scalar, UnknownName
 
 Job = Literal["super_resolution", "denoising", "classification"]
@@ -134,7 +135,7 @@ def architecture(
 ) -> Architecture:
     """Write down a network with as many channels at its end as at its beginning."""
     return Architecture(
-        skeleton, channels, channels, scale, tuple(blocks), tuple(sorted(args.items()))
+        skeleton, one_to_one(channels, channels, scale), tuple(blocks), tuple(sorted(args.items()))
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from wired_networks import WIRED
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Scalar
 from search_spaces.blocks import BLOCKS, STRIDED
 from search_spaces.fixed_kernels import REACH
@@ -47,7 +48,8 @@ def network(
     *blocks: BlockSpec, skeleton: str = "upscaler", scale: int = 2, **args: Scalar
 ) -> Graph:
     """A skeleton around these blocks."""
-    return lower(Architecture(skeleton, 3, 3, scale, blocks, tuple(sorted(args.items()))))
+    chosen = tuple(sorted(args.items()))
+    return lower(Architecture(skeleton, one_to_one(3, 3, scale), blocks, chosen))
 
 
 STEM = BlockSpec.of("conv", 8)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.blocks import BLOCKS
 from search_spaces.references import REFERENCES, reference
@@ -20,7 +21,8 @@ def _architectures() -> dict[str, Architecture]:
     }
     for op in BLOCKS:
         blocks = (BlockSpec.of("conv", 8), BlockSpec.of(op, 16, 2, kernel=5, activation="prelu"))
-        found[f"block {op}"] = Architecture("upscaler", 3, 3, 2, blocks, (("base", "bicubic"),))
+        args = (("base", "bicubic"),)
+        found[f"block {op}"] = Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
     return found
 
 

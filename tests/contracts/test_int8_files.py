@@ -23,8 +23,8 @@ from networks import NETWORKS
 from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.engines.ort_flavour import to_ort_flavour
 from latency_models.int8_support import largest_weight
-from search_spaces.graph import Concat, Graph
-from search_spaces.primitives import ConvTranspose
+from search_spaces.graph import Graph
+from search_spaces.primitives import Concat, ConvTranspose
 from search_spaces.quantize import place
 from search_spaces.skeletons import lower
 from search_spaces.transposed import runs_as_convolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Scalar
 from search_spaces.graph import Graph
 from search_spaces.skeletons import lower
@@ -18,9 +19,8 @@ def _multi_scale(scale: int = 1, **args: Scalar) -> Graph:
         BlockSpec.of("separable", 16, level=1, side="decoder"),
     )
     args = {"centre": True} | args
-    return lower(
-        Architecture("encoder_decoder", 3, 3, scale, blocks, tuple(sorted(args.items())))
-    )
+    chosen = tuple(sorted(args.items()))
+    return lower(Architecture("encoder_decoder", one_to_one(3, 3, scale), blocks, chosen))
 
 
 def _classifier(**args: Scalar) -> Graph:
@@ -30,13 +30,15 @@ def _classifier(**args: Scalar) -> Graph:
         BlockSpec.of("residual", 24, stride=2),
     )
     args = {"centre": True} | args
-    return lower(Architecture("classifier", 3, 5, 1, blocks, tuple(sorted(args.items()))))
+    chosen = tuple(sorted(args.items()))
+    return lower(Architecture("classifier", one_to_one(3, 5, None), blocks, chosen))
 
 
 def _upscaler(channels: int, scale: int, **args: Scalar) -> Graph:
     args = {"centre": True} | args
     chosen = tuple(sorted(args.items()))
-    return lower(Architecture("upscaler", channels, channels, scale, (STEM, STEM), chosen))
+    signature = one_to_one(channels, channels, scale)
+    return lower(Architecture("upscaler", signature, (STEM, STEM), chosen))
 
 
 def _wired() -> dict[str, Graph]:

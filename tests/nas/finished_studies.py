@@ -9,6 +9,7 @@ from typing import Any
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate, ExportReport, Rejection
 from nas.experiment import Plan, Target
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference
 from trainers.base import Metric, QuantReport, TrainReport
@@ -38,7 +39,7 @@ def network(width: int = 16, repeat: int = 2, **args: Any) -> Architecture:
     """An upscaler of two groups."""
     chosen = {"base": "bicubic", "centre": True, "reduction": "strided", **args}
     blocks = (BlockSpec.of("conv", width, kernel=3), BlockSpec.of("conv", width, repeat, kernel=3))
-    return Architecture("upscaler", 3, 3, 2, blocks, tuple(sorted(chosen.items())))
+    return Architecture("upscaler", one_to_one(3, 3, 2), blocks, tuple(sorted(chosen.items())))
 
 
 def proposal(number: int, **evidence: Any) -> Candidate:

@@ -18,8 +18,9 @@ from nas.report.folding import fold
 from search_spaces.base import SearchSpace
 from search_spaces.draws import draw
 from search_spaces.encoder_decoder import EncoderDecoderSpace
-from search_spaces.graph import Add, Concat, Conv, Graph, GraphBuilder, MaxPool, Resize, shapes_of
+from search_spaces.graph import Graph, GraphBuilder, shapes_of
 from search_spaces.mobile import MobileSpace
+from search_spaces.primitives import Add, Concat, Conv, MaxPool, Resize
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace

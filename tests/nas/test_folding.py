@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nas.report.folding import Repeat, Step, fold, repeats, representatives, times_shown
-from search_spaces.graph import Add, Concat, Conv, Graph, GraphBuilder, shapes_of
+from search_spaces.graph import Graph, GraphBuilder, shapes_of
+from search_spaces.primitives import Add, Concat, Conv
 
 
 def folded(graph: Graph) -> tuple[Step, ...]:

@@ -23,6 +23,7 @@ from nas.forecast import (
     prior,
     sizes_of,
 )
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from trainers.base import Metric
 from trainers.tasks.super_resolution import SuperResolution
@@ -34,7 +35,7 @@ def candidate(number: int, probe: float, full: float | None = None, width: int =
     blocks = (BlockSpec.of("conv", width), BlockSpec.of("conv", width, repeat=1 + number % 4))
     return replace(
         proposal(number, screened=receipt(10.0)),
-        architecture=Architecture("upscaler", 3, 3, 2, blocks, args),
+        architecture=Architecture("upscaler", one_to_one(3, 3, 2), blocks, args),
         probed=trained(probe, 100),
         trained=None if full is None else trained(full, 850),
     )

@@ -9,8 +9,8 @@ from finished_studies import network
 from networks import HEIGHT, NETWORKS, WIDTH
 
 from nas.report.layers import _detail, layer_lines
-from search_spaces.graph import Conv, GraphBuilder, Primitive
-from search_spaces.primitives import ConvTranspose, Resize, Slice
+from search_spaces.graph import GraphBuilder
+from search_spaces.primitives import Conv, ConvTranspose, Primitive, Resize, Slice
 from search_spaces.skeletons import lower
 from search_spaces.work import params_of, work_of
 

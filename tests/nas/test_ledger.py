@@ -27,8 +27,9 @@ from nas.ledger import (
 )
 from nas.storage import StorageError
 from nas.study import Study
-from search_spaces.graph import Conv, Graph, Input
+from search_spaces.graph import Graph
 from search_spaces.onnx_writer import random_weights
+from search_spaces.primitives import Conv, Input
 from search_spaces.quantize import (
     CPU_RULES,
     ONNXRUNTIME_RULES,

@@ -14,6 +14,7 @@ import pytest
 from nas.experiment import Target
 from nas.offers import OFFERS, InvalidSpace, require_same
 from nas.spaces import check_space
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser
 
 TASK: Any = SimpleNamespace(in_channels=3, out_channels=3, scale=2, crop=32)
@@ -30,7 +31,7 @@ class Space:
 
     def propose(self, chooser: Chooser) -> Architecture:
         blocks = (BlockSpec.of("conv", self._width(chooser)),)
-        return Architecture("upscaler", 3, 3, 2, blocks)
+        return Architecture("upscaler", one_to_one(3, 3, 2), blocks)
 
 
 def offers(width: Callable[[Any], Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from nas.experiment import Target
 from nas.spaces import check_space, own_classes
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser
 from search_spaces.encoder_decoder import EncoderDecoderSpace
 from search_spaces.mobile import MobileSpace
@@ -30,7 +31,8 @@ class One:
     def __init__(self, channels: int = 3, scale: int = 2, reduction: str = "none") -> None:
         args = (("reduction", reduction),)
         blocks = (BlockSpec.of("conv", 8),)
-        self._network = Architecture("upscaler", channels, channels, scale, blocks, args)
+        signature = one_to_one(channels, channels, scale)
+        self._network = Architecture("upscaler", signature, blocks, args)
 
     def propose(self, chooser: Chooser) -> Architecture:
         return self._network

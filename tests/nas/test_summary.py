@@ -34,6 +34,7 @@ from nas.report.describe import describe, duration, milliseconds
 from nas.report.summary import Funnel, Summary, funnel, summarize
 from nas.report.tables import cells_of, print_table, steps
 from nas.report.worth import Worth, worth_of
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference
 from trainers.base import Metric
@@ -241,7 +242,8 @@ def test_published_networks_are_described() -> None:
 def test_mixed_activations_are_named_at_each_block() -> None:
     blocks = (BlockSpec.of("conv", 8, activation="relu"), BlockSpec.of("conv", 8, kernel=5,
               activation="prelu"))
-    mixed = Architecture("upscaler", 3, 3, 2, blocks, (("reduction", "max_pool"), ("skip", True)))
+    args = (("reduction", "max_pool"), ("skip", True))
+    mixed = Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
     assert describe(mixed) == "max pool, conv 8 k3 relu, conv 8 k5 prelu, skip"
 
 

@@ -18,6 +18,7 @@ from nas.candidate import Candidate
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.networks import rules_for
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.super_resolution import SuperResolutionSpace
 from trainers.budget import Budget
@@ -25,7 +26,7 @@ from trainers.data.sources import Sources
 from trainers.tasks.super_resolution import SuperResolution
 
 SMALL = Architecture(
-    "upscaler", 3, 3, 2, (BlockSpec.of("conv", 8), BlockSpec.of("conv", 8)),
+    "upscaler", one_to_one(3, 3, 2), (BlockSpec.of("conv", 8), BlockSpec.of("conv", 8)),
     (("base", "bicubic"), ("centre", True), ("skip", True)),
 )
 

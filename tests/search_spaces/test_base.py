@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from drawn import draw
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, UnknownName
 
 
 def small() -> Architecture:
     blocks = (BlockSpec.of("conv", 16, kernel=5), BlockSpec.of("residual", 16, 2))
-    return Architecture("upscaler", 3, 3, 2, blocks, (("base", "bicubic"), ("skip", True)))
+    args = (("base", "bicubic"), ("skip", True))
+    return Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
 
 
 def test_the_id_is_the_same_in_every_run_and_on_every_machine() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Scalar, UnknownName
 from search_spaces.blocks import BLOCKS
 from search_spaces.branches import FORMS, MASKS, BranchSum, TwoLayers, is_branched
@@ -29,7 +30,8 @@ BRANCHED = [form for form in FORMS if form != "none"]
 def upscaler(*, op: str = "conv", width: int = 8, **args: Scalar) -> Graph:
     blocks = (BlockSpec.of("conv", 8), BlockSpec.of(op, width, 2))
     plan = {"base": "bicubic", "centre": True, **args}
-    return lower(Architecture("upscaler", 3, 3, 2, blocks, tuple(sorted(plan.items()))))
+    chosen = tuple(sorted(plan.items()))
+    return lower(Architecture("upscaler", one_to_one(3, 3, 2), blocks, chosen))
 
 
 def one(**fields: object) -> Graph:

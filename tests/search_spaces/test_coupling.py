@@ -1,3 +1,4 @@
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.coupling import coupled_channels
 from search_spaces.graph import Graph, GraphBuilder
@@ -70,7 +71,7 @@ def test_a_pixel_shuffle_ties_the_phases_of_a_channel() -> None:
 
 def test_the_layer_over_a_fixed_base_is_held() -> None:
     architecture = Architecture(
-        "upscaler", 3, 3, 2, (BlockSpec.of("conv", 16), BlockSpec.of("conv", 16)),
+        "upscaler", one_to_one(3, 3, 2), (BlockSpec.of("conv", 16), BlockSpec.of("conv", 16)),
         (("base", "bicubic"),),
     )  # fmt: skip
     graph = lower(architecture)

@@ -12,6 +12,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.fake_quantize import (
     QuantizedNetwork,
@@ -33,14 +34,16 @@ from trainers.base import Quantizer
 GRAPHS = {
     "residual": lower(
         Architecture(
-            "upscaler", 3, 3, 2,
+            "upscaler", one_to_one(3, 3, 2),
             (BlockSpec.of("conv", 16, activation="prelu"), BlockSpec.of("residual", 16)),
             (("base", "bicubic"), ("centre", True), ("skip", True)),
         )
     ),
     "separable": lower(
         Architecture(
-            "upscaler", 3, 3, 2, (BlockSpec.of("conv", 8), BlockSpec.of("separable", 16)), ()
+            "upscaler",
+            one_to_one(3, 3, 2),
+            (BlockSpec.of("conv", 8), BlockSpec.of("separable", 16)),
         )
     ),
     "fsrcnn": lower(reference("fsrcnn", 2)),
@@ -298,7 +301,7 @@ def test_neither_rounding_nor_training_moves_a_base_that_int8_holds_exactly(
 ) -> None:
     blocks = (BlockSpec.of("conv", 8), BlockSpec.of("conv", 8))
     over = (("base", base), ("centre", True))
-    graph = lower(Architecture("upscaler", 3, 3, 2, blocks, over))
+    graph = lower(Architecture("upscaler", one_to_one(3, 3, 2), blocks, over))
     (at,) = (i for i, node in enumerate(graph.nodes) if getattr(node, "fixed", ""))
     network = build(graph, seed=0)
     kernel = network.weighted(at).weight.clone()

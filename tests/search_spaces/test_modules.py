@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Scalar
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph
@@ -26,7 +27,8 @@ from search_spaces.skeletons import lower
 
 def upscaler(*, op: str = "conv", width: int = 16, repeat: int = 3, **args: Scalar) -> Graph:
     blocks = (BlockSpec.of("conv", 16), BlockSpec.of(op, width, repeat))
-    return lower(Architecture("upscaler", 3, 3, 2, blocks, tuple(sorted(args.items()))))
+    chosen = tuple(sorted(args.items()))
+    return lower(Architecture("upscaler", one_to_one(3, 3, 2), blocks, chosen))
 
 
 def picture(*, seed: int = 0) -> Tensor:

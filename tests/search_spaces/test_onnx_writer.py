@@ -11,6 +11,7 @@ import pytest
 from drawn import draw
 from onnx import TensorProto, numpy_helper
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture
 from search_spaces.graph import Graph
 from search_spaces.onnx_writer import IR_VERSION, OPSET, random_weights, write
@@ -35,7 +36,7 @@ from search_spaces.untrained import untrained
 
 MIXED = lower(
     Architecture(
-        "upscaler", 3, 3, 2,
+        "upscaler", one_to_one(3, 3, 2),
         (BlockSpec.of("conv", 16, activation="prelu"), BlockSpec.of("separable", 16, 2)),
         (("base", "bicubic"), ("centre", True), ("reduction", "strided"), ("skip", True)),
     )

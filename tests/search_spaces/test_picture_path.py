@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.signature import one_to_one
 from search_spaces import picture_path as module
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.branches import is_branched
@@ -138,7 +139,7 @@ def test_a_stack_with_tanh_has_no_branches() -> None:
 def test_a_kernel_that_is_too_small_for_a_smooth_upsampler_repeats_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stack = Architecture("upscaler", 1, 1, 2, (STEM,), (("head_kernel", 1),))
+    stack = Architecture("upscaler", one_to_one(1, 1, 2), (STEM,), (("head_kernel", 1),))
     with torch.inference_mode():
         made = start_of(lower(stack), monkeypatch)(PICTURE)
     expected = PICTURE.repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -169,5 +170,5 @@ def test_other_networks_have_no_such_path(name: str) -> None:
 def test_what_cannot_pass_a_picture_does_not(
     blocks: tuple[BlockSpec, ...], args: dict[str, Any]
 ) -> None:
-    stack = Architecture("upscaler", 3, 3, 2, blocks, tuple(sorted(args.items())))
+    stack = Architecture("upscaler", one_to_one(3, 3, 2), blocks, tuple(sorted(args.items())))
     assert picture_path(lower(stack)) is None

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture
 from search_spaces.graph import Graph, GraphBuilder, channels_of
 from search_spaces.modules import build, weights_of
@@ -11,9 +12,8 @@ from search_spaces.skeletons import lower
 
 
 def upscaler(*blocks: BlockSpec, skip: bool = False) -> Architecture:
-    return Architecture(
-        "upscaler", 3, 3, 2, blocks, (("base", "bicubic"), ("centre", True), ("skip", skip))
-    )
+    args = (("base", "bicubic"), ("centre", True), ("skip", skip))
+    return Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
 
 
 def rising(graph: Graph) -> dict[int, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from drawn import draw
 
+from runtime.signature import one_to_one
 from search_spaces.base import (
     Architecture,
     BlockSpec,
@@ -12,7 +13,8 @@ from search_spaces.base import (
     Scalar,
     UnknownName,
 )
-from search_spaces.graph import (
+from search_spaces.graph import channels_of, shapes_of
+from search_spaces.primitives import (
     Add,
     AveragePool,
     Conv,
@@ -21,8 +23,6 @@ from search_spaces.graph import (
     Primitive,
     Shift,
     SpaceToDepth,
-    channels_of,
-    shapes_of,
 )
 from search_spaces.skeletons import CENTRE, SKELETONS, lower
 
@@ -30,7 +30,7 @@ BLOCKS = (BlockSpec.of("conv", 16), BlockSpec.of("conv", 16))
 
 
 def upscaler(*, scale: int = 2, **args: Scalar) -> Architecture:
-    return Architecture("upscaler", 3, 3, scale, BLOCKS, tuple(sorted(args.items())))
+    return Architecture("upscaler", one_to_one(3, 3, scale), BLOCKS, tuple(sorted(args.items())))
 
 
 def kinds(architecture: Architecture) -> list[type[Primitive]]:
@@ -89,7 +89,7 @@ def test_what_centring_takes_away_is_given_back_once(base: str) -> None:
 
 def test_a_residual_block_of_the_body_may_change_its_width() -> None:
     blocks = (BlockSpec.of("conv", 8), BlockSpec.of("residual", 24, 2))
-    graph = lower(Architecture("upscaler", 3, 3, 2, blocks))
+    graph = lower(Architecture("upscaler", one_to_one(3, 3, 2), blocks))
     assert 24 in channels_of(graph.nodes)
 
 
@@ -101,7 +101,8 @@ def test_lowering_the_same_architecture_gives_the_same_graph(seed: int) -> None:
 @pytest.mark.parametrize(
     ("architecture", "words"),
     [
-        (Architecture("unet", 3, 3, 2, BLOCKS), r"'unet' \(did you mean oidn_unet\?\); known: b"),
+        (Architecture("unet", one_to_one(3, 3, 2), BLOCKS),
+         r"'unet' \(did you mean oidn_unet\?\); known: b"),
         (upscaler(reduction="halved"), "unknown reduction 'halved'; known: average_pool"),
         (upscaler(base="lanczos"), "unknown upsampler 'lanczos'; known: bicubic"),
         (upscaler(head_activation="softmax"), "unknown activation 'softmax'; known: clip"),
@@ -117,4 +118,4 @@ def test_unknown_names_are_answered_with_the_known_ones(
 @pytest.mark.parametrize("skeleton", SKELETONS)
 def test_a_network_without_blocks_is_refused(skeleton: str) -> None:
     with pytest.raises(InvalidArchitecture, match="no blocks"):
-        lower(Architecture(skeleton, 3, 3, 2, ()))
+        lower(Architecture(skeleton, one_to_one(3, 3, 2), ()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, SearchSpace
 
 Proposal = Callable[[Chooser], object]
@@ -20,7 +21,7 @@ class Toy(SearchSpace):
 
     def propose(self, chooser: Chooser) -> Architecture:
         self._proposal(chooser)
-        return Architecture("upscaler", 3, 3, 2, (BlockSpec.of("conv", 8),))
+        return Architecture("upscaler", one_to_one(3, 3, 2), (BlockSpec.of("conv", 8),))
 
 
 def flat(c: Chooser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Scalar, UnknownName
 from search_spaces.graph import Graph, shapes_of
 from search_spaces.primitives import AveragePool, Conv, GlobalAveragePool, MaxPool, SpaceToDepth
@@ -17,7 +18,7 @@ BLOCKS = (
 
 def network(*blocks: BlockSpec, **args: Scalar) -> Graph:
     chosen = tuple(sorted(args.items()))
-    return lower(Architecture("classifier", 3, 10, 1, blocks or BLOCKS, chosen))
+    return lower(Architecture("classifier", one_to_one(3, 10, None), blocks or BLOCKS, chosen))
 
 
 def test_the_output_is_one_score_per_class() -> None:

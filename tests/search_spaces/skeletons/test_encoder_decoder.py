@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.signature import one_to_one
 from search_spaces.base import (
     Architecture,
     BlockSpec,
@@ -27,7 +28,7 @@ def network(
 ) -> Graph:
     chosen = tuple(sorted(args.items()))
     return lower(
-        Architecture("encoder_decoder", *channels, scale, blocks or BLOCKS, chosen)
+        Architecture("encoder_decoder", one_to_one(*channels, scale), blocks or BLOCKS, chosen)
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, Scalar, UnknownName
 from search_spaces.fixed_kernels import REACH
 from search_spaces.graph import Graph, shapes_of
@@ -20,7 +21,7 @@ PLANES: dict[str, Scalar] = {"planes": "ycbcr420", "centre": True}
 
 def network(channels: int = 3, scale: int = 2, **args: Scalar) -> Graph:
     chosen = tuple(sorted(args.items()))
-    return lower(Architecture("upscaler", channels, channels, scale, BLOCKS, chosen))
+    return lower(Architecture("upscaler", one_to_one(channels, channels, scale), BLOCKS, chosen))
 
 
 def head_width(graph: Graph) -> int:
