@@ -35,6 +35,7 @@ from search_spaces.primitives import (
     Slice,
     SoftPool,
     SpaceToDepth,
+    Warp,
 )
 from search_spaces.references import REFERENCES, reference
 from search_spaces.skeletons import SKELETONS, lower
@@ -177,6 +178,7 @@ def _primitives() -> dict[str, Graph]:
     found["product"] = _branches(Multiply)
     found |= {"gate per channel": _gate(), "gate per pixel": _spatial_gate()}
     found["classifier"] = _classifier()
+    found["warp"] = _warp()
     return found
 
 
@@ -209,6 +211,15 @@ def _classifier() -> Graph:
     mean = builder.add(GlobalAveragePool, stem)
     head = builder.add(Conv, mean, out_channels=10, kernel=(1, 1))
     return builder.finish(builder.add(Flatten, head))
+
+
+def _warp() -> Graph:
+    """Features moved by what a layer of their own says, up to a pixel and more."""
+    builder = GraphBuilder(3)
+    stem = builder.add(Conv, 0, out_channels=8, activation="relu")
+    motion = builder.add(Conv, 0, out_channels=2)
+    moved = builder.add(Warp, stem, motion)
+    return builder.finish(builder.add(Conv, moved, out_channels=4))
 
 
 NETWORKS: dict[str, Graph] = {

@@ -34,7 +34,7 @@ def test_the_id_does_not_depend_on_the_order_of_arguments() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(small(), scale=3),
+        replace(small(), signature=one_to_one(3, 3, 3)),
         replace(small(), skeleton="transposed_upscaler"),
         replace(small(), args=(("base", "nearest"), ("skip", True))),
         replace(small(), blocks=small().blocks[::-1]),
