@@ -16,16 +16,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from published_psnr import pictures, psnr_db
 
-from nas.trained import module_run
+from runtime.signature import one_to_one
 from search_spaces.fake_quantize import prepare
 from search_spaces.modules import Network, load_weights
 from search_spaces.quantize import CPU_RULES, INT8_MAX
 from search_spaces.references.checkpoints import CHECKPOINTS, read_checkpoint
+from trainers.base import PictureRun
+from trainers.calls import all_inputs, on_pictures, run_of
 from trainers.data.photo import Photo
 from trainers.data.sources import Sources
 from trainers.qat import calibrate
@@ -34,16 +34,21 @@ from trainers.tasks.super_resolution import SuperResolution
 CROPS = 64
 
 
+def pictures_of(network: Network) -> PictureRun:
+    """A network as a function of single pictures."""
+    return on_pictures(run_of(network, one_to_one(3, 3, 1)))
+
+
 def lost_db(
     network: Network, task: SuperResolution, photos: Sequence[Photo], top: int, ready: bool
 ) -> float:
     """What one way to calibrate loses."""
     rules = replace(CPU_RULES, weight_max=top)
-    inputs: list[NDArray[np.float32]] = task.calibration(CROPS) if ready else []
+    inputs = all_inputs(network, task.signature, task.calibration(CROPS)) if ready else []
     prepared = prepare(network, rules, inputs=inputs)
     calibrate(prepared, task, CROPS)
-    before = psnr_db(module_run(network), photos, task.scale)
-    return psnr_db(module_run(prepared.eval()), photos, task.scale) - before
+    before = psnr_db(pictures_of(network), photos, task.scale)
+    return psnr_db(pictures_of(prepared.eval()), photos, task.scale) - before
 
 
 def main() -> None:
@@ -68,7 +73,7 @@ def main() -> None:
         network = Network(checkpoint.graph)
         load_weights(network, read_checkpoint(options.weights, checkpoint))
         network.eval()
-        cells = [f"{psnr_db(module_run(network), photos, options.scale):.2f}"]
+        cells = [f"{psnr_db(pictures_of(network), photos, options.scale):.2f}"]
         for top in (CPU_RULES.weight_max // 2 + 1, INT8_MAX):
             for ready in (False, True):
                 cells.append(f"{lost_db(network, task, photos, top, ready):+.2f}")

@@ -28,10 +28,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from runtime.signature import OUTPUT
 from search_spaces.modules import build
 from search_spaces.references.registry import fitting_reference
 from search_spaces.skeletons import lower
-from trainers.base import DataError, Diverged
+from trainers.base import Batch, DataError, Diverged, Tensors
 from trainers.budget import Budget
 from trainers.data.sources import BUNDLED, Sources
 from trainers.features.distance import lpips, uncalibrated
@@ -58,10 +59,11 @@ class Learned(SuperResolution):
 
     terms: Terms
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
         """The present terms."""
-        self.terms.learn(prediction.detach(), target)
-        return self.terms(prediction, target)
+        prediction = outputs[OUTPUT]
+        self.terms.learn(prediction.detach(), batch.truth)
+        return self.terms(prediction, batch.truth)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from runtime.signature import INPUT, OUTPUT
 from search_spaces.modules import build
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
-from trainers.base import Run
+from trainers.base import Batch, Run
 from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
@@ -75,7 +76,7 @@ class TakingTurns(SuperResolution):
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Batch:
         """A batch, when it is this thread's turn."""
         self.turns.step()
         return super().batch(step, seed=seed, size=size, device=device)
@@ -101,7 +102,7 @@ def bare(
         else:
             task.turns.step()
             drawn = ready
-        task.loss(network(drawn[0]), drawn[1]).backward()
+        task.loss({OUTPUT: network(drawn.inputs[INPUT])}, drawn).backward()
         if "update" in parts:
             nn.utils.clip_grad_norm_(live, budget.clip_norm)
             optimizer.step()

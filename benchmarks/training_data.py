@@ -31,6 +31,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from trainers.calls import pair
 from trainers.data import bundled
 from trainers.data.decode import is_image
 from trainers.data.sources import BUNDLED, Sources
@@ -85,7 +86,7 @@ def stock_batches(folder: Path, batch_size: int) -> Batches:
 
 
 def house_batches(task: SuperResolution, batch_size: int) -> Batches:
-    return (task.batch(step, seed=0, size=batch_size) for step in count())
+    return (pair(task.batch(step, seed=0, size=batch_size)) for step in count())
 
 
 def trainer() -> Callable[[tuple[Tensor, Tensor]], None]:
@@ -133,7 +134,7 @@ def measure(folder: Path, *, batch_size: int, seconds: float, rounds: int) -> No
                 step = trainer() if what == "training steps" else lambda batch: None
                 rows.setdefault(f"{what} {name}", []).append(rate(batches, step, seconds))
                 del batches
-        fixed = task.batch(0, seed=0, size=batch_size)
+        fixed = pair(task.batch(0, seed=0, size=batch_size))
         alone = rate((fixed for _ in count()), trainer(), seconds)
         rows.setdefault("no data at all", []).append(alone)
     for what in ("crops delivered", "training steps"):

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
 from nas.networks import rules_for
+from runtime.signature import INPUT, OUTPUT
 from search_spaces.base import Architecture
 from search_spaces.fake_quantize import QuantizedNetwork, convert, prepare
 from search_spaces.modules import Network, build, fold, load_weights, weights_of
@@ -34,6 +35,7 @@ from search_spaces.shrink import choose, shrink
 from search_spaces.skeletons import lower
 from trainers.base import Task
 from trainers.budget import Budget
+from trainers.calls import all_inputs, still
 from trainers.data.sources import Sources
 from trainers.distill import Distillation
 from trainers.fit import fit
@@ -150,7 +152,7 @@ class Bench:
 
     def _quantized(self, steps: int, share: float) -> float:
         network, _ = self._trained("plain", {})
-        inputs = self.task.calibration(64)
+        inputs = all_inputs(network, self.task.signature, self.task.calibration(64))
         prepared = prepare(network, rules_for("openvino"), inputs=inputs, tensors_first=True)
         course = replace(self.budget, quant_steps=steps, quant_tensor_share=share)
         fine_tune(
@@ -170,9 +172,9 @@ def engine_metric(prepared: QuantizedNetwork, task: Task) -> float:
         onnx = write(
             prepared.graph, weights, height=height, width=width, quantized=(placement, scales)
         )
-        return engine.run(onnx, "int8", [image])[0]
+        return engine.run(onnx, "int8", [{INPUT: image}], {})[0][OUTPUT]
 
-    return float(np.mean(task.scores(run)))
+    return float(np.mean(task.scores(still(run))))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

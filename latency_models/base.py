@@ -251,6 +251,12 @@ class LatencyModel(Protocol):
         """
 
 
+Arrays = Mapping[str, NDArray[Any]]
+"""Inputs or outputs of a file by name."""
+Frames = Sequence[Arrays]
+"""Those of frames that follow each other; a picture is one frame."""
+
+
 def graph_inputs(onnx_model: Any) -> list[Any]:
     """What is asked for at each run: files of IR 3 list their weights among the inputs too."""
     graph = onnx_model.graph

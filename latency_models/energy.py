@@ -13,11 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from latency_models import device
-from latency_models.base import Engine, LatencyReport, Layer, Precision
+from latency_models.base import Arrays, Engine, Frames, LatencyReport, Layer, Precision
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 
@@ -52,10 +49,10 @@ class EnergyLatency:
         return self.inner.layers(onnx, precision)
 
     def run(
-        self, onnx: bytes, precision: Precision, inputs: list[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> list[Arrays]:
         """As `MeasuredLatency.run`."""
-        return self.inner.run(onnx, precision, inputs)
+        return self.inner.run(onnx, precision, frames, carried)
 
     def measure(
         self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latency_models import device
-from latency_models.base import Closing, LatencyReport, Layer, Plan, Precision
+from latency_models.base import Arrays, Closing, Frames, LatencyReport, Layer, Plan, Precision
 from latency_models.child import Child
 
 
@@ -122,16 +121,19 @@ class IsolatedLatency(Isolated):
         return plan
 
     def run(
-        self, onnx: bytes, precision: Precision, inputs: Sequence[NDArray[Any]]
-    ) -> list[NDArray[Any]]:
-        """Compile in the child, run once on these inputs and return the outputs.
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> list[Arrays]:
+        """Compile in the child and run over frames, as `MeasuredLatency.run`.
 
         Raises:
             CompileError: as in `measure`.
             DeviceError: as in `measure`.
         """
-        arrays = [np.ascontiguousarray(array) for array in inputs]
-        outputs: list[NDArray[Any]] = self.ask("run", onnx, precision, arrays)
+        whole = [
+            {name: np.ascontiguousarray(array) for name, array in frame.items()}
+            for frame in frames
+        ]
+        outputs: list[Arrays] = self.ask("run", onnx, precision, whole, dict(carried))
         return outputs
 
     def layers(self, onnx: bytes, precision: Precision) -> list[Layer]:

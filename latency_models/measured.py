@@ -18,14 +18,17 @@ import numpy as np
 from latency_models import device
 from latency_models.base import (
     AheadOfTime,
+    Arrays,
     CompiledModel,
     CompileError,
     DeviceError,
     Engine,
+    Frames,
     LatencyReport,
     Layer,
     Precision,
     first_input_shape,
+    graph_inputs,
     in_float,
 )
 from latency_models.protocol import MeasuringProtocol
@@ -39,6 +42,7 @@ from latency_models.rounds import (
     on_clock,
     warm_up,
 )
+from runtime.signature import unroll
 
 __all__ = ["MeasuredLatency", "MeasuringProtocol", "Side", "side_of"]
 _CALIBRATION_S = 0.4
@@ -108,10 +112,37 @@ class MeasuredLatency:
             "state": STATE,
         }
 
-    def run(self, onnx: bytes, precision: Precision, inputs: list[Any]) -> list[Any]:
-        """Compile and run once on these inputs: for parity and quality on the real engine."""
+    def run(
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> list[Arrays]:
+        """Compile once and run over frames: for parity and quality on the real engine.
+
+        Args:
+            frames: for each the inputs that come from outside, by name.
+            carried: an output -> the input that takes it at the next frame; zeros at the first.
+
+        Returns:
+            All outputs of each frame by name.
+        """
+        import onnx as files
+
+        model = files.load_model_from_string(onnx)
+        inputs = {
+            value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in graph_inputs(model)
+        }
+        names = [value.name for value in model.graph.output]
+
+        def start(first: Arrays) -> Arrays:
+            return {name: np.zeros(inputs[name], np.float32) for name in carried.values()}
+
         with self.engine.compile(onnx, precision) as compiled:
-            return compiled.run(inputs)
+
+            def step(given: Arrays) -> Arrays:
+                made = compiled.run([given[name] for name in inputs])
+                return dict(zip(names, made, strict=True))
+
+            return list(unroll(step, frames, carried=carried, start=start))
 
     def layers(self, onnx: bytes, precision: Precision) -> list[Layer]:
         """What the engine executes, each layer timed by the engine's own profiler.

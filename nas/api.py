@@ -157,7 +157,7 @@ def train(
     """
     folder = Path(folder)
     named = network if isinstance(network, Architecture) else str(network)
-    space = OneNetwork(named, task.scale)
+    space = OneNetwork(named, task.signature.scale)
     plan, target = Plan(folder.name, seed=seed), target or Target(max_latency_ms=inf)
     name = label(named) if isinstance(named, str) else f"of-{named.id}"
     with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:

@@ -189,9 +189,9 @@ def fitting(
     for name in plan.references:
         fitting_reference(
             name,
-            scale=made.scale,
-            in_channels=made.in_channels,
-            out_channels=made.out_channels,
+            scale=made.signature.scale,
+            in_channels=made.signature.inputs[0].channels,
+            out_channels=made.signature.outputs[0].channels,
         )
     if made.crop < 2 or made.crop % 2:
         raise SettingsError(f"task.crop is {made.crop}: use an even number, networks may halve it")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latency_models.base import LatencyReport, Precision
 from latency_models.trt_examined import Examiner
@@ -17,9 +18,8 @@ from nas.experiment import Experiment
 from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
 from nas.stages import settled
-from nas.trained import Images, int8_arrays, module_run, shipped_file, trained_network
-from runtime import as_input
-from trainers.base import Run
+from nas.trained import int8_arrays, shipped_file, trained_network
+from trainers.base import Arrays, Run
 
 WINNERS = "winners"
 
@@ -96,29 +96,45 @@ def _parity(
     candidate: Candidate, experiment: Experiment, precision: Precision, onnx: bytes
 ) -> tuple[float, float]:
     """Largest and mean difference between the engine on this file and the torch module."""
-    image = _deployment_image(experiment)
-    engine = experiment.runner.run(onnx, precision, [image])[0]
-    torch_output = _module(candidate, experiment, precision)(image)
-    difference = np.abs(engine - torch_output)
-    return float(difference.max()), float(difference.mean())
+    frames = _deployment_frames(candidate, experiment)
+    carried = candidate.architecture.signature.carried
+    engine = experiment.runner.run(onnx, precision, frames, carried)
+    module = _module(candidate, experiment, precision)(frames)
+    differences = [
+        np.abs(one[port.name] - other[port.name])
+        for one, other in zip(engine, module, strict=True)
+        for port in candidate.architecture.signature.outputs
+    ]
+    largest = max(float(difference.max()) for difference in differences)
+    return largest, float(np.mean([difference.mean() for difference in differences]))
 
 
 def _module(candidate: Candidate, experiment: Experiment, precision: Precision) -> Run:
+    from trainers.calls import run_of
+
     network = trained_network(candidate, experiment)
+    signature = candidate.architecture.signature
     if precision != "int8":
-        return module_run(network)
+        return run_of(network, signature)
     from search_spaces.fake_quantize import restore
 
     arrays = int8_arrays(candidate, experiment)
     weights, placement, scales = unpack_scales(arrays, network.graph, experiment.rules)
-    return module_run(restore(network, placement, weights, scales))
+    return run_of(restore(network, placement, weights, scales), signature)
 
 
-def _deployment_image(experiment: Experiment) -> Images:
-    """A real picture, mirrored until it fills the deployment's input: (1, 3, H, W)."""
+def _deployment_frames(candidate: Candidate, experiment: Experiment) -> list[Arrays]:
+    """A sample of the task, mirrored until it fills the deployment's inputs."""
     target = experiment.target
-    low = experiment.task.examples()[0].low
-    pad = [(0, max(0, size - side)) for size, side in
-           zip((target.height, target.width), low.shape[:2], strict=True)]
-    full = np.pad(low, [*pad, (0, 0)], mode="symmetric")[: target.height, : target.width]
-    return as_input(full)
+    ports = {port.name: port for port in candidate.architecture.signature.given}
+
+    def full(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        sides = ports[name].shape(target.height, target.width)[1:]
+        pad = [(0, max(0, side - had)) for side, had in zip(sides, values.shape[2:], strict=True)]
+        mirrored = np.pad(values, [(0, 0), (0, 0), *pad], mode="symmetric")
+        return mirrored[(slice(None), slice(None), *map(slice, sides))]
+
+    from trainers.calls import frames_of
+
+    frames = frames_of(experiment.task.calibration(1))
+    return [{name: full(name, x.numpy()) for name, x in frame.items()} for frame in frames]

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import LatencyModel, Precision
+from latency_models.base import Arrays, Frames, LatencyModel, Precision
 from latency_models.cards import CARDS
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
@@ -195,9 +195,9 @@ class Runner(Protocol):
     """The target's engine, running files on given inputs."""
 
     def run(
-        self, onnx: bytes, precision: Precision, inputs: list[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """Compile and run once, for parity and quality on the real engine."""
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> Sequence[Arrays]:
+        """Compile once and run over frames, for parity and quality on the real engine."""
 
 
 StageBody = Callable[[Candidate, "Experiment"], Candidate]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nas.durable import read_record, write_aside
 from nas.ledger import SETTINGS, as_json
 from search_spaces.base import Architecture
-from trainers.base import DataError, Digests, KnowsItsPictures, Task
+from trainers.base import DataError, Digests, KnowsItsPictures, Shows, Task
 from trainers.data.fingerprint import of_examples
 
 INPUTS = "inputs.json"
@@ -67,7 +67,7 @@ def _digests(task: Task) -> tuple[Digests, Digests]:
     """Of the pictures to judge by, and of those to train on where the task tells them."""
     if isinstance(task, KnowsItsPictures):
         return task.judged_by, task.trained_on
-    return of_examples(task.examples()), ()
+    return of_examples(task.examples()) if isinstance(task, Shows) else (), ()
 
 
 def remembered_notes(folder: Path) -> tuple[str, ...]:

@@ -150,11 +150,11 @@ def teacher_in(folder: Path, task: Task) -> nn.Module:
     from search_spaces.modules import build, load_weights
 
     architecture, weights = trained_in(folder)
-    does = (architecture.scale, architecture.in_channels, architecture.out_channels)
-    if does != (task.scale, task.in_channels, task.out_channels):
+    theirs, mine = architecture.signature, task.signature
+    if theirs != mine:
         raise UnknownNetwork(
-            f"the teacher in {folder} enlarges {does[1]} channels by {does[0]}, the task "
-            f"{task.in_channels} by {task.scale}: name another one"
+            f"the teacher in {folder} enlarges {theirs.inputs[0].channels} channels by "
+            f"{theirs.scale}, the task {mine.inputs[0].channels} by {mine.scale}: name another one"
         )
     network = build(lower(architecture), seed=0)
     try:
@@ -193,7 +193,9 @@ def begun(experiment: Experiment, folder: str) -> Experiment:
     assert isinstance(experiment.space, OneNetwork)
     mine = experiment.space.architecture
     theirs, weights = trained_in(Path(folder).expanduser())
-    alike = [(a.skeleton, a.in_channels, a.out_channels, a.blocks) for a in (theirs, mine)]
+    alike = [
+        (a.skeleton, a.signature.inputs, a.out_channels, a.blocks) for a in (theirs, mine)
+    ]
     if theirs != mine and (theirs.scale == mine.scale or alike[0] != alike[1]):
         raise UnknownNetwork(
             f"{folder} holds another network ({describe(theirs)}): weights fit the network that "

@@ -109,7 +109,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
     while left := _unsettled(contenders(experiment, experiment.ledger.all())):
         together(experiment, left, upto="settled")
     published = [
-        Candidate(name, reference(name, experiment.task.scale))
+        Candidate(name, reference(name, experiment.task.signature.scale))
         for name in experiment.plan.references
     ]
     if experiment.crew.alone and (not experiment.simulated or not experiment.trains):

@@ -69,10 +69,11 @@ def calibrated_drop(
     """
     from search_spaces.fake_quantize import prepare
     from search_spaces.modules import fold
+    from trainers.calls import all_inputs
     from trainers.fit import judge
     from trainers.qat import calibrate
 
-    inputs = task.calibration(calibration)
+    inputs = all_inputs(network, task.signature, task.calibration(calibration))
     prepared = prepare(network, rules, keep_float=frozenset(keep_float), inputs=inputs)
     if not prepared.placement.layers:
         return 0.0

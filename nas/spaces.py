@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from nas.experiment import Target
 from nas.offers import Checked, InvalidSpace, Offers, offers_of
 from nas.own_code import told
 from nas.study import choosers
+from runtime.signature import Port, Signature
 from search_spaces.base import Architecture, InvalidArchitecture, SearchSpace, UnknownName
-from search_spaces.graph import Graph, Shape, channels_of, shapes_of
+from search_spaces.graph import Graph, Shape, shapes_of
+from search_spaces.primitives import Input
 from search_spaces.skeletons import lower
 from trainers.base import Task
 
@@ -94,29 +96,57 @@ def _check_size(
 ) -> None:
     """Hold a few networks against the task at one input size."""
     height, width = size
-    wanted = (task.out_channels, height * task.scale, width * task.scale)
+    signature = task.signature
+    wanted = {port.name: port.shape(height, width) for port in signature.outputs}
     misfits: list[str] = []
     for graph in networks:
-        channels = channels_of(graph.nodes)[0]
-        if channels != task.in_channels:
-            raise ValueError(
-                f"search_space proposes networks of {channels} input channels, and the task has "
-                f"{task.in_channels}{_PLANES.get((channels, task.in_channels), '')}"
-            )
+        _check_inputs(graph, signature)
         try:
-            found: Shape = shapes_of(graph, height, width)[-1]
+            shapes = shapes_of(graph, height, width)
         except InvalidArchitecture as error:
             misfits.append(str(error))
             continue
+        found = {name: shapes[index] for name, index in graph.outputs.items()}
         if found != wanted:
             raise ValueError(
-                f"search_space proposes networks that make {_words(found)} of a "
-                f"{height}x{width} input, and the task needs {_words(wanted)}"
+                f"search_space proposes networks that make {_made(found)} of a "
+                f"{height}x{width} input, and the task needs {_made(wanted)}"
             )
     if len(misfits) == len(networks):
         raise ValueError(
             f"no network of search_space takes a {height}x{width} input ({field}): {misfits[0]}"
         )
+
+
+def _check_inputs(graph: Graph, signature: Signature) -> None:
+    ports = tuple(node.port for node in graph.nodes if isinstance(node, Input))
+    if ports == signature.inputs:
+        return
+    one, other = ports[0].channels, signature.inputs[0].channels
+    if len(ports) == len(signature.inputs) == 1 and one != other:
+        raise ValueError(
+            f"search_space proposes networks of {one} input channels, and the task has "
+            f"{other}{_PLANES.get((one, other), '')}"
+        )
+    raise ValueError(
+        f"search_space proposes networks with the inputs {_ports(ports)}, and the task has "
+        f"{_ports(signature.inputs)}"
+    )
+
+
+def _ports(ports: Sequence[Port]) -> str:
+    return ", ".join(
+        f"{p.name} ({p.kind}, {p.channels} channels, "
+        f"{'a vector' if p.scale is None else f'scale {p.scale}'})"
+        for p in ports
+    )
+
+
+def _made(shapes: Mapping[str, Shape]) -> str:
+    """What is made, with names only where there is more than one."""
+    words = {name: _words(shape) for name, shape in shapes.items()}
+    named = (f"{text} ({name})" for name, text in words.items())
+    return " and ".join(named if len(words) > 1 else words.values())
 
 
 _PLANES = {

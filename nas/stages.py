@@ -212,17 +212,19 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
     steps, train_s, in_float, sha256 = 0, 0.0, frozenset[int](), ""
     if experiment.target.precision == "int8":
         from search_spaces.fake_quantize import convert, prepare
+        from trainers.calls import all_inputs
         from trainers.qat import fine_tune
 
         network = trained_network(candidate, experiment)
         in_float = _in_float(network, experiment)
         if in_float == place(network.graph, experiment.rules).layers:
             return replace(candidate, rejected=_hurt(experiment))
+        shown = experiment.task.calibration(experiment.budget.quant_calibration)
         prepared = prepare(
             network,
             experiment.rules,
             keep_float=in_float,
-            inputs=experiment.task.calibration(experiment.budget.quant_calibration),
+            inputs=all_inputs(network, experiment.task.signature, shown),
             tensors_first=True,
         )
         try:

@@ -23,6 +23,7 @@ from nas.live.view import View
 from nas.networks import rules_for
 from nas.settings import SettingsError
 from nas.stages import SCREENING
+from runtime.signature import INPUT
 from search_spaces.graph import channels_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
@@ -104,7 +105,7 @@ def require_precision(runner: Runner, target: Target) -> None:
         graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
     )
     picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
-    runner.run(onnx, target.precision, [picture])
+    runner.run(onnx, target.precision, [{INPUT: picture}], {})
 
 
 def compiling_timer(engine: AheadOfTime, target: Target, stack: ExitStack) -> IsolatedLatency:

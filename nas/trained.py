@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate
@@ -15,12 +14,11 @@ from search_spaces.graph import Graph
 from search_spaces.onnx_writer import Weights, write
 from search_spaces.quantize import Placement, Scales, float_rest
 from search_spaces.skeletons import lower
-from trainers.base import Run
+from trainers.base import Arrays, Run
 
 if TYPE_CHECKING:
     from search_spaces.modules import Network
 
-Images = NDArray[np.float32]
 FLOAT_WEIGHTS = "fp32.npz"
 INT8_WEIGHTS = "int8.npz"
 
@@ -87,26 +85,12 @@ def _file(
 
 
 def engine_run(candidate: Candidate, experiment: Experiment) -> Run:
-    """The trained network as the engine computes it, compiled anew for each input size."""
-    precision = experiment.target.precision
+    """The trained network as the engine computes it, compiled anew for each size."""
+    precision, signature = experiment.target.precision, candidate.architecture.signature
 
-    def run(image: Images) -> Images:
-        _, _, height, width = image.shape
+    def run(frames: Sequence[Arrays]) -> Sequence[Arrays]:
+        height, width = signature.size(frames[0])
         onnx = shipped_file(candidate, experiment, precision, height, width)
-        return experiment.runner.run(onnx, precision, [image])[0]
-
-    return run
-
-
-def module_run(forward: Callable[..., object]) -> Run:
-    """A torch module as a function of arrays."""
-    import torch
-
-    def run(image: Images) -> Images:
-        with torch.no_grad():
-            output = forward(torch.from_numpy(np.ascontiguousarray(image)))
-        assert isinstance(output, torch.Tensor)
-        result: Images = output.numpy()
-        return result
+        return experiment.runner.run(onnx, precision, frames, signature.carried)
 
     return run

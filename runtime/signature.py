@@ -134,6 +134,11 @@ class Signature:
         """The outputs that are not only carried."""
         return tuple(p for p in self.outputs if p.kind != "state")
 
+    @property
+    def scale(self) -> int:
+        """How much larger the first output is than the deployment; 1 for a vector or a share."""
+        return max(1, int(self.outputs[0].scale or 1))
+
     def size(self, arrays: Arrays) -> tuple[int, int]:
         """Height and width of the deployment that these inputs are of.
 
@@ -156,6 +161,12 @@ class Signature:
         return {
             port.name: _zeros(like, (like.shape[0], *port.shape(height, width))) for port in states
         }
+
+    def unroll(
+        self, step: Callable[[Arrays], Arrays], frames: Iterable[Arrays]
+    ) -> Iterator[Arrays]:
+        """Run a network of this signature over frames, see `unroll`."""
+        return unroll(step, frames, carried=self.carried, start=self.start)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -182,24 +193,27 @@ def one_to_one(in_channels: int, out_channels: int, scale: int | None = 1) -> Si
 
 
 def unroll(
-    step: Callable[[Arrays], Arrays], signature: Signature, frames: Iterable[Arrays]
+    step: Callable[[Arrays], Arrays],
+    frames: Iterable[Arrays],
+    *,
+    carried: Mapping[str, str],
+    start: Callable[[Arrays], Arrays],
 ) -> Iterator[Arrays]:
     """Run a network over frames that follow each other; what it carries stays between them.
 
     Args:
         step: all inputs of one frame -> all outputs.
-        signature: which output is carried to which input.
         frames: for each frame the inputs that come from outside.
+        carried: an output -> the input that takes it at the next frame.
+        start: the first frame -> what the carried inputs are there.
 
     Yields:
         All outputs of each frame.
     """
-    carried: dict[str, Any] | None = None
+    state: Arrays | None = None
     for frame in frames:
-        if carried is None:
-            carried = signature.start(frame)
-        outputs = step({**frame, **carried})
-        carried = {reader: outputs[source] for source, reader in signature.carried.items()}
+        outputs = step({**frame, **(start(frame) if state is None else state)})
+        state = {reader: outputs[source] for source, reader in carried.items()}
         yield outputs
 
 

@@ -93,8 +93,8 @@ class Architecture:
 
     @property
     def scale(self) -> int:
-        """Size of the first output over that of the deployment; 1 for a vector."""
-        return max(1, int(self.signature.outputs[0].scale or 1))
+        """As in the signature."""
+        return self.signature.scale
 
     @property
     def id(self) -> str:

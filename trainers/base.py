@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runtime.signature import Signature
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
-Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(1, C, h, w) in [0, 1] -> (1, C, h * scale, w * scale): a torch module or a compiled engine."""
+Tensors = Mapping[str, "Tensor"]
+Arrays = Mapping[str, NDArray[np.float32]]
+"""By port: (N, C, h, w), a vector (N, C)."""
+Run = Callable[[Sequence[Arrays]], Sequence[Arrays]]
+"""Frames that follow each other, the inputs of each -> its outputs: a torch module or a compiled
+engine. What a network carries from frame to frame it carries itself; a picture is one frame."""
+PictureRun = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""The same where one picture comes in and one goes out: (N, C, h, w) -> (N, C', H, W)."""
 Progress = Callable[[int, int, float], None]
 """Called now and then while training with (step, steps in all, smoothed loss).
 
@@ -132,7 +140,7 @@ class QuantReport:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One validation image, to be looked at.
+    """One validation sample, to be looked at.
 
     Attributes:
         low: the network's input, (h, w, C).
@@ -180,6 +188,21 @@ class TaskWhoseLossLearns(Protocol):
         """The loss for one training, its learning parts fresh; None where nothing learns."""
 
 
+class Batch(NamedTuple):
+    """What a network is trained on in one step.
+
+    Attributes:
+        inputs: by port, what comes from outside: (N, C, h, w), a vector (N, C); with several
+            frames (N, T, C, h, w) and (N, T, C).
+        truth: what the task's loss compares the outputs with.
+        frames: T; the network runs over them one after the other.
+    """
+
+    inputs: Tensors
+    truth: Any
+    frames: int = 1
+
+
 class Task(Protocol):
     """What a network is trained for: where its data comes from and how it is judged."""
 
@@ -188,36 +211,26 @@ class Task(Protocol):
         """What `scores` are of."""
 
     @property
-    def scale(self) -> int:
-        """Output size over input size."""
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of an input."""
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of an output."""
+    def signature(self) -> Signature:
+        """The inputs and outputs of its networks."""
 
     @property
     def crop(self) -> int:
-        """Height and width of a training input."""
+        """Height and width of the deployment in training."""
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
-        """One training batch, the same one whenever it is asked for with the same arguments.
+    ) -> Batch:
+        """One training batch of `size`, the same whenever it is asked for with these arguments."""
 
-        Returns:
-            Inputs (size, C, crop, crop) and targets (size, C, crop * scale, crop * scale),
-            float32 in [0, 1], on `device`.
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
+        """What a network has made of a batch -> the scalar that is minimised.
+
+        With several frames outputs are (N, T, C, H, W).
         """
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, C, H, W) twice -> the scalar that is minimised."""
-
     def scores(self, run: Run) -> tuple[float, ...]:
-        """The metric of `run` on each validation image, in the order of `examples`.
+        """The metric of `run` on each validation sample, always in the same order.
 
         Their mean is what a network is judged by.
 
@@ -225,11 +238,8 @@ class Task(Protocol):
             FloatingPointError: an output is not finite.
         """
 
-    def calibration(self, count: int) -> list[NDArray[np.float32]]:
-        """Training inputs, each (1, C, crop, crop), the same ones at every call."""
-
-    def examples(self) -> Sequence[Example]:
-        """The validation images, in a fixed order."""
+    def calibration(self, count: int) -> Batch:
+        """`count` training samples, the same ones at every call."""
 
     @property
     def baseline_name(self) -> str:
@@ -237,6 +247,17 @@ class Task(Protocol):
 
     def baseline(self) -> float:
         """The metric without any network, to be read beside every other value of it."""
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A task whose outputs can be looked at."""
+
+    def examples(self) -> Sequence[Example]:
+        """The validation samples as pictures, in the order of the scores."""
+
+    def picture(self, run: Run, example: Example) -> Pixels:
+        """What a network makes of one of them."""
 
     def unaided(self, example: Example) -> Pixels:
         """The picture without any network."""
@@ -270,8 +291,8 @@ class Companion(Protocol):
     def detach(self) -> None:
         """Called once after training, however it ended."""
 
-    def loss(self, inputs: Tensor, prediction: Tensor) -> Tensor:
-        """(N, C, h, w) and what the network has just made of them -> a scalar to be added."""
+    def loss(self, inputs: Tensors, outputs: Tensors) -> Tensor:
+        """The inputs and what the network has just made of them -> a scalar to be added."""
 
 
 @runtime_checkable
@@ -300,5 +321,5 @@ class TensorsFirst(Protocol):
 
     weights_rounded: bool
 
-    def round_weights(self, inputs: Sequence[NDArray[np.float32]]) -> None:
-        """From now on round weights too, so that sums over these inputs (1, C, h, w) fit."""
+    def round_weights(self, inputs: Sequence[Arrays]) -> None:
+        """From now on round weights too, so that sums over these inputs fit."""

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.base import Tensors
+
 _TRIED_SIZE = 16
 _RELATED_PLACES = 16
 _GIB = 2**30
@@ -164,9 +166,16 @@ class Distillation(nn.Module):
             self.adapters[str(number)] = adapter
         self.adapters.to(device)
 
-    def loss(self, inputs: Tensor, prediction: Tensor) -> Tensor:
-        """(N, C, h, w) and what the network has just made of them -> a float32 scalar."""
-        answer = self.ask(inputs)
+    def loss(self, inputs: Tensors, outputs: Tensors) -> Tensor:
+        """The inputs and what the network has just made of them -> a float32 scalar.
+
+        Raises:
+            ValueError: the network has several inputs or outputs, or frames.
+        """
+        (image, *others), (prediction, *more) = inputs.values(), outputs.values()
+        if others or more or image.ndim != 4:
+            raise ValueError("a teacher is asked about single pictures: this task has other ports")
+        answer = self.ask(image)
         total = prediction.new_zeros((), dtype=torch.float32)
         if self._weights.output:
             difference = prediction.float() - answer.output.float()

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from trainers.base import Companion, Damaged, Diverged, Judged, Progress, Run, Task, TrainReport
 from trainers.budget import Budget
+from trainers.calls import run_of
 
 if TYPE_CHECKING:
     import pytorch_lightning as lightning
@@ -57,7 +57,7 @@ def fit(
     The checkpoint is also written every minute, so that a killed process loses little.
 
     Args:
-        module: the network, (N, C, h, w) -> (N, C, h * scale, w * scale).
+        module: the network, of the task's signature; see `calls.step_of` for how it is called.
         task: what it is trained for.
         budget: its cost; the learning-rate schedule ends at `budget.max_steps` for every rung.
         seed: of the batches and of anything random inside the network.
@@ -122,15 +122,7 @@ def scores_of(module: nn.Module, task: Task) -> tuple[float, ...]:
         Diverged: the outputs are not finite, or their metric is not.
     """
     module.eval()
-    device = next(module.parameters()).device
-
-    def run(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            output = module(torch.from_numpy(inputs).to(device))
-            array: NDArray[np.float32] = output.float().cpu().numpy()
-        return array
-
-    return finite_scores(run, task)
+    return finite_scores(run_of(module, task.signature), task)
 
 
 def finite_scores(run: Run, task: Task) -> tuple[float, ...]:

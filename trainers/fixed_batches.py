@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.base import Example, Metric, Pixels, Run, Task
+from runtime.signature import Signature
+from trainers.base import Batch, Metric, Run, Task, Tensors
 
 
 class FixedBatches:
@@ -36,19 +35,9 @@ class FixedBatches:
         return self._task.metric
 
     @property
-    def scale(self) -> int:
+    def signature(self) -> Signature:
         """The task's."""
-        return self._task.scale
-
-    @property
-    def in_channels(self) -> int:
-        """The task's."""
-        return self._task.in_channels
-
-    @property
-    def out_channels(self) -> int:
-        """The task's."""
-        return self._task.out_channels
+        return self._task.signature
 
     @property
     def crop(self) -> int:
@@ -57,25 +46,21 @@ class FixedBatches:
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Batch:
         """The task's batch of `step` modulo the count."""
         return self._task.batch(step % self._count, seed=seed, size=size, device=device)
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
         """The task's."""
-        return self._task.loss(prediction, target)
+        return self._task.loss(outputs, batch)
 
     def scores(self, run: Run) -> tuple[float, ...]:
         """The task's."""
         return self._task.scores(run)
 
-    def calibration(self, count: int) -> list[NDArray[np.float32]]:
+    def calibration(self, count: int) -> Batch:
         """The task's."""
         return self._task.calibration(count)
-
-    def examples(self) -> list[Example]:
-        """The task's."""
-        return list(self._task.examples())
 
     def baseline(self) -> float:
         """The task's."""
@@ -85,11 +70,3 @@ class FixedBatches:
     def baseline_name(self) -> str:
         """The task's."""
         return self._task.baseline_name
-
-    def unaided(self, example: Example) -> Pixels:
-        """The task's."""
-        return self._task.unaided(example)
-
-    def judge(self, output: Pixels, example: Example) -> float:
-        """The task's."""
-        return self._task.judge(output, example)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.base import (
+    Batch,
     Companion,
     Diverged,
     Interrupted,
@@ -26,6 +27,7 @@ from trainers.base import (
     TaskWhoseLossLearns,
 )
 from trainers.budget import Budget
+from trainers.calls import outputs_of
 from trainers.optimizers import optimizer_for, parameter_groups, schedule_for
 
 _SMOOTHING = 0.98
@@ -64,11 +66,12 @@ class Learner(lightning.LightningModule):
         if companion is not None:
             companion.attach(module)
         self._task, self._budget, self._seed = task, budget, seed
+        self._signature = task.signature
         self._rival: LearningLoss | None = None
         if isinstance(task, TaskWhoseLossLearns):
             self._rival = task.loss_for_training(seed)
         self._format = _FORMATS[budget.memory_format]
-        self._compute: Callable[[Tensor, Tensor], Tensor] = self._loss
+        self._compute: Callable[[Batch], Tensor] = self._loss
         if budget.compile != "none":
             if self._rival is not None or companion is not None:
                 raise ValueError(
@@ -84,22 +87,27 @@ class Learner(lightning.LightningModule):
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         """The loss of the batch that belongs to the present step."""
-        inputs, targets = self._task.batch(
+        drawn = self._task.batch(
             self.global_step, seed=self._seed, size=self._budget.batch_size, device=self.device
         )
-        # channels_last is about images; a batch of anything else keeps its layout.
-        layout = self._format if inputs.ndim == _IMAGES else torch.contiguous_format
-        return self._compute(inputs.contiguous(memory_format=layout), targets)
+        inputs = {name: self._laid_out(x) for name, x in drawn.inputs.items()}
+        return self._compute(drawn._replace(inputs=inputs))
 
-    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        prediction = self.module(inputs)
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """channels_last is about images; anything else keeps its layout."""
+        layout = self._format if x.ndim == _IMAGES else torch.contiguous_format
+        return x.contiguous(memory_format=layout)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        outputs = outputs_of(self.module, self._signature, batch)
         if self._rival is None:
-            loss = self._task.loss(prediction, targets)
+            loss = self._task.loss(outputs, batch)
         else:
-            self._rival.learn(prediction.detach(), targets)
-            loss = self._rival(prediction, targets)
+            prediction = next(iter(outputs.values()))
+            self._rival.learn(prediction.detach(), batch.truth)
+            loss = self._rival(prediction, batch.truth)
         if self.companion is not None:
-            loss = loss + self.companion.loss(inputs, prediction)
+            loss = loss + self.companion.loss(batch.inputs, outputs)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -164,9 +172,7 @@ def lay_out(module: nn.Module, budget: Budget) -> None:
             tensor.data = tensor.data.contiguous(memory_format=_FORMATS[budget.memory_format])
 
 
-def _compiled(
-    function: Callable[[Tensor, Tensor], Tensor], mode: str
-) -> Callable[[Tensor, Tensor], Tensor]:
+def _compiled(function: Callable[[Batch], Tensor], mode: str) -> Callable[[Batch], Tensor]:
     return torch.compile(function, mode=mode, dynamic=False)
 
 

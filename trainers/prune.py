@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainers.base import Task
+from trainers.calls import moved, outputs_of, parts
 
 Criterion = Literal["l1", "random", "mean_activation", "apoz", "sensitivity"]
 CRITERIA: tuple[str, ...] = get_args(Criterion)
@@ -110,12 +111,11 @@ def _over_activations(
     known, training = dict(module.named_modules()), module.training
     device = next(module.parameters()).device
     hooks = [known[name].register_forward_hook(watching(name)) for name in layers]
-    shown = task.calibration(inputs)
+    shown = moved(task.calibration(inputs), device)
     module.eval()
     try:
-        for start in range(0, inputs, _BATCH):
-            batch = np.concatenate(shown[start : start + _BATCH])
-            module(torch.from_numpy(batch).to(device))
+        for part in parts(shown, _BATCH):
+            outputs_of(module, task.signature, part)
     finally:
         for hook in hooks:
             hook.remove()

@@ -19,6 +19,7 @@ from trainers.base import (
     TrainReport,
 )
 from trainers.budget import Budget
+from trainers.calls import all_inputs, moved, outputs_of, parts
 from trainers.fit import fit, scores_of
 
 _BATCH = 16
@@ -38,14 +39,13 @@ def calibrate(prepared: nn.Module, task: Task, count: int) -> None:
             f"{type(prepared).__name__} holds nothing to calibrate: prepare it for int8 first"
         )
     device = next(prepared.parameters()).device
-    inputs = task.calibration(count)
+    shown = moved(task.calibration(count), device)
     prepared.eval()
     for quantizer in quantizers:
         quantizer.start_calibration()
     with torch.no_grad():
-        for start in range(0, count, _BATCH):
-            batch = np.concatenate(inputs[start : start + _BATCH])
-            prepared(torch.from_numpy(batch).to(device))
+        for part in parts(shown, _BATCH):
+            outputs_of(prepared, task.signature, part)
     for quantizer in quantizers:
         quantizer.finish_calibration()
 
@@ -107,7 +107,8 @@ def fine_tune(
         file = checkpoint and checkpoint.with_name(f"tensors-{checkpoint.name}")
         before = train(replace(budget, max_steps=first, learning_rate=rate), 0, file)
     if isinstance(prepared, TensorsFirst) and not prepared.weights_rounded:
-        prepared.cpu().round_weights(task.calibration(budget.quant_calibration))
+        shown = task.calibration(budget.quant_calibration)
+        prepared.cpu().round_weights(all_inputs(prepared, task.signature, shown))
     if not first:
         calibrate(prepared, task, budget.quant_calibration)
     if budget.quant_steps == first:

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import Any
 
+import onnx
+
 from gpu_parts.base import Form, Pace, Tell
 from gpu_parts.timing import (
     Item,
@@ -24,7 +26,7 @@ from gpu_parts.timing import (
     protocol_of,
     receipts,
 )
-from latency_models.base import CompileError, DeviceError, Engine, random_inputs
+from latency_models.base import CompileError, DeviceError, Engine, graph_inputs, random_inputs
 from latency_models.isolated import IsolatedLatency
 from nas.networks import Unsuitable
 
@@ -67,7 +69,9 @@ def _compiled_ahead(
             inputs = random_inputs(item.input_shape)
             # Whatever is wrong with it is told when it is timed.
             with suppress(CompileError, DeviceError, Unsuitable):
-                latency.run(item.file(engine.name), item.precision, [inputs])
+                file = item.file(engine.name)
+                name = graph_inputs(onnx.load_model_from_string(file))[0].name
+                latency.run(file, item.precision, [{name: inputs}], {})
                 took_s[item] = time.monotonic() - began
 
     with ExitStack() as stack:

@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 
 from gpu_parts.base import Form, Pace, Row, Tell, left_out, one_line
+from runtime.signature import INPUT, OUTPUT, one_to_one
 from search_spaces.modules import build
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
-from trainers.base import Interrupted, Task
+from trainers.base import Batch, Interrupted, Task, Tensors
 from trainers.budget import Budget, Compiling
 from trainers.fit import fit
 
@@ -58,13 +59,16 @@ class ReadyBatches:
         large = (*shape[:3], form.crop * _SCALE, form.crop * _SCALE)
         self._targets = torch.rand(large, generator=random).to(form.device)
 
-    def batch(self, step: int, **_asked: object) -> tuple[Tensor, Tensor]:
-        """One after the other."""
-        return self._inputs[step % _BATCHES], self._targets[step % _BATCHES]
+        self.signature = one_to_one(channels, channels, _SCALE)
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def batch(self, step: int, **_asked: object) -> Batch:
+        """One after the other."""
+        number = step % _BATCHES
+        return Batch({INPUT: self._inputs[number]}, self._targets[number])
+
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
         """L1."""
-        return (prediction - target).abs().mean()
+        return cast(Tensor, (outputs[OUTPUT] - batch.truth).abs().mean())
 
 
 def run(form: Form, pace: Pace, tell: Tell) -> None:

@@ -12,7 +12,7 @@ import io
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -25,8 +25,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from latency_models.base import (
+    Arrays,
     CompileError,
     DeviceError,
+    Frames,
     LatencyReport,
     Precision,
 )
@@ -34,7 +36,6 @@ from nas.storage import Notice, patient
 
 Measuring = Literal["screening", "latency"]
 PROTOCOLS: tuple[Measuring, Measuring] = ("screening", "latency")
-Arrays = list[NDArray[np.float32]]
 _ASK, _FILE, _INPUTS, _BY, _ANSWER = "ask", "file", "inputs", "by", "answer"
 _PLAN, _SERVED, _WANTED, _LOADS, _BEAT = "plan", "served", "wanted", "loads plans", "beat "
 _POLL_S, _BEAT_S = 0.25, 10.0
@@ -62,8 +63,10 @@ class Timer(Protocol):
     ) -> LatencyReport:
         """As `MeasuredLatency`."""
 
-    def run(self, onnx: bytes, precision: Precision, inputs: Sequence[Any]) -> Arrays:
-        """Compile and run once."""
+    def run(
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> list[Arrays]:
+        """As `MeasuredLatency`."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Requests:
     def ask(
         self,
         onnx: bytes,
-        inputs: Arrays | None,
+        frames: Frames | None,
         ask: Mapping[str, Any],
         plan: bytes | None = None,
     ) -> int:
@@ -147,8 +150,8 @@ class Requests:
         attrs = {_ASK: dict(ask), _FILE: _pack(onnx)}
         if plan is not None:
             attrs[_PLAN] = _pack(plan)
-        if inputs is not None:
-            attrs[_INPUTS] = pack_arrays(inputs)
+        if frames is not None:
+            attrs[_INPUTS] = pack_frames(frames)
         before = optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attrs)
         return self._storage.create_new_trial(self._study._study_id, before)
 
@@ -271,8 +274,9 @@ def _worked(
     timer, onnx = timers[ask["protocol"]], _unpack(trial.user_attrs[_FILE])
     try:
         if ask["method"] == "run":
-            inputs = unpack_arrays(trial.user_attrs[_INPUTS])
-            return {"outputs": pack_arrays(timer.run(onnx, ask["precision"], inputs))}
+            frames = unpack_frames(trial.user_attrs[_INPUTS])
+            made = timer.run(onnx, ask["precision"], frames, ask["carried"])
+            return {"outputs": pack_frames(made)}
         more = {}
         if loads_plans and (packed := trial.user_attrs.get(_PLAN)):
             more["plan"] = _unpack(packed)
@@ -302,14 +306,19 @@ def _unpack(text: str) -> bytes:
     return zlib.decompress(base64.b64decode(text))
 
 
-def pack_arrays(arrays: Sequence[NDArray[Any]]) -> str:
-    """Arrays as text, exactly."""
+def pack_frames(frames: Frames) -> str:
+    """Frames as text, exactly."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{f"a{i}": a for i, a in enumerate(arrays)})
+    named = {f"{i}.{name}": x for i, frame in enumerate(frames) for name, x in frame.items()}
+    np.savez(buffer, allow_pickle=False, **named)
     return _pack(buffer.getvalue())
 
 
-def unpack_arrays(text: str) -> Arrays:
-    """What `pack_arrays` packed."""
+def unpack_frames(text: str) -> list[Arrays]:
+    """What `pack_frames` packed."""
+    found: dict[int, dict[str, NDArray[Any]]] = {}
     with np.load(io.BytesIO(_unpack(text)), allow_pickle=False) as file:
-        return [file[f"a{i}"] for i in range(len(file.files))]
+        for key in file.files:
+            number, _, name = key.partition(".")
+            found.setdefault(int(number), {})[name] = file[key]
+    return [found[number] for number in sorted(found)]

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from latency_models.base import CompileError, DeviceError, LatencyReport, Plan, Precision
-from nas.crew.measuring import Arrays, Measuring, Requests, unpack_arrays
+from latency_models.base import (
+    Arrays,
+    CompileError,
+    DeviceError,
+    Frames,
+    LatencyReport,
+    Plan,
+    Precision,
+)
+from nas.crew.measuring import Measuring, Requests, unpack_frames
 from nas.storage import Notice
 
 _POLL_S, _PATIENCE_S = 0.25, 60.0
@@ -89,25 +97,27 @@ class ServedLatency:
                 plan = built.data
         return LatencyReport.from_json(self._answer(onnx, None, ask, plan)["report"])
 
-    def run(self, onnx: bytes, precision: Precision, inputs: list[Any]) -> Arrays:
-        """Have it run once on these inputs.
+    def run(
+        self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
+    ) -> list[Arrays]:
+        """Have it run over these frames, as `MeasuredLatency.run`.
 
         Raises:
             CompileError: the graph is at fault, there.
             DeviceError: the machine is at fault, there.
         """
-        ask = {"method": "run", "precision": precision}
-        return unpack_arrays(self._answer(onnx, inputs, ask)["outputs"])
+        ask = {"method": "run", "precision": precision, "carried": dict(carried)}
+        return unpack_frames(self._answer(onnx, frames, ask)["outputs"])
 
     def _answer(
         self,
         onnx: bytes,
-        inputs: Arrays | None,
+        frames: Frames | None,
         ask: dict[str, Any],
         plan: bytes | None = None,
     ) -> dict[str, Any]:
         asked_for = {**ask, "protocol": self._protocol}
-        request = self._requests.ask(onnx, inputs, asked_for, plan)
+        request = self._requests.ask(onnx, frames, asked_for, plan)
         asked, told = time.monotonic(), False
         try:
             while (answer := self._requests.answer_to(request)) is None:
@@ -119,7 +129,7 @@ class ServedLatency:
                     told = True
                 if waited_s > self.patience_s:
                     self._requests.withdraw(request)
-                    request = self._requests.ask(onnx, inputs, asked_for, plan)
+                    request = self._requests.ask(onnx, frames, asked_for, plan)
                     asked = time.monotonic()
         except BaseException:
             self._requests.withdraw(request)

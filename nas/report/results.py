@@ -25,10 +25,8 @@ from nas.report.tables import print_table
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words
 from nas.trained import engine_run
-from runtime import as_input
-from trainers.base import Example, Pixels
+from trainers.base import Example, Pixels, Shows
 from trainers.data.planes import shown
-from trainers.metrics import to_pixels
 
 _WINNERS_SHOWN = 3
 _PICTURES_SHOWN = 6
@@ -56,7 +54,10 @@ def conclude(
         _date_after_evidence(compiled.report)
         return compiled
     task = experiment.task
-    unaided = [task.judge(task.unaided(example), example) for example in task.examples()]
+    names, unaided = [], []
+    if isinstance(task, Shows):
+        names = [example.name for example in task.examples()]
+        unaided = [task.judge(task.unaided(example), example) for example in task.examples()]
     summary = summarize(
         candidates,
         target=experiment.target,
@@ -92,7 +93,7 @@ def conclude(
         plan=experiment.plan,
         circumstances=Circumstances(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
-            images=[example.name for example in task.examples()],
+            images=names,
             notes=[*told, *notes],
             time_again=_time_again(experiment),
         ),
@@ -120,19 +121,24 @@ def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[C
     """Pieces of some validation pictures: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
     chosen = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
-    every = experiment.task.examples()
+    task = experiment.task
+    if not isinstance(task, Shows):
+        return []
+    every = task.examples()
     # Spread over all of them: neighbours are often of one kind.
     few = every[:: -(-len(every) // _PICTURES_SHOWN)]
-    return [_row(experiment, chosen, example) for example in few]
+    return [_row(task, experiment, chosen, example) for example in few]
 
 
-def _row(experiment: Experiment, chosen: Sequence[Candidate], example: Example) -> CropRow:
-    task = experiment.task
-    outputs: dict[str, Pixels] = {task.baseline_name: task.unaided(example)}
+def _row(
+    task: Shows, experiment: Experiment, chosen: Sequence[Candidate], example: Example
+) -> CropRow:
+    outputs: dict[str, Pixels] = {experiment.task.baseline_name: task.unaided(example)}
     for candidate in chosen:
         name = candidate.name if candidate.is_reference else candidate.architecture.id
-        outputs[name] = to_pixels(engine_run(candidate, experiment)(as_input(example.low)))
-    figures = [figure(task.metric, task.judge(pixels, example)) for pixels in outputs.values()]
+        outputs[name] = task.picture(engine_run(candidate, experiment), example)
+    metric = experiment.task.metric
+    figures = [figure(metric, task.judge(pixels, example)) for pixels in outputs.values()]
     pictures = [shown(pixels) for pixels in (*outputs.values(), example.high)]
     rows, columns = choose_crop(pictures[-1], *pictures[:-1])
     crops = [

@@ -20,11 +20,9 @@ from nas.report.drawing import drawing_file
 from nas.report.summary import funnel, is_winner
 from nas.trained import engine_run
 from nas.winners import hypervolume
-from runtime import as_input
 from search_spaces.skeletons import lower
-from trainers.base import Pixels
+from trainers.base import Pixels, Shows
 from trainers.data.planes import shown
-from trainers.metrics import to_pixels
 
 CURVE = "curve.jsonl"
 _IMAGES = 4
@@ -171,11 +169,11 @@ def _summary(candidate: Candidate) -> dict[str, Any]:
 
 
 def _images(candidate: Candidate, experiment: Experiment) -> dict[str, Pixels]:
-    if candidate.quantized is None or experiment.simulated:
+    task = experiment.task
+    if candidate.quantized is None or experiment.simulated or not isinstance(task, Shows):
         return {}
     run = engine_run(candidate, experiment)
-    examples = experiment.task.examples()[:_IMAGES]
-    return {example.name: shown(to_pixels(run(as_input(example.low)))) for example in examples}
+    return {e.name: shown(task.picture(run, e)) for e in task.examples()[:_IMAGES]}
 
 
 def study_run(

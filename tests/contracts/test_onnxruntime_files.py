@@ -43,6 +43,7 @@ IN_FLOAT = {
     "Sub", "Div", "Exp", "Max", "ReduceMax", "ReduceSum", "Softmax", "Sigmoid", "Tanh", "Gelu",
     "HardSigmoid", "LeakyRelu", "Clip", "AveragePool", "GlobalAveragePool",
     "SpaceToDepth", "Concat",
+    "GridSample",  # a Warp: no engine samples integers
     "ReorderInput", "ReorderOutput",
     "ConvTranspose",  # from eight outputs on; those with fewer are written as convolutions
 }

@@ -1,4 +1,4 @@
-"""A network with several inputs, a vector and a state is one network in torch and in every engine."""
+"""A network with several inputs and a state is the same in torch and in every engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calibrated import OPENVINO_RULES, ORT_RULES
 from latency_models.base import Engine
 from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.engines.ov import OpenVINOEngine
-from runtime.signature import Port, Signature, unroll
+from runtime.signature import Port, Signature
 from search_spaces.fake_quantize import QuantizedNetwork, convert, prepare
 from search_spaces.graph import Graph, GraphBuilder, require_signature
 from search_spaces.modules import Network, as_tensors, load_weights, weights_of
@@ -99,7 +99,7 @@ def seen(network: Network) -> list[Arrays]:
         found.append(inputs)
         return in_torch(network)(inputs)
 
-    list(unroll(step, SIGNATURE, frames(seed=5)))
+    list(SIGNATURE.unroll(step, frames(seed=5)))
     return found
 
 
@@ -128,7 +128,8 @@ def test_the_graph_has_the_signature_that_it_was_built_from() -> None:
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {
-        port.name: (2, *port.shape(HEIGHT, WIDTH)) for port in (*SIGNATURE.inputs, *SIGNATURE.outputs)
+        port.name: (2, *port.shape(HEIGHT, WIDTH))
+        for port in (*SIGNATURE.inputs, *SIGNATURE.outputs)
     }
 
 
@@ -148,8 +149,8 @@ def test_engines_carry_the_state_as_torch_does(
         GRAPH, weights_of(network), height=HEIGHT, width=WIDTH, float_type=float_type
     )
     with engine.compile(file, float_type) as compiled:
-        made = list(unroll(in_engine(compiled), SIGNATURE, frames()))
-    for one, other in zip(made, unroll(in_torch(network), SIGNATURE, frames()), strict=True):
+        made = list(SIGNATURE.unroll(in_engine(compiled), frames()))
+    for one, other in zip(made, SIGNATURE.unroll(in_torch(network), frames()), strict=True):
         for name in GRAPH.outputs:
             assert np.abs(one[name] - other[name]).max() < most * max(1, np.abs(other[name]).max())
 
@@ -170,8 +171,8 @@ def test_int8_engines_carry_the_state_as_fake_quantized_torch_does(
         prelu=rules.prelu,
     )
     with engine.compile(file, "int8") as compiled:
-        made = list(unroll(in_engine(compiled), SIGNATURE, frames()))
-    for one, other in zip(made, unroll(in_torch(prepared), SIGNATURE, frames()), strict=True):
+        made = list(SIGNATURE.unroll(in_engine(compiled), frames()))
+    for one, other in zip(made, SIGNATURE.unroll(in_torch(prepared), frames()), strict=True):
         for name in GRAPH.outputs:
             # A sum on a half may be rounded to either side, and is carried on.
             off = np.abs(one[name] - other[name])

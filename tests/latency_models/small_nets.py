@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from latency_models.base import CompileError, LatencyReport, Layer, Precision, Sample
+from latency_models.base import CompileError, Frames, LatencyReport, Layer, Precision, Sample
 
 
 def conv_net(
@@ -178,8 +178,8 @@ class Misbehaving:
     def identity(self) -> dict[str, str]:
         return {"engine": "misbehaving", "pid": str(os.getpid())}
 
-    def run(self, onnx: bytes, precision: Precision, inputs: list[np.ndarray]) -> list[np.ndarray]:
-        return [2 * array for array in inputs]
+    def run(self, onnx: bytes, precision: Precision, frames: Frames, carried: Any) -> list[Any]:
+        return [{name: 2 * x for name, x in frame.items()} for frame in frames]
 
     def measure(
         self, onnx: bytes, precision: Precision, *, limit_ms: float | None = None

@@ -150,9 +150,10 @@ def test_a_child_that_does_not_start_is_the_machines_fault() -> None:
 
 
 def test_arrays_go_in_and_come_out(isolated: IsolatedLatency) -> None:
-    inputs = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros((300, 300))]
-    outputs = isolated.run(b"", "fp32", inputs)
-    assert all(np.array_equal(2 * a, b) for a, b in zip(inputs, outputs, strict=True))
+    frame = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros((300, 300))}
+    (outputs,) = isolated.run(b"", "fp32", [frame], {})
+    assert outputs.keys() == frame.keys()
+    assert all(np.array_equal(2 * frame[name], outputs[name]) for name in frame)
 
 
 def test_closing_ends_the_child(isolated: IsolatedLatency) -> None:
@@ -222,6 +223,7 @@ def test_asking_while_holding_the_device_is_a_bug_not_a_deadlock(
 def test_a_real_engine_measures_and_runs_in_the_child() -> None:
     with IsolatedLatency(functools.partial(MeasuredLatency, OpenVINOEngine())) as latency:
         found = latency.measure(conv_net(), "fp32", limit_ms=1000.0)
-        (output,) = latency.run(conv_net(), "fp32", [np.ones((1, 3, 32, 32), np.float32)])
+        image = np.ones((1, 3, 32, 32), np.float32)
+        (made,) = latency.run(conv_net(), "fp32", [{"x": image}], {})
     assert found.engine == "openvino"
-    assert output.shape == (1, 16, 32, 32)
+    assert [output.shape for output in made.values()] == [(1, 16, 32, 32)]

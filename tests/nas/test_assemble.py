@@ -20,10 +20,12 @@ from nas.policies.chosen import policy_of
 from nas.settings import SettingsError
 from nas.storage import StorageSettings
 from nas.tracking.trackers import TrackingSettings
+from runtime.signature import OUTPUT
 from search_spaces.draws import draw
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.budget import Budget
+from trainers.calls import pair
 from trainers.tasks.super_resolution import SuperResolution
 
 CHOICES = sorted(
@@ -86,10 +88,11 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
     for name in plan.references:
         assert lower(reference(name, config.task.scale)).nodes
     task = instantiate(config.task)
-    low, high = task.batch(0, seed=0, size=2)
+    batch = task.batch(0, seed=0, size=2)
+    low, high = pair(batch)
     assert high.shape[-1] == low.shape[-1] * task.scale
     assert getattr(space, "scale", task.scale) == task.scale
-    assert task.loss(high, high).isfinite()
+    assert task.loss({OUTPUT: high}, batch).isfinite()
 
 
 @pytest.mark.parametrize("choice", [c for c in CHOICES if c.startswith("search_space=")])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from nas.crew.measuring import (
     Requests,
     Wanted,
     WrongDevice,
-    pack_arrays,
+    pack_frames,
     serve,
-    unpack_arrays,
+    unpack_frames,
 )
 from nas.crew.served import ServedLatency
 from nas.crew.version import code_version
@@ -63,8 +63,9 @@ class Device:
             raise self._failures.pop(0)
         return receipt(float(len(onnx)), device=self._device, precision=precision)
 
-    def run(self, onnx: bytes, precision: Precision, inputs: Sequence[Any]) -> list[Any]:
-        return [2 * array for array in inputs]
+    def run(self, onnx: bytes, precision: Precision, frames: Any, carried: Any) -> list[Any]:
+        self.carried = carried
+        return [{name: 2 * array for name, array in frame.items()} for frame in frames]
 
 
 @contextmanager
@@ -108,12 +109,22 @@ def test_a_receipt_comes_from_the_device_and_names_its_machine(tmp_path: Path) -
 
 
 def test_outputs_come_back_exactly(tmp_path: Path) -> None:
-    image = np.random.default_rng(0).random((1, 3, 5, 7), np.float32)
-    with serving(tmp_path, Device()):
-        (doubled,) = client(tmp_path).run(b"x", "int8", [image])
-    assert doubled.dtype == np.float32
-    assert np.array_equal(doubled, 2 * image)
-    assert np.array_equal(unpack_arrays(pack_arrays([image]))[0], image)
+    rng, device = np.random.default_rng(0), Device()
+    frames = [
+        {"frame": rng.random((1, 3, 5, 7), np.float32), "motion.x": rng.random((1, 2), np.float32)}
+        for _ in range(11)
+    ]
+    with serving(tmp_path, device):
+        doubled = client(tmp_path).run(b"x", "int8", frames, {"state": "history"})
+    assert device.carried == {"state": "history"}
+    assert len(doubled) == 11
+    for one, other in zip(doubled, frames, strict=True):
+        assert one.keys() == other.keys()
+        for name, array in other.items():
+            assert one[name].dtype == np.float32
+            assert np.array_equal(one[name], 2 * array)
+    again = unpack_frames(pack_frames(frames))
+    assert np.array_equal(again[10]["motion.x"], frames[10]["motion.x"])
 
 
 @pytest.mark.parametrize(
@@ -215,8 +226,8 @@ def test_the_real_command_serves_a_real_engine(tmp_path: Path) -> None:
         report = served.measure(onnx, "int8", limit_ms=50.0)
         assert report.engine == "openvino"
         assert report.conditions["measured_by"] == "bench"
-        (output,) = served.run(onnx, "int8", [np.zeros((1, 3, 24, 32), np.float32)])
-        assert output.shape == (1, 3, 48, 64)
+        (made,) = served.run(onnx, "int8", [{"input": np.zeros((1, 3, 24, 32), np.float32)}], {})
+        assert made["output"].shape == (1, 3, 48, 64)
     finally:
         process.terminate()
         output_text, errors = process.communicate(timeout=60)

@@ -27,7 +27,6 @@ from nas.trained import (
     FLOAT_WEIGHTS,
     INT8_WEIGHTS,
     engine_run,
-    module_run,
     shipped_file,
     trained_network,
 )
@@ -36,6 +35,7 @@ from search_spaces.quantize import place
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from trainers.base import Diverged, Metric
+from trainers.calls import on_pictures, run_of
 
 
 @pytest.fixture(scope="module")
@@ -342,9 +342,10 @@ def test_a_float_target_is_judged_without_fine_tuning(finished: Any) -> None:
 def test_the_trained_weights_come_back_from_the_ledger(finished: Any) -> None:
     candidate, here = finished
     example = as_input(here.task.examples()[0].low)
-    module = module_run(trained_network(candidate, here))(example)
+    network = trained_network(candidate, here)
+    module = on_pictures(run_of(network, here.task.signature))(example)
     floating = replace(here, target=replace(here.target, precision="fp32"))
-    engine = engine_run(candidate, floating)(example)
+    engine = on_pictures(engine_run(candidate, floating))(example)
     assert np.abs(module - engine).max() < 1e-5
 
 

@@ -287,8 +287,8 @@ class UntimedEngine:
     def measure(self, onnx: bytes, precision: Any, *, limit_ms: float | None = None) -> Any:
         return self._scripted.measure(onnx, precision, limit_ms=limit_ms)
 
-    def run(self, onnx: bytes, precision: Any, inputs: Any) -> Any:
-        return self._engine.run(onnx, precision, inputs)
+    def run(self, *asked: Any) -> Any:
+        return self._engine.run(*asked)
 
 
 @pytest.fixture

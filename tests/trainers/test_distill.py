@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runtime.signature import INPUT, OUTPUT
 from tests.trainers.conftest import TinyNet
 from trainers.budget import Budget
+from trainers.calls import pair
 from trainers.distill import Distillation, Weights, relations
 from trainers.fit import fit
 from trainers.fixed_batches import FixedBatches
@@ -41,8 +43,9 @@ def test_the_output_term_is_nothing_for_a_network_that_is_its_teacher(inputs: Te
     net = TinyNet().eval()
     companion = Distillation(net)
     companion.attach(net)
-    assert companion.loss(inputs, net(inputs)).item() == 0
-    assert companion.loss(inputs, net(inputs) + 0.5).item() == pytest.approx(0.5)
+    assert companion.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).item() == 0
+    off = companion.loss({INPUT: inputs}, {OUTPUT: net(inputs) + 0.5})
+    assert off.item() == pytest.approx(0.5)
 
 
 def test_the_relation_term_is_nothing_for_features_that_only_differ_in_scale(
@@ -71,7 +74,7 @@ def test_features_are_compared_across_sizes_with_a_gradient_to_the_student(
     net = TinyNet()
     companion = Distillation(teacher, weights=weights, taps={"first": "0"})
     companion.attach(net)
-    companion.loss(inputs, net(inputs)).backward()
+    companion.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).backward()
     assert net.first.weight.grad is not None and net.first.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in teacher.parameters())
 
@@ -80,7 +83,7 @@ def test_a_student_learns_its_teacher_better_with_it_than_without(
     task: SuperResolution, budget: Budget
 ) -> None:
     teacher = TinyNet(seed=5).eval()
-    inputs, _ = task.batch(999, seed=9, size=4)
+    inputs, _ = pair(task.batch(999, seed=9, size=4))
     longer = replace(budget, max_steps=60, ema_decay=0.9)
     distance = {}
     for weight in (0.001, 10.0):
@@ -143,10 +146,12 @@ def test_a_full_cache_keeps_what_it_has(task: SuperResolution, inputs: Tensor) -
 
 def test_only_the_batches_of_a_wrapped_task_change(task: SuperResolution) -> None:
     again = FixedBatches(task, 3)
-    one, other = (again.batch(step, seed=0, size=2)[0] for step in (1, 4))
+    one, other, next_one = (pair(again.batch(step, seed=0, size=2))[0] for step in (1, 4, 2))
     assert torch.equal(one, other)
-    assert not torch.equal(one, again.batch(2, seed=0, size=2)[0])
-    assert (again.metric, again.scale, again.crop) == (task.metric, task.scale, task.crop)
+    assert not torch.equal(one, next_one)
+    assert (again.metric, again.signature, again.crop) == (
+        task.metric, task.signature, task.crop
+    )
     assert again.baseline() == task.baseline()
 
 

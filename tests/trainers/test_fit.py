@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Diverged
+from trainers.base import Batch, Diverged, Tensors
 from trainers.budget import Budget
+from trainers.calls import outputs_of
 from trainers.data.sources import Sources
 from trainers.fit import fit, judge
 from trainers.losses.adversarial import Adversarial
@@ -32,7 +33,7 @@ class OneBatch(SuperResolution):
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Batch:
         return super().batch(0, seed=seed, size=size, device=device)
 
 
@@ -43,21 +44,26 @@ class Poisoned(SuperResolution):
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Batch:
         self.step = step
         return super().batch(step, seed=seed, size=size, device=device)
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        loss = super().loss(prediction, target)
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
+        loss = super().loss(outputs, batch)
         return loss * self.factor if self.step >= 25 else loss
 
 
 def test_the_loss_falls_on_one_overfit_batch(photos: Path, budget: Budget) -> None:
     task, net = OneBatch(data=Sources(str(photos)), crop=12), TinyNet()
-    inputs, targets = task.batch(0, seed=0, size=4)
-    before = task.loss(net.eval()(inputs), targets)
+    batch = task.batch(0, seed=0, size=4)
+
+    def loss() -> Tensor:
+        return task.loss(outputs_of(net, task.signature, batch), batch)
+
+    net.eval()
+    before = loss()
     fit(net, task, replace(budget, max_steps=100, ema_decay=0.9), seed=0)
-    assert task.loss(net(inputs), targets) < 0.5 * before
+    assert loss() < 0.5 * before
 
 
 def test_the_report_is_the_metric_of_the_weights_the_network_holds(
@@ -99,8 +105,8 @@ class Pull(nn.Module):
     def detach(self) -> None:
         self.attached.append(self)
 
-    def loss(self, inputs: Tensor, prediction: Tensor) -> Tensor:
-        return (prediction - self.level).square().mean()
+    def loss(self, inputs: Tensors, outputs: Tensors) -> Tensor:
+        return (outputs["output"] - self.level).square().mean()
 
 
 def test_a_companion_adds_to_the_loss_and_is_trained_and_resumed_with_the_network(
@@ -235,6 +241,8 @@ from tests.trainers.conftest import TinyNet
 from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import fit
+from trainers.base import Batch, Tensors
+from trainers.calls import outputs_of
 from trainers.tasks.super_resolution import SuperResolution
 task = SuperResolution(data=Sources(sys.argv[1]), crop=12)
 budget = Budget(max_steps=30, batch_size=4, learning_rate=3e-3)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.trainers.conftest import TinyNet
-from trainers.base import Damaged
+from trainers.base import Batch, Damaged
 from trainers.budget import Budget
 from trainers.data.sources import Sources
 from trainers.fit import _sound, fit
@@ -76,7 +76,7 @@ _RUNG = """
 import sys
 from pathlib import Path
 from tests.trainers.conftest import TinyNet
-from trainers.base import Damaged
+from trainers.base import Batch, Damaged
 from trainers.budget import Budget
 from trainers.fit import _sound, fit
 from trainers.data.sources import Sources
@@ -109,7 +109,7 @@ class Deadly(SuperResolution):
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Batch:
         if step == 15:
             raise RuntimeError("killed")
         return super().batch(step, seed=seed, size=size, device=device)

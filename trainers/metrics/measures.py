@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainers.base import Example, Metric, Pixels, Run
+from runtime import as_input
+from trainers.base import Example, Metric, PictureRun, Pixels
 from trainers.metrics.fidelity import (
     credited,
     ms_ssim_rgb,
@@ -66,7 +67,7 @@ def picture_measures(*, border: int) -> tuple[Measure, ...]:
 
 
 def judge_pictures(
-    run: Run, examples: Iterable[Example], measures: Sequence[Measure]
+    run: PictureRun, examples: Iterable[Example], measures: Sequence[Measure]
 ) -> dict[str, float]:
     """Mean of each measure over the pictures, by its name.
 
@@ -81,8 +82,7 @@ def judge_pictures(
     """
     values: dict[str, list[float]] = {measure.metric.name: [] for measure in measures}
     for example in examples:
-        channels = example.low.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-        picture = to_pixels(run(np.ascontiguousarray(channels)))
+        picture = to_pixels(run(as_input(example.low)))
         for measure in measures:
             values[measure.metric.name].append(measure.compare(picture, example.high))
     if not all(values.values()):

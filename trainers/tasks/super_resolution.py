@@ -6,11 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from runtime import as_input
-from trainers.base import DataError, Example, LearningLoss, Loss, Metric, Pixels, Run
+from runtime.signature import INPUT, OUTPUT, Signature, one_to_one
+from trainers.base import (
+    Batch,
+    DataError,
+    Example,
+    LearningLoss,
+    Loss,
+    Metric,
+    Pixels,
+    Run,
+    Tensors,
+)
+from trainers.calls import on_pictures
 from trainers.data.crops import Crops, DegradedCrops
 from trainers.data.degradations.base import Degradation, degrade_whole
 from trainers.data.degradations.mixed import Chain
@@ -146,28 +157,23 @@ class SuperResolution:
         return Example(name, self._planes.of_pixels(low), self._planes.of_pixels(high))
 
     @property
-    def in_channels(self) -> int:
-        """3 for RGB, 1 for luma, 6 for a decoder's planes."""
-        return self._planes.channels
-
-    @property
-    def out_channels(self) -> int:
-        """As many as come in."""
-        return self._planes.channels
+    def signature(self) -> Signature:
+        """One picture in, one out: 3 channels of RGB, 1 of luma, 6 of a decoder's planes."""
+        return one_to_one(self._planes.channels, self._planes.channels, self.scale)
 
     def batch(
         self, step: int, *, seed: int, size: int, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
-        """Low (size, C, crop, crop) and high (size, C, crop * scale, crop * scale) crops.
+    ) -> Batch:
+        """Low crops (size, C, crop, crop); the truth is (size, C, crop * scale, crop * scale).
 
         They are cut and degraded on `device`.
         """
         low, high = self._crops.batch(step, seed=seed, size=size, device=device)
-        return self._planes.of_images(low), self._planes.of_images(high)
+        return Batch({INPUT: self._planes.of_images(low)}, self._planes.of_images(high))
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """(N, C, H, W) twice -> a scalar."""
-        return self._loss(prediction, target)
+    def loss(self, outputs: Tensors, batch: Batch) -> Tensor:
+        """The task's loss of the picture and its truth, a scalar."""
+        return self._loss(outputs[OUTPUT], batch.truth)
 
     def loss_for_training(self, seed: int) -> LearningLoss | None:
         """The loss for one training, where a part of it learns."""
@@ -180,11 +186,11 @@ class SuperResolution:
         Raises:
             FloatingPointError: an output is not finite.
         """
-        return tuple(self.evaluate_one(run, example) for example in self._examples)
+        return tuple(self._counted(self.picture(run, e), e) for e in self._examples)
 
-    def evaluate_one(self, run: Run, example: Example) -> float:
-        """The metric of one picture, as it enters the mean."""
-        return self._counted(to_pixels(run(as_input(example.low))), example)
+    def picture(self, run: Run, example: Example) -> Pixels:
+        """What a network makes of one picture."""
+        return to_pixels(on_pictures(run)(as_input(example.low)))
 
     def _counted(self, output: Pixels, example: Example) -> float:
         value = self.judge(output, example)
@@ -198,11 +204,9 @@ class SuperResolution:
         """What there is without a network: bicubic enlargement, as the papers compute it."""
         return enlarge_planes(example.low, self.scale)
 
-    def calibration(self, count: int) -> list[NDArray[np.float32]]:
-        """Training inputs, each (1, C, crop, crop)."""
-        low, _ = self.batch(_CALIBRATION_STEP, seed=self._seed, size=count)
-        pixels: NDArray[np.float32] = low.numpy()
-        return [pixels[k : k + 1] for k in range(count)]
+    def calibration(self, count: int) -> Batch:
+        """Training crops that no step of a training has."""
+        return self.batch(_CALIBRATION_STEP, seed=self._seed, size=count)
 
     def examples(self) -> Sequence[Example]:
         """The validation pictures."""

@@ -9,13 +9,14 @@ import pytest
 import torch
 from skimage.color import rgb2ycbcr
 
-from nas.trained import module_run
 from runtime import as_input
+from runtime.signature import one_to_one
 from search_spaces.draws import draw
 from search_spaces.modules import build
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
 from trainers.base import DataError, Task
+from trainers.calls import pair, run_of
 from trainers.data.planes import Planes, shown
 from trainers.data.sources import Sources
 from trainers.metrics import luma, psnr_rgb, psnr_y
@@ -84,8 +85,9 @@ def test_a_network_of_planes_begins_as_the_baseline(photos: Path) -> None:
     network = build(lower(draw(space, seed=0).architecture), seed=0)
     for example in task.examples():
         # Planes in another order would be some 20 dB away.
-        begun = task.evaluate_one(module_run(network), example)
-        assert begun == pytest.approx(task.judge(task.unaided(example), example), abs=2.0)
+        begun = task.picture(run_of(network, task.signature), example)
+        unaided = task.judge(task.unaided(example), example)
+        assert task.judge(begun, example) == pytest.approx(unaided, abs=2.0)
 
 
 def test_colours_pass_as_they_are() -> None:
@@ -105,11 +107,11 @@ def test_a_task_of_planes_has_their_channels_everywhere(
     kind: type[SuperResolution], planes: str, channels: int, photos: Path
 ) -> None:
     task: Task = kind(data=Sources(str(photos)), crop=12, planes=planes)
-    assert (task.in_channels, task.out_channels) == (channels, channels)
-    low, high = task.batch(0, seed=0, size=3)
+    assert task.signature == one_to_one(channels, channels, task.scale)
+    low, high = pair(task.batch(0, seed=0, size=3))
     assert low.shape == (3, channels, 12, 12)
     assert high.shape == (3, channels, 12 * task.scale, 12 * task.scale)
-    assert {c.shape for c in task.calibration(2)} == {(1, channels, 12, 12)}
+    assert pair(task.calibration(2))[0].shape == (2, channels, 12, 12)
     for example in task.examples():
         assert example.low.shape[-1] == example.high.shape[-1] == channels
         assert task.judge(task.unaided(example), example) > 15
@@ -117,7 +119,7 @@ def test_a_task_of_planes_has_their_channels_everywhere(
 
 def test_batches_and_pictures_are_on_the_same_levels(photos: Path) -> None:
     task = SuperResolution(data=Sources(str(photos)), crop=12, planes="luma")
-    low, high = (255 * planes for planes in task.batch(0, seed=0, size=3))
+    low, high = (255 * planes for planes in pair(task.batch(0, seed=0, size=3)))
     for levels in (low, high):
         torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
         assert 16 <= levels.min() <= levels.max() <= 236

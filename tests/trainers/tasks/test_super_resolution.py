@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from runtime import as_input
+from runtime.signature import one_to_one
 from tests.trainers.conftest import write_photo
 from tests.trainers.data.test_imresize import research_data
 from trainers.base import DataError, Task
+from trainers.calls import pair, still
 from trainers.data.degradations.mixed import Chain
 from trainers.data.degradations.noise import GaussianNoise
 from trainers.data.degradations.resize import Bicubic
@@ -27,14 +29,14 @@ def nearest(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def test_it_is_a_task(task: SuperResolution) -> None:
     checked: Task = task
-    assert (checked.scale, checked.in_channels, checked.out_channels) == (2, 3, 3)
+    assert checked.signature == one_to_one(3, 3, 2)
     assert (checked.metric.name, checked.metric.unit, checked.metric.mode) == (
         "psnr_y", "dB", "max",
     )  # fmt: skip
 
 
 def test_one_batch_has_the_declared_shapes_and_range(task: SuperResolution) -> None:
-    low, high = task.batch(3, seed=0, size=5)
+    low, high = pair(task.batch(3, seed=0, size=5))
     assert low.shape == (5, 3, task.crop, task.crop)
     assert high.shape == (5, 3, task.crop * task.scale, task.crop * task.scale)
     assert 0 <= low.min() <= low.max() <= 1
@@ -53,20 +55,20 @@ def test_the_metric_is_the_mean_over_pictures_with_a_border_of_the_scale(
     expected = [
         psnr_y(e.low.repeat(2, 0).repeat(2, 1), e.high, border=2) for e in task.examples()
     ]
-    assert task.scores(nearest) == pytest.approx(expected)
+    assert task.scores(still(nearest)) == pytest.approx(expected)
 
 
 def test_the_baseline_is_bicubic(task: SuperResolution) -> None:
     by_input = {as_input(e.low).tobytes(): enlarge(e.low, 2) for e in task.examples()}
-    metric = np.mean(task.scores(lambda inputs: as_input(by_input[inputs.tobytes()])))
+    metric = np.mean(task.scores(still(lambda inputs: as_input(by_input[inputs.tobytes()]))))
     assert task.baseline() == pytest.approx(metric)
-    assert task.baseline() > np.mean(task.scores(nearest))
+    assert task.baseline() > np.mean(task.scores(still(nearest)))
 
 
 def test_calibration_inputs_are_the_same_at_every_call(task: SuperResolution) -> None:
-    one, other = task.calibration(3), task.calibration(3)
-    assert [x.shape for x in one] == [(1, 3, 12, 12)] * 3
-    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    (one, _), (other, _) = (pair(task.calibration(3)) for _ in range(2))
+    assert one.shape == (3, 3, 12, 12)
+    assert torch.equal(one, other)
 
 
 def test_a_folder_is_split_by_image_the_same_way_every_time(photos: Path) -> None:
@@ -106,7 +108,7 @@ def test_images_smaller_than_a_crop_are_unusable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [3, 4])
 def test_other_scales_work_alike(photos: Path, scale: int) -> None:
     task = SuperResolution(scale=scale, data=Sources(str(photos)), crop=8)
-    low, high = task.batch(0, seed=0, size=2)
+    low, high = pair(task.batch(0, seed=0, size=2))
     assert high.shape[-1] == scale * low.shape[-1]
     assert task.baseline() > 15
 
@@ -114,7 +116,7 @@ def test_other_scales_work_alike(photos: Path, scale: int) -> None:
 def test_training_inputs_are_the_papers_reduction_of_their_targets(photos: Path) -> None:
     """Where a crop is a whole picture, its input is the reduction of the whole picture."""
     task = SuperResolution(data=Sources(str(photos), "bundled"), crop=24)
-    low, high = task.batch(0, seed=0, size=16)
+    low, high = pair(task.batch(0, seed=0, size=16))
     for one, target in zip(low, high, strict=True):
         pixels = np.asarray((target * 255).round().permute(1, 2, 0)).astype(np.uint8)
         difference = np.asarray((one * 255).round().permute(1, 2, 0)) - shrink(pixels, 2)
@@ -136,7 +138,7 @@ def test_another_degradation_makes_the_inputs_of_training_and_of_judging(photos:
         assert 15 < noise.std() < 22
         assert np.array_equal(same.low, other.low)
     assert task.baseline() < clean.baseline() - 3
-    levels = task.batch(0, seed=0, size=4)[0] * 255
+    levels = pair(task.batch(0, seed=0, size=4))[0] * 255
     assert torch.equal(levels, levels.round())
 
 
@@ -157,7 +159,7 @@ def test_given_pairs_are_trained_on_and_judged_by(photos: Path, tmp_path: Path) 
     for example in task.examples():
         assert np.array_equal(255 - example.low, shrink(example.high, 2))
     trained = SuperResolution(data=Sources(high, "bundled", train_low=low_folder), crop=12)
-    inputs, targets = trained.batch(0, seed=0, size=8)
+    inputs, targets = pair(trained.batch(0, seed=0, size=8))
     mean = torch.nn.functional.avg_pool2d(targets, 2)
     assert (1 - inputs - mean).abs().mean() < 0.02
 
@@ -205,7 +207,8 @@ def test_a_network_that_is_nonsense_but_on_flat_pictures_does_not_win(
     def slightly_off(low: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.clip(nearest(low) - np.float32(4 / 255), 0, 1)
 
-    judged = {run: np.mean(with_flat.scores(run)) for run in (nearest, slightly_off, nonsense)}
+    every = (nearest, slightly_off, nonsense)
+    judged = {run: np.mean(with_flat.scores(still(run))) for run in every}
     assert sorted(judged, key=lambda run: -judged[run]) == [nearest, slightly_off, nonsense]
 
 
@@ -227,5 +230,5 @@ def test_given_pairs_without_detail_are_left_out_too(photos: Path, tmp_path: Pat
 
 def test_an_output_without_any_error_has_a_finite_score(task: SuperResolution) -> None:
     outputs = iter(example.high for example in task.examples())
-    scores = task.scores(lambda low: as_input(next(outputs)))
+    scores = task.scores(still(lambda low: as_input(next(outputs))))
     assert scores == (MOST_DB,) * len(task.examples())
