@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines import ENGINES, Run, compiled
 from runtime.pictures import Floats, Pixels, as_input, as_pixels
+from runtime.signature import Signature, signature_of
 
 MANIFEST, RECEIPTS, ARCHITECTURE = "manifest.json", "latency.json", "architecture.json"
 _LOSSES = ("int8", "fp16", "fp32")
@@ -25,13 +26,13 @@ class BadBundle(ValueError):
 
 
 class Loaded:
-    """A network that is ready to run; call it with a picture.
+    """A network that is ready to run; call it with a picture, or run it over frames.
 
     Attributes:
         folder: of the bundle.
         precision: of the file that runs.
         engine: what runs it.
-        channels: of its input.
+        signature: its inputs and outputs by name.
         receipt: what was measured when it was exported, as JSON; `median_ms` at `input_shape`.
     """
 
@@ -42,23 +43,37 @@ class Loaded:
         *,
         precision: str,
         engine: str,
-        channels: int,
+        signature: Signature,
         receipt: Mapping[str, Any],
         threads: int,
     ) -> None:
-        """Keep the file; it is compiled for a picture's size when the first of that size comes."""
+        """Keep the file; it is compiled for a size when the first input of that size comes."""
         self.folder, self.precision, self.engine = folder, precision, engine
-        self.channels, self.receipt = channels, receipt
+        self.signature, self.receipt = signature, receipt
         self._onnx, self._threads = onnx, threads
-        self._compiled: dict[tuple[int, ...], Run] = {}
+        self._compiled: dict[tuple[tuple[int, ...], ...], Run] = {}
+
+    @property
+    def channels(self) -> int:
+        """Of its first input."""
+        return self.signature.inputs[0].channels
 
     def __call__(self, picture: Pixels) -> Pixels:
         """(h, w, C) of uint8 -> (H, W, C) of uint8; a grey picture may be (h, w).
 
         Raises:
-            ValueError: another type or number of channels, or a size that the engine cannot run.
+            ValueError: another type or number of channels, a size that the engine cannot run, or
+                the network takes or gives more than one picture.
             FloatingPointError: the output has values that are not finite.
         """
+        (source, *others), (made, *more) = self.signature.inputs, self.signature.outputs
+        if others or more or (source.kind, made.kind) != ("image", "image"):
+            ports = ", ".join(port.name for port in self.signature.inputs)
+            raise ValueError(
+                f"this network takes {ports} and gives "
+                f"{', '.join(port.name for port in self.signature.outputs)}: give arrays by name "
+                "to `run`, or those of each frame to `over`"
+            )
         image = np.asarray(picture)
         if image.dtype != np.uint8:
             raise ValueError(
@@ -75,18 +90,55 @@ class Loaded:
         output = as_pixels(self.run(as_input(image)))
         return output[:, :, 0] if grey else output
 
-    def run(self, values: NDArray[np.floating]) -> Floats:
-        """(1, C, h, w) in [0, 1] -> (1, C, H, W); nothing is clipped or rounded.
+    @overload
+    def run(self, values: NDArray[np.floating]) -> Floats: ...
+
+    @overload
+    def run(self, values: Mapping[str, NDArray[np.floating]]) -> dict[str, Floats]: ...
+
+    def run(
+        self, values: NDArray[np.floating] | Mapping[str, NDArray[np.floating]]
+    ) -> Floats | dict[str, Floats]:
+        """Run once; nothing is clipped or rounded.
+
+        Args:
+            values: all inputs by name, what is carried among them, (1, C, h, w) or (1, C); or the
+                array of the only one.
+
+        Returns:
+            The outputs by name, or the array of the only one.
 
         Raises:
-            ValueError: a size that the engine cannot run.
+            ValueError: an input is missing, or the engine cannot run this size.
         """
-        image = np.ascontiguousarray(values, np.float32)
-        if image.shape not in self._compiled:
-            self._compiled[image.shape] = compiled(
-                self.engine, self._onnx, image.shape, self._threads
+        alone = not isinstance(values, Mapping)
+        named = {self.signature.inputs[0].name: values} if alone else dict(values)
+        wanted = [port.name for port in self.signature.inputs]
+        if set(named) != set(wanted):
+            raise ValueError(
+                f"the inputs are {', '.join(map(str, named))}: this network takes "
+                f"{', '.join(wanted)}"
             )
-        return self._compiled[image.shape](image)
+        arrays = {name: np.ascontiguousarray(named[name], np.float32) for name in wanted}
+        key = tuple(array.shape for array in arrays.values())
+        if key not in self._compiled:
+            shapes = dict(zip(wanted, key, strict=True))
+            self._compiled[key] = compiled(self.engine, self._onnx, shapes, self._threads)
+        outputs = self._compiled[key](arrays)
+        return next(iter(outputs.values())) if alone and len(outputs) == 1 else outputs
+
+    def over(
+        self, frames: Iterable[Mapping[str, NDArray[np.floating]]]
+    ) -> Iterator[Mapping[str, Floats]]:
+        """Run over frames that follow each other; what the network carries stays between them.
+
+        Args:
+            frames: for each the inputs that come from outside, by name.
+
+        Yields:
+            All outputs of each frame by name.
+        """
+        return self.signature.unroll(self.run, frames)
 
 
 def load(
@@ -125,7 +177,7 @@ def load(
         onnx,
         precision=precision,
         engine=engine or _timed_on(str(receipt["engine"])),
-        channels=int(architecture["in_channels"]),
+        signature=signature_of(architecture),
         receipt=receipt,
         threads=threads,
     )

@@ -9,54 +9,62 @@ import numpy as np
 
 from runtime.pictures import Floats
 
-Run = Callable[[Floats], Floats]
-"""One input of the compiled shape, one output."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""Of each input by name, the batch among it."""
+Run = Callable[[Mapping[str, Floats]], dict[str, Floats]]
+"""Inputs of the compiled shapes by name -> outputs by name."""
 
 
-def _openvino(onnx: bytes, shape: tuple[int, ...], threads: int) -> Run:
+def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     openvino = importlib.import_module("openvino")
     core = openvino.Core()
     model = core.read_model(onnx)
-    if tuple(model.input(0).partial_shape.to_shape()) != shape:
-        model.reshape(list(shape))
+    if any(tuple(model.input(n).partial_shape.to_shape()) != s for n, s in shapes.items()):
+        model.reshape({name: list(shape) for name, shape in shapes.items()})
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     settings |= {"INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    compiled = core.compile_model(model, "CPU", settings)
+    request = compiled.create_infer_request()
+    names = [output.get_any_name() for output in compiled.outputs]
 
-    def run(values: Floats) -> Floats:
-        found = request.infer({0: values}, share_inputs=True, share_outputs=True)[0]
-        return np.array(found, np.float32)
+    def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
+        found = request.infer(dict(values), share_inputs=True, share_outputs=True)
+        return {name: np.array(found[k], np.float32) for k, name in enumerate(names)}
 
     return run
 
 
-def _onnxruntime(onnx: bytes, shape: tuple[int, ...], threads: int) -> Run:
+def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     ort = importlib.import_module("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    (entry,) = session.get_inputs()
-    if tuple(entry.shape) != shape:
-        wanted, has = ("x".join(map(str, size)) for size in (shape[2:], entry.shape[2:]))
-        raise ValueError(
-            f"the file is for pictures of {has}, this one is {wanted}: onnxruntime runs it at "
-            "that size only; engine='openvino' runs it at others"
-        )
+    for entry in session.get_inputs():
+        if tuple(entry.shape) != shapes[entry.name]:
+            has, wanted = (
+                "x".join(map(str, size[2:] or size)) for size in (entry.shape, shapes[entry.name])
+            )
+            raise ValueError(
+                f"the file is for pictures of {has}, this one is {wanted}: onnxruntime runs it at "
+                "that size only; engine='openvino' runs it at others"
+            )
+    names = [output.name for output in session.get_outputs()]
 
-    def run(values: Floats) -> Floats:
-        return np.asarray(session.run(None, {entry.name: values})[0], np.float32)
+    def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
+        found = session.run(None, dict(values))
+        return {k: np.asarray(v, np.float32) for k, v in zip(names, found, strict=True)}
 
     return run
 
 
-ENGINES: Mapping[str, Callable[[bytes, tuple[int, ...], int], Run]] = {
+ENGINES: Mapping[str, Callable[[bytes, Shapes, int], Run]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
 }
 
 
-def compiled(engine: str, onnx: bytes, shape: tuple[int, ...], threads: int) -> Run:
-    """The file compiled for one shape of its input.
+def compiled(engine: str, onnx: bytes, shapes: Shapes, threads: int) -> Run:
+    """The file compiled for one shape of each input.
 
     Raises:
         ValueError: the engine is not known, not installed, or cannot run it at this size.
@@ -64,6 +72,6 @@ def compiled(engine: str, onnx: bytes, shape: tuple[int, ...], threads: int) -> 
     if engine not in ENGINES:
         raise ValueError(f"engine is '{engine}': use {' or '.join(ENGINES)}")
     try:
-        return ENGINES[engine](onnx, shape, threads)
+        return ENGINES[engine](onnx, shapes, threads)
     except ImportError as error:
         raise ValueError(f"{engine} is not installed: pip install {engine}") from error

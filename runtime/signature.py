@@ -192,6 +192,28 @@ def one_to_one(in_channels: int, out_channels: int, scale: int | None = 1) -> Si
     return Signature((Port(INPUT, in_channels),), (Port(OUTPUT, out_channels, made, kind),))
 
 
+NUMBERS = ("in_channels", "out_channels", "scale")
+_CLASSIFIERS = ("classifier", "mobilenet_v1", "mobilenet_v2")
+"""Skeletons that give a vector, of which a description with a scale of 1 does not speak."""
+
+
+def in_numbers(skeleton: str, in_channels: int, out_channels: int, scale: int) -> Signature:
+    """The signature that a description means which has only these three numbers."""
+    return one_to_one(in_channels, out_channels, None if skeleton in _CLASSIFIERS else scale)
+
+
+def signature_of(architecture: Mapping[str, Any]) -> Signature:
+    """The signature of a network from its description as JSON.
+
+    Raises:
+        InvalidSignature: its ports contradict each other.
+        KeyError, TypeError, ValueError: it is no description.
+    """
+    if "signature" in architecture:
+        return Signature.from_json(architecture["signature"])
+    return in_numbers(architecture["skeleton"], *(architecture[key] for key in NUMBERS))
+
+
 def unroll(
     step: Callable[[Arrays], Arrays],
     frames: Iterable[Arrays],

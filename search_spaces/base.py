@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Protocol, Self
 
-from runtime.signature import InvalidSignature, Signature, one_to_one
+from runtime.signature import (
+    NUMBERS,
+    InvalidSignature,
+    Signature,
+    in_numbers,
+    signature_of,
+)
 
 Scalar = str | int | float | bool
 Args = tuple[tuple[str, Scalar], ...]
@@ -124,9 +130,9 @@ class Architecture:
         Networks had no other form once, and their ids are made of it.
         """
         numbers = (self.in_channels, self.out_channels, self.scale)
-        if self.signature != _read_numbers(self.skeleton, *numbers):
+        if self.signature != in_numbers(self.skeleton, *numbers):
             return {"signature": self.signature.to_json()}
-        return dict(zip(_NUMBERS, numbers, strict=True))
+        return dict(zip(NUMBERS, numbers, strict=True))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -145,25 +151,15 @@ class Architecture:
                 )
                 for b in data["blocks"]
             )
-            skeleton = _name(data, "skeleton")
-            if "signature" in data:
-                signature = Signature.from_json(data["signature"])
-            else:
-                signature = _read_numbers(skeleton, *(_count(data, key) for key in _NUMBERS))
-            return cls(skeleton, signature, blocks, tuple(sorted(data["args"].items())))
+            if "signature" not in data:
+                for key in NUMBERS:
+                    _count(data, key)
+            signature, args = signature_of(data), tuple(sorted(data["args"].items()))
+            return cls(_name(data, "skeleton"), signature, blocks, args)
         except InvalidSignature as error:
             raise InvalidArchitecture(str(error)) from error
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise InvalidArchitecture(f"not an architecture: {error} is missing or odd") from error
-
-
-_NUMBERS = ("in_channels", "out_channels", "scale")
-_CLASSIFIERS = ("classifier", "mobilenet_v1", "mobilenet_v2")
-"""Skeletons that give a vector, of which a description with a scale of 1 does not speak."""
-
-
-def _read_numbers(skeleton: str, in_channels: int, out_channels: int, scale: int) -> Signature:
-    return one_to_one(in_channels, out_channels, None if skeleton in _CLASSIFIERS else scale)
 
 
 def _name(data: Mapping[str, Any], key: str) -> str:

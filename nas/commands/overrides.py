@@ -202,13 +202,13 @@ def plain(error: BaseException, verb: str, config_name: str) -> str:
 
 
 def _told(name: str, config_name: str) -> str:
-    from hydra import compose, initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
+    from nas.commands.settings_here import composed
+
     GlobalHydra.instance().clear()
-    with initialize_config_module("conf", version_base="1.3"):
-        config = OmegaConf.to_container(compose(config_name), resolve=False)
+    config = OmegaConf.to_container(composed(config_name, ()), resolve=False)
     known = list(_names(config))
     if name in known:
         return f"'{name}' cannot be set, for its group was taken away or replaced"

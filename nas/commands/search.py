@@ -93,8 +93,10 @@ def configured(
     from omegaconf.errors import OmegaConfBaseException
 
     from nas.commands.settings_help import settings_help
+    from nas.commands.settings_here import find_settings_here
     from nas.settings import SettingsError, check_settings
 
+    find_settings_here()
     codes: list[int] = []
     failures: list[Exception] = []
 

@@ -6,11 +6,14 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path as File
 from typing import Any
 
 import yaml
 
 from nas.commands.overrides import unswept
+from nas.commands.settings_here import OWN, composed
 
 _FIRST = ("target", "task", "budget", "study", "search_space", "policy")
 _DERIVED = ("variant", "planes", "budget_defaults", "network", "label", "hydra")
@@ -34,12 +37,10 @@ def settings_help(verb: str, config_name: str, arguments: Sequence[str]) -> str:
         config_name: the file in `conf/` that it starts from.
         arguments: overrides as Hydra reads them; sweeps and flags are passed over.
     """
-    from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf
 
     plain = [argument for argument in unswept(arguments) if not argument.startswith("-")]
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose(config_name, overrides=plain, return_hydra_config=True)
+    config = composed(config_name, plain, with_hydra=True)
     choices = {g: o for g, o in config.hydra.runtime.choices.items() if "hydra" not in g}
     groups = {group: option for group, option in choices.items() if option}
     told = _Told()
@@ -75,7 +76,8 @@ class _Told:
 
     def read(self, package: Path, name: str) -> None:
         """Read a file of `conf/` and what it is made of."""
-        text = files("conf").joinpath(f"{name}.yaml").read_text()
+        every = (folder / f"{name}.yaml" for folder in _folders())
+        text = next(file for file in every if file.is_file()).read_text()
         lines = text.splitlines()
         count = next(k for k, line in enumerate(lines) if not line.startswith("#"))
         head = [line.strip("# ") for line in lines[:count]]
@@ -202,9 +204,14 @@ def _comment(words: str) -> list[str]:
 
 
 def _options(group: str) -> list[str]:
-    folder = files("conf").joinpath(group)
-    names = (entry.name for entry in folder.iterdir())
+    folders = [folder / group for folder in _folders() if (folder / group).is_dir()]
+    names = {entry.name for folder in folders for entry in folder.iterdir()}
     return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def _folders() -> list[Traversable]:
+    """Where settings come from: ours, then the user's own."""
+    return [files("conf"), File(OWN)]
 
 
 def _short(value: Any) -> str:

@@ -154,17 +154,16 @@ def checked(arguments: list[str]) -> str:
 
 def _composed(arguments: list[str]) -> tuple[DictConfig, str]:
     """The settings that all workers have in common, and the class that launches them."""
-    from hydra import compose, initialize_config_module
     from omegaconf import OmegaConf, open_dict
 
+    from nas.commands.settings_here import composed
     from nas.settings import SettingsError
 
     common = [argument for argument in unswept(arguments) if not argument.startswith("-")]
-    with initialize_config_module("conf", version_base="1.3"):
-        try:
-            config = compose("config", overrides=common, return_hydra_config=True)
-        except (ValueError, TypeError) as error:
-            raise SettingsError(str(error)) from error
+    try:
+        config = composed("config", common, with_hydra=True)
+    except (ValueError, TypeError) as error:
+        raise SettingsError(str(error)) from error
     launcher = str(OmegaConf.select(config, "hydra.launcher._target_"))
     with open_dict(config):
         del config["hydra"]
