@@ -12,6 +12,7 @@ from rich.console import Console
 
 from nas.candidate import Candidate
 from nas.confidence import Scored
+from nas.evidence import QUANTIZED
 from nas.experiment import Experiment
 from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
@@ -119,7 +120,9 @@ def _time_again(experiment: Experiment) -> str:
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
     """Pieces of some validation pictures: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
-    chosen = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
+    chosen = winners[:_WINNERS_SHOWN] + [
+        c for c in candidates if not c.is_proposal and c.has(QUANTIZED)
+    ]
     every = experiment.task.examples()
     # Spread over all of them: neighbours are often of one kind.
     few = every[:: -(-len(every) // _PICTURES_SHOWN)]
@@ -130,7 +133,7 @@ def _row(experiment: Experiment, chosen: Sequence[Candidate], example: Example) 
     task = experiment.task
     outputs: dict[str, Pixels] = {task.baseline_name: task.unaided(example)}
     for candidate in chosen:
-        name = candidate.name if candidate.is_reference else candidate.architecture.id
+        name = candidate.architecture.id if candidate.is_proposal else candidate.name
         outputs[name] = to_pixels(engine_run(candidate, experiment)(as_input(example.low)))
     figures = [figure(task.metric, task.judge(pixels, example)) for pixels in outputs.values()]
     pictures = [shown(pixels) for pixels in (*outputs.values(), example.high)]
