@@ -29,6 +29,7 @@ from latency_models.intervals import median_interval
 from latency_models.protocol import MeasuringProtocol
 from latency_models.rounds import clock_for, on_clock, warm_up
 from nas.candidate import Candidate
+from nas.evidence import QUANTIZED
 from nas.ledger import Ledger, load_arrays, unpack_scales
 from nas.networks import rules_for
 from search_spaces.onnx_writer import write
@@ -122,7 +123,7 @@ def compare(
     size = (int(target["height"]), int(target["width"]))
     engine, _ = pick_engine(engine_name, threads=int(target["threads"]))
     ledger = Ledger(folder)
-    trained = [c for c in ledger.all() if c.quantized][:networks]
+    trained = [c for c in ledger.all() if c.has(QUANTIZED)][:networks]
     print(f"\n{engine_name} {precision}, {size[0]}x{size[1]}, {len(trained)} networks")
     agreeing, off, control = 0, [], []
     print(f"{'':>14}  {'untrained':>12}  {'the same file again':>24}  {'trained':>24}")

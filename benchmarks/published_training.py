@@ -28,6 +28,7 @@ from rich.console import Console
 
 from nas.assemble import assemble
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, QUANTIZED, TRAINED
 from nas.live.training import training_view
 from nas.one_network import prepared, train_one
 from search_spaces.references import reference
@@ -79,8 +80,7 @@ def row(candidate: Candidate, network: str, scale: int, baseline_db: float) -> d
     """
     if candidate.rejected is not None:
         raise SystemExit(f"{candidate.name}: {candidate.rejected.reason}")
-    trained, quantized, exported = candidate.trained, candidate.quantized, candidate.exported
-    assert trained is not None and quantized is not None and exported is not None
+    trained, quantized, exported = candidate[TRAINED], candidate[QUANTIZED], candidate[EXPORTED]
     return {
         "network": network,
         "scale": scale,

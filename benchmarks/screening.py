@@ -36,7 +36,7 @@ from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.networks import rules_for
-from nas.stages import SCREENING
+from nas.receipts import SCREENING
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.untrained import untrained

@@ -33,7 +33,7 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from latency_models.reference_net import reference_onnx
 from latency_models.rounds import REFERENCE_RUNS, Rounds, warm_up
-from nas.stages import SCREENING
+from nas.receipts import SCREENING
 
 FACTORS = (1.1, 1.15, 1.25, 1.5, 2.0)
 

@@ -19,6 +19,7 @@ from latency_models.base import PRECISIONS, DeviceError, Precision
 from nas.assemble import Order, build, fitting
 from nas.candidate import Candidate
 from nas.durable import digest, read_record, write_folder
+from nas.evidence import EXPORTED
 from nas.experiment import Experiment, Plan, Target
 from nas.live.view import Unwatched, View
 from nas.measurements.benches import open_bench, receipts_path
@@ -77,7 +78,7 @@ class Trained:
 
     Attributes:
         folder: of the run.
-        candidate: its evidence: `candidate.trained.metric`, `candidate.exported.shipped`.
+        candidate: its evidence: `candidate[TRAINED].metric`, `candidate[EXPORTED].shipped`.
         bundle: the folder that ships.
     """
 
@@ -127,9 +128,9 @@ def search(
         )
         candidates = run_study(experiment, study)
         outcome = conclude(experiment, candidates)
-    shipped = [c for c in candidates if c.exported is not None and c.rejected is None]
+    shipped = [c for c in candidates if c.has(EXPORTED) and c.rejected is None]
     winners = sorted(shipped, key=lambda c: c.latency_ms)
-    bundles = [folder / c.exported.folder for c in winners if c.exported is not None]
+    bundles = [folder / c[EXPORTED].folder for c in winners]
     return Found(folder, candidates, outcome, bundles)
 
 
@@ -162,10 +163,10 @@ def train(
     name = label(named) if isinstance(named, str) else f"of-{named.id}"
     with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:
         candidate = train_one(experiment, name)
-    if candidate.rejected is not None or candidate.exported is None:
+    if candidate.rejected is not None or not candidate.has(EXPORTED):
         why = candidate.rejected.reason if candidate.rejected else "it was not exported"
         raise SettingsError(f"{name}: {why}")
-    return Trained(folder, candidate, folder / candidate.exported.folder)
+    return Trained(folder, candidate, folder / candidate[EXPORTED].folder)
 
 
 def bench(

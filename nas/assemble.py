@@ -25,7 +25,6 @@ from latency_models.base import (
 )
 from latency_models.cached import CachedLatency
 from latency_models.isolated import IsolatedLatency
-from nas.compiling import STAGES as COMPILING
 from nas.crew.base import Alone, Crew
 from nas.crew.served import ServedLatency
 from nas.durable import write_aside
@@ -41,6 +40,7 @@ from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
 from nas.settings import SettingsError, check_calls, typed
 from nas.spaces import check_space, find_modules_here
+from nas.stages import corridor
 from nas.table.simulation import Simulation, simulation_for
 from nas.timers import (
     Served,
@@ -328,9 +328,9 @@ def _built(
         rules=rules_for(target.engine),
         ledger=ledger,
         view=view,
+        stages=simulation.stages if simulation else corridor(compiles=plan.compiles),
         device=engine.device() if engine and builder is None else "",
         crew=crew,
-        stages=simulation.stages if simulation else COMPILING if builder else None,
     )
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from latency_models.base import LatencyReport, Precision
 from latency_models.trt_examined import Examiner
-from nas.candidate import Candidate, ExportReport, Rejection
+from nas.candidate import Candidate, Rejection
 from nas.durable import digest, write_folder
+from nas.evidence import EXPORTED, ExportReport
 from nas.experiment import Experiment
 from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
-from nas.stages import settled
+from nas.receipts import settled
 from nas.trained import int8_arrays, shipped_file, trained_network
 from trainers.base import Arrays, Run
 
@@ -48,7 +49,7 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
         {p: worst for p, (worst, _) in errors.items()},
         {p: mean for p, (_, mean) in errors.items()},
     )
-    exported = replace(candidate, exported=report)
+    exported = candidate.having(EXPORTED, report)
     shipped_ms = report.shipped.median_ms
     if shipped_ms > target.max_latency_ms:
         reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {target.max_latency_ms:g}"

@@ -2,29 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Self, cast
 
 from latency_models.base import LatencyReport
+from nas.evidence import (
+    EXPORTED,
+    KNOWN,
+    PROBED,
+    QUANTIZED,
+    SCREENED,
+    SETTLED,
+    TRAINED,
+    Evidence,
+    R,
+    Report,
+    require_plain,
+)
+from nas.kinds import one_of
 from search_spaces.base import Architecture
 from trainers.base import QuantReport, TrainReport
 
+FORMAT = 2
+"""Of case files. The first one had no number, its reports beside the name, and told proposals from
+published networks by their names."""
 
-class OutsideFolder(ValueError):
-    """A name that would lead out of the study's folder."""
+
+def trial_of(name: str) -> int | None:
+    """The number of the trial that a proposal is named after; None for any other name."""
+    found = re.fullmatch(r"trial-(\d+)", name)
+    return int(found[1]) if found else None
 
 
-def require_plain(what: str, name: str) -> None:
-    """Refuse what is no name of a folder: a path, or `..`.
+@dataclass(frozen=True)
+class Origin:
+    """Where a candidate comes from.
 
-    Raises:
-        OutsideFolder: says which it is.
+    Attributes:
+        kind: `proposed` by a policy, `published` by others, or `given` by whoever has it trained.
+        by: what proposed it: `start`, `random`, `mutation of trial-00012`; empty in case files
+            from before that was kept.
     """
-    if not name.strip(".") or any(c in name for c in "/\\\0"):
-        raise OutsideFolder(
-            f"{what} is '{name}', which is no name of a folder: use letters, digits, '-' and '_'"
-        )
+
+    kind: Literal["proposed", "published", "given"]
+    by: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse any other kind.
+
+        Raises:
+            ValueError: names it.
+        """
+        if self.kind not in ("proposed", "published", "given"):
+            raise ValueError(f"origin '{self.kind}': use proposed, published or given")
+
+
+PUBLISHED, GIVEN = Origin("published"), Origin("given")
 
 
 @dataclass(frozen=True)
@@ -52,71 +87,24 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class ExportReport:
-    """A winner's bundle, checked on the files that ship.
-
-    Attributes:
-        folder: where it lies, relative to the study's folder.
-        shipped: receipt of the file at the precision that ships.
-        fp32: receipt of the fp32 file, timed in the same run.
-        max_abs_error: largest difference of one output value between the engine on a file and
-            the torch module it came from, by precision.
-        mean_abs_error: the mean difference, by precision.
-    """
-
-    folder: str
-    shipped: LatencyReport
-    fp32: LatencyReport
-    max_abs_error: Mapping[str, float]
-    mean_abs_error: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        """Refuse a folder elsewhere.
-
-        Raises:
-            OutsideFolder: the study's folder does not hold it.
-        """
-        for part in self.folder.split("/"):
-            require_plain("the folder of a bundle", part)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read back what `dataclasses.asdict` gave."""
-        receipts = {key: LatencyReport.from_json(data[key]) for key in ("shipped", "fp32")}
-        return cls(**{**data, **receipts})
-
-
-@dataclass(frozen=True)
 class Candidate:
-    """One network under examination. Which reports are filled in *is* its status.
+    """One network under examination. Which reports there are *is* its status.
 
     Attributes:
-        name: `trial-<number>` for a proposal, the network's name for a published one.
+        name: `trial-<number>` for a proposal, the network's name for any other.
         parameters: the sampler's choices that led to it, kept to build neighbours.
-        screened: latency of the untrained network.
-        probed: a short training, only to rank it among the others.
-        settled: latency of the untrained network again, longer, for those that may be chosen.
-        trained: the full training.
-        quantized: the metric at the precision that ships, in the engine's own output.
-        exported: the winner's bundle.
+        evidence: a report of each stage that it has been through, by the stage's name.
         outlook: the metric that a much longer training is expected to give (`study.horizon`);
             None where nothing is known of that.
-        origin: where its choices come from: `start`, `random`, `mutation of trial-00012`, or
-            whatever else proposed it; empty in case files from before that was kept.
     """
 
     name: str
+    origin: Origin
     architecture: Architecture
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    screened: LatencyReport | None = None
-    probed: TrainReport | None = None
-    settled: LatencyReport | None = None
-    trained: TrainReport | None = None
-    quantized: QuantReport | None = None
-    exported: ExportReport | None = None
+    evidence: Mapping[str, Report] = field(default_factory=dict)
     rejected: Rejection | None = None
     outlook: float | None = None
-    origin: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that is no folder's: the candidate's files lie under it.
@@ -126,10 +114,36 @@ class Candidate:
         """
         require_plain("a candidate's name", self.name)
 
+    def get(self, what: Evidence[R]) -> R | None:
+        """A stage's report, or None where it has not been through that."""
+        return cast(R | None, self.evidence.get(what.name))
+
+    def __getitem__(self, what: Evidence[R]) -> R:
+        """The report of a stage that it has been through.
+
+        Raises:
+            KeyError: it has not.
+        """
+        return cast(R, self.evidence[what.name])
+
+    def has(self, what: Evidence[Any]) -> bool:
+        """Whether it has been through this stage."""
+        return what.name in self.evidence
+
+    def having(self, what: Evidence[R], report: R) -> Self:
+        """The same candidate with this report."""
+        return replace(self, evidence={**self.evidence, what.name: report})
+
+    def without(self, *what: Evidence[Any]) -> Self:
+        """The same candidate as if it had not been through these stages."""
+        names = {one.name for one in what}
+        left = {name: report for name, report in self.evidence.items() if name not in names}
+        return replace(self, evidence=left)
+
     @property
-    def is_reference(self) -> bool:
-        """Whether it is a published network and not a proposal."""
-        return not self.name.startswith("trial-")
+    def is_proposal(self) -> bool:
+        """Whether the search proposed it; what was published or given is only compared."""
+        return self.origin.kind == "proposed"
 
     @property
     def latency_ms(self) -> float:
@@ -141,12 +155,14 @@ class Candidate:
     @property
     def receipt(self) -> LatencyReport | None:
         """The receipt that `latency_ms` comes from."""
-        return self.exported.shipped if self.exported else self.settled or self.screened
+        if (exported := self.get(EXPORTED)) is not None:
+            return exported.shipped
+        return self.get(SETTLED) or self.get(SCREENED)
 
     @property
     def judged(self) -> QuantReport | TrainReport | None:
         """The best-founded report of its quality there is, or None before any training."""
-        return self.quantized or self.trained or self.probed
+        return self.get(QUANTIZED) or self.get(TRAINED) or self.get(PROBED)
 
     @property
     def pictures(self) -> int:
@@ -161,44 +177,60 @@ class Candidate:
     @property
     def standing(self) -> float | None:
         """The metric by which it is compared: what is ahead of it counts, where that is told."""
-        if self.quality is None or self.outlook is None or self.trained is None:
+        if self.quality is None or self.outlook is None or not self.has(TRAINED):
             return self.quality
-        return self.quality + self.outlook - self.trained.metric
+        return self.quality + self.outlook - self[TRAINED].metric
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back to an equal candidate."""
         return {
-            **asdict(self), "architecture": self.architecture.to_json(), "id": self.architecture.id
+            "format": FORMAT,
+            **asdict(self),
+            "id": self.architecture.id,
+            "architecture": self.architecture.to_json(),
+            "evidence": {name: report.to_json() for name, report in self.evidence.items()},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read back what `to_json` wrote.
+        """Read back what `to_json` wrote, in this format or an earlier one.
 
         Raises:
-            ValueError: the architecture is not that of the evidence.
+            ValueError: it is of a later format, holds evidence that nothing here reads, or its
+                architecture is not that of the evidence.
         """
         architecture = Architecture.from_json(data["architecture"])
         if data.get("id", architecture.id) != architecture.id:
             raise ValueError(f"its architecture is {architecture.id}, its id {data['id']}")
-        readers: dict[str, Any] = {
-            "screened": LatencyReport.from_json,
-            "probed": TrainReport.from_json,
-            "settled": LatencyReport.from_json,
-            "trained": TrainReport.from_json,
-            "quantized": QuantReport.from_json,
-            "exported": ExportReport.from_json,
-            "rejected": lambda value: Rejection(**value),
-        }
-        reports = {
-            key: None if data.get(key) is None else read(data[key])
-            for key, read in readers.items()
-        }
+        if "format" not in data:
+            data = _of_first_format(data)
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']}: this version reads up to {FORMAT}")
+        if unknown := set(data["evidence"]) - set(KNOWN):
+            raise ValueError(f"evidence '{min(unknown)}': known are {one_of(list(KNOWN))}")
+        rejected = data["rejected"]
         return cls(
             data["name"],
+            Origin(**data["origin"]),
             architecture,
             data["parameters"],
-            **reports,
-            outlook=data.get("outlook"),
-            origin=data.get("origin", ""),
+            {name: KNOWN[name].report.from_json(it) for name, it in data["evidence"].items()},
+            None if rejected is None else Rejection(**rejected),
+            data["outlook"],
         )
+
+
+def _of_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first format would be in this one."""
+    if "evidence" in data:
+        raise ValueError("it says no format")
+    kind = "published" if trial_of(data["name"]) is None else "proposed"
+    return {
+        "format": FORMAT,
+        "name": data["name"],
+        "origin": {"kind": kind, "by": data.get("origin", "")},
+        "parameters": data["parameters"],
+        "evidence": {name: data[name] for name in KNOWN if data.get(name) is not None},
+        "rejected": data.get("rejected"),
+        "outlook": data.get("outlook"),
+    }

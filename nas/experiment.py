@@ -15,6 +15,7 @@ from latency_models.base import Arrays, Frames, LatencyModel, Precision
 from latency_models.cards import CARDS
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
+from nas.evidence import EXPORTED, PROBED, Evidence
 from nas.ledger import Ledger
 from nas.live.view import View
 from search_spaces.base import SearchSpace
@@ -200,8 +201,44 @@ class Runner(Protocol):
         """Compile once and run over frames, for parity and quality on the real engine."""
 
 
-StageBody = Callable[[Candidate, "Experiment"], Candidate]
-"""What a stage does: takes a candidate and returns one with more evidence."""
+@dataclass(frozen=True)
+class Words:
+    """What people are told of a stage.
+
+    Attributes:
+        doing: what goes on in it, as `short training`.
+        done: what became of those that came through, behind their number: `4 trained briefly`;
+            empty where they are not counted.
+        bar: the same in the report; `done` where it is empty.
+    """
+
+    doing: str
+    done: str = ""
+    bar: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the corridor.
+
+    Attributes:
+        evidence: what it leaves; by that it is known.
+        body: takes a candidate and returns one with that evidence, or with a rejection.
+        training: the evidence of the training that its steps are part of, as a probe's are the
+            first ones of the full training; None where nothing is trained.
+        proposals_only: whether what was published or given passes it by.
+    """
+
+    evidence: Evidence[Any]
+    body: Callable[[Candidate, Experiment], Candidate]
+    words: Words
+    training: Evidence[Any] | None = None
+    proposals_only: bool = False
+
+    @property
+    def name(self) -> str:
+        """By which it is known to people and in files."""
+        return self.evidence.name
 
 
 @dataclass(frozen=True)
@@ -216,8 +253,7 @@ class Experiment:
         crew: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
-        stages: what takes the place of the real stages, by the evidence they leave; one that is
-            missing is left out. None for the real ones.
+        stages: in their order.
     """
 
     folder: Path
@@ -232,18 +268,21 @@ class Experiment:
     rules: QuantRules
     ledger: Ledger
     view: View
+    stages: Sequence[Stage]
     device: str = ""
     crew: Crew = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Companion] | None = None
-    stages: Mapping[str, StageBody] | None = None
 
     @property
     def simulated(self) -> bool:
         """Whether something else than this machine answers, so that nothing can be exported."""
-        return self.stages is not None
+        return not self._leaves(EXPORTED)
 
     @property
     def trains(self) -> bool:
         """Whether candidates are trained, or only compiled."""
-        return self.stages is None or "probed" in self.stages
+        return self._leaves(PROBED)
+
+    def _leaves(self, evidence: Evidence[Any]) -> bool:
+        return any(stage.evidence is evidence for stage in self.stages)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SETTLED, TRAINED
 from nas.forecast import Forecast, forecasts
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ def contenders(experiment: Experiment, candidates: Sequence[Candidate]) -> list[
     They are timed again, for longer, before the choice. For each that turns out too slow then,
     or breaks the engine, the next one comes forward.
     """
-    probed = {c.name: c for c in candidates if c.probed and not c.is_reference}
-    before = [replace(_as_probed(c), settled=None) for c in probed.values()]
+    probed = {c.name: c for c in candidates if c.has(PROBED) and c.is_proposal}
+    before = [_as_probed(c).without(SETTLED) for c in probed.values()]
     lost = sum(_is_lost(c, experiment) for c in probed.values())
     count = CONTENDERS * experiment.plan.finalists + lost
     return [probed[name] for name in _next(experiment, before, (), count)]
@@ -53,7 +54,7 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
     fast = [c for c in now.values() if not _is_lost(c, experiment)]
     chosen: list[str] = []
     for count in _rounds(experiment.plan.finalists):
-        if any(now[name].trained is None and now[name].rejected is None for name in chosen):
+        if any(not now[name].has(TRAINED) and now[name].rejected is None for name in chosen):
             break
         known = [_as_trained(c) if c.name in chosen else _as_probed(c) for c in fast]
         chosen += _next(experiment, known, chosen, count)
@@ -62,9 +63,9 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
 
 def _is_lost(candidate: Candidate, experiment: Experiment) -> bool:
     """Whether the second timing was the end of a candidate that was fast enough at first."""
-    if candidate.settled is None:
+    if not candidate.has(SETTLED):
         return candidate.rejected is not None
-    return candidate.settled.median_ms > experiment.target.max_latency_ms
+    return candidate[SETTLED].median_ms > experiment.target.max_latency_ms
 
 
 def _rounds(finalists: int) -> tuple[int, int]:
@@ -73,11 +74,11 @@ def _rounds(finalists: int) -> tuple[int, int]:
 
 def _as_probed(candidate: Candidate) -> Candidate:
     """As it was before any full training: one that was rejected later was like any other then."""
-    return replace(_as_trained(candidate), trained=None, rejected=None)
+    return replace(_as_trained(candidate).without(TRAINED), rejected=None)
 
 
 def _as_trained(candidate: Candidate) -> Candidate:
-    return replace(candidate, quantized=None, exported=None)
+    return candidate.without(QUANTIZED, EXPORTED)
 
 
 def _next(

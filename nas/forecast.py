@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate
+from nas.evidence import PROBED, TRAINED
 from search_spaces.base import Architecture
 from search_spaces.features import features
 from search_spaces.skeletons import lower
@@ -187,10 +188,10 @@ def horizon_of(experiment: Experiment) -> Horizon | None:
 def outlook_of(candidate: Candidate, experiment: Experiment) -> float | None:
     """What the metric of a trained candidate will be after `study.horizon` steps."""
     horizon = horizon_of(experiment)
-    if horizon is None or candidate.trained is None:
+    if horizon is None or not candidate.has(TRAINED):
         return None
     metric, baseline = experiment.task.metric, experiment.task.baseline()
-    reached = Forecast(candidate.trained.metric, 0.0)
+    reached = Forecast(candidate[TRAINED].metric, 0.0)
     return horizon.beyond(reached, _after(candidate, reached, metric, baseline)).mean
 
 
@@ -213,21 +214,20 @@ def forecasts(
     metric, baseline = experiment.task.metric, experiment.task.baseline()
     share = experiment.plan.probe_steps / experiment.budget.max_steps
     belief, usual = prior(min(1.0, share))
-    probed = [c for c in candidates if c.probed is not None]
+    probed = [c for c in candidates if c.has(PROBED)]
     inputs = np.array([_inputs(c, metric, baseline) for c in probed]).reshape(-1, 1 + len(SIZES))
     unit = _unit(inputs, metric, usual)
     inputs[:, :1] /= unit
-    trained = [k for k, c in enumerate(probed) if c.trained is not None]
+    trained = [k for k, c in enumerate(probed) if c.has(TRAINED)]
     added = np.array([_added(probed[k], metric) / unit for k in trained])
     belief = belief.loosened(_DRIFT).given(inputs[trained], added)
     told: dict[str, Forecast] = {}
     for candidate, more, sd in zip(probed, *belief.tell(inputs), strict=True):
-        assert candidate.probed is not None
-        mean = candidate.probed.metric + _sign(metric) * unit * float(more)
+        mean = candidate[PROBED].metric + _sign(metric) * unit * float(more)
         told[candidate.name] = Forecast(mean, unit * float(sd))
     for candidate in candidates:
-        if candidate.trained is not None:
-            told[candidate.name] = Forecast(candidate.trained.metric, 0.0)
+        if candidate.has(TRAINED):
+            told[candidate.name] = Forecast(candidate[TRAINED].metric, 0.0)
     horizon = horizon_of(experiment)
     if horizon is None:
         return told
@@ -243,14 +243,12 @@ def _after(candidate: Candidate, told: Forecast, metric: Metric, baseline: float
 
 
 def _inputs(candidate: Candidate, metric: Metric, baseline: float) -> list[float]:
-    assert candidate.probed is not None
-    gain = _sign(metric) * (candidate.probed.metric - baseline)
+    gain = _sign(metric) * (candidate[PROBED].metric - baseline)
     return [gain, *sizes_of(candidate.architecture)]
 
 
 def _added(candidate: Candidate, metric: Metric) -> float:
-    assert candidate.probed is not None and candidate.trained is not None
-    return _sign(metric) * (candidate.trained.metric - candidate.probed.metric)
+    return _sign(metric) * (candidate[TRAINED].metric - candidate[PROBED].metric)
 
 
 def _unit(inputs: Array, metric: Metric, usual: float) -> float:

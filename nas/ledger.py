@@ -19,8 +19,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidate import Candidate, OutsideFolder, require_plain
+from nas.candidate import Candidate
 from nas.durable import digest, read_checked, read_record, write_aside
+from nas.evidence import OutsideFolder, require_plain
 from nas.kinds import require_types
 from search_spaces.graph import Graph
 from search_spaces.quantize import Placement, QuantRules, Scales, place
@@ -121,7 +122,8 @@ class Ledger:
 
 def _candidate(data: Any) -> Candidate:
     found = Candidate.from_json(data)
-    require_types(found)
+    for record in (found, *found.evidence.values()):
+        require_types(record)
     return found
 
 

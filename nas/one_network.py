@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import Candidate
+from nas.candidate import GIVEN, Candidate, trial_of
 from nas.durable import read_record
-from nas.experiment import Experiment
+from nas.evidence import TRAINED
+from nas.experiment import Experiment, Stage
 from nas.inputs import compare_network
 from nas.kinds import meant
 from nas.ledger import load_arrays
 from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
-from nas.pipeline import STAGES, advance
+from nas.pipeline import advance
 from nas.settings import SettingsError
 from nas.trained import FLOAT_WEIGHTS
 from search_spaces.base import Architecture, Chooser
@@ -114,7 +115,7 @@ def label(spec: str) -> str:
     name = path.parent.name if path.name in (ARCHITECTURE, "case.json") else path.stem
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     # A search's proposals are called trial-<number>; this one is compared, not searched.
-    return f"of-{kept}" if kept.startswith("trial-") else kept
+    return f"of-{kept}" if trial_of(kept) is not None else kept
 
 
 def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
@@ -138,7 +139,8 @@ def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32
 
 
 def _weights_sha256(case: Any) -> str:
-    return str((case.get("trained") or {}).get("weights_sha256", ""))
+    trained = Candidate.from_json(case).get(TRAINED)
+    return trained.weights_sha256 if trained else ""
 
 
 def teacher_in(folder: Path, task: Task) -> nn.Module:
@@ -242,14 +244,14 @@ class Recorded:
     def __init__(self, inner: View, path: Path) -> None:
         """Add to the file, or begin it."""
         self._inner, self._path = inner, path
-        self._stage = ""
+        self._stage: Stage | None = None
         self._loss: float | None = None
 
     def note(self, line: str) -> None:
         """Pass it on."""
         self._inner.note(line)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Pass it on."""
         self._stage, self._loss = stage, None
         self._inner.started(candidate, stage)
@@ -261,7 +263,8 @@ class Recorded:
 
     def judged(self, step: int, metric: float) -> None:
         """Write it down and pass it on."""
-        line = {"stage": self._stage, "step": step, "loss": self._loss, "metric": metric}
+        name = self._stage.name if self._stage else ""
+        line = {"stage": name, "step": step, "loss": self._loss, "metric": metric}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self._inner.judged(step, metric)
@@ -270,7 +273,7 @@ class Recorded:
         """Pass it on."""
         self._inner.tick()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)
 
@@ -284,9 +287,9 @@ def train_one(experiment: Experiment, name: str) -> Candidate:
     assert isinstance(experiment.space, OneNetwork)
     candidate = experiment.ledger.load(name)
     if candidate is None:
-        candidate = Candidate(name, experiment.space.architecture)
+        candidate = Candidate(name, GIVEN, experiment.space.architecture)
     watched = replace(experiment, view=Recorded(experiment.view, experiment.folder / CURVE))
-    for evidence in STAGES:
-        if getattr(candidate, evidence) is not None:
-            watched.view.finished(candidate, evidence, again=True)
-    return advance(candidate, watched, upto="exported")
+    for stage in experiment.stages:
+        if candidate.has(stage.evidence):
+            watched.view.finished(candidate, stage, again=True)
+    return advance(candidate, watched, upto=experiment.stages[-1].evidence)

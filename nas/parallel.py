@@ -24,10 +24,12 @@ from typing import Any, Protocol
 from latency_models.base import CompileError, DeviceError
 from latency_models.engines import cores
 from nas.candidate import Candidate
+from nas.evidence import SCREENED, TRAINED
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.live.view import Unwatched, View
-from nas.stages import drop_checkpoints, train
+from nas.stages.train import TRAIN
+from nas.stages.training import drop_checkpoints
 from nas.tracking.runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
@@ -106,7 +108,9 @@ def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> No
     """
     from trainers.devices import settle
 
-    waiting = [c for c in candidates if c.screened and not c.rejected and not c.trained]
+    waiting = [
+        c for c in candidates if c.has(SCREENED) and not c.rejected and not c.has(TRAINED)
+    ]
     gpu = settle(experiment.budget).accelerator == "gpu"
     processes = processes_for(experiment.plan, len(waiting), gpu=gpu)
     if processes == 1 or experiment.teacher is not None:
@@ -162,7 +166,7 @@ def _collect(
             running = {c.name: c for c in left.values()}
             if shown not in running and name in running:
                 shown = name
-                experiment.view.started(running[name], "trained")
+                experiment.view.started(running[name], TRAIN)
             if name == shown:
                 experiment.view.step(step, total, loss)
         experiment.view.tick()
@@ -172,7 +176,7 @@ def _collect(
             if trained is not None:
                 experiment.ledger.save(trained)
                 drop_checkpoints(trained, experiment)
-                experiment.view.finished(trained, "trained")
+                experiment.view.finished(trained, TRAIN)
                 shown = None
 
 
@@ -217,7 +221,7 @@ def _follow(parent: int) -> None:
 def _train(candidate: Candidate) -> Candidate:
     """Train one candidate in this child."""
     work = _child.work
-    return train(
+    return TRAIN.body(
         candidate,
         Experiment(
             folder=work.folder,
@@ -232,6 +236,7 @@ def _train(candidate: Candidate) -> Candidate:
             rules=work.rules,
             ledger=Ledger(work.folder),
             view=_watched(candidate, work),
+            stages=(TRAIN,),
             device=work.device,
         ),
     )
@@ -242,5 +247,5 @@ def _watched(candidate: Candidate, work: Work) -> View:
     view: View = _Reporting(candidate.name)
     if work.keeps_curves:
         view = Curve(view, Ledger(work.folder))
-        view.started(candidate, "trained")
+        view.started(candidate, TRAIN)
     return view

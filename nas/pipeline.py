@@ -2,8 +2,9 @@
 
     propose -> screened -> probed -> settled -> trained -> quantized -> exported
 
-A stage takes a candidate and returns one with more evidence, or with a rejection. The evidence is
-written after each stage, so a search that died on any line goes on where it stopped.
+A stage takes a candidate and returns one with more evidence, or with a rejection; their order is
+that of `nas.stages.STAGES` and stands nowhere else. The evidence is written after each stage, so a
+search that died on any line goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -11,30 +12,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from latency_models.base import CompileError, DeviceError
-from nas.bundle import export
-from nas.candidate import Candidate, Rejection
+from nas.candidate import PUBLISHED, Candidate, Rejection
 from nas.crew.base import LostClaim
-from nas.experiment import Experiment, StageBody
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
+from nas.experiment import Experiment, Stage
 from nas.finalists import choose_finalists, contenders
 from nas.forecast import forecasts
 from nas.parallel import train_at_once
-from nas.stages import drop_checkpoints, probe, quantize, screen, settle, train
+from nas.stages.training import drop_checkpoints
 from nas.study import Study, StudyExhausted
 from nas.winners import front
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
-Stage = StageBody
-STAGES: dict[str, Stage] = {
-    "screened": screen,
-    "probed": probe,
-    "settled": settle,
-    "trained": train,
-    "quantized": quantize,
-    "exported": export,
-}
 _MOST_DEVICE_ERRORS = 3
 _MOST_FAILURES = 20
 _FAILURES = {
@@ -52,22 +45,23 @@ class BrokenMachine(Exception):
     """So many failures in a row that the machine, not the candidates, must be at fault."""
 
 
-def advance(candidate: Candidate, experiment: Experiment, *, upto: str) -> Candidate:
+def advance(
+    candidate: Candidate, experiment: Experiment, *, upto: Evidence[Any]
+) -> Candidate:
     """Take a candidate through every stage it has no evidence of, until `upto` or a rejection."""
-    for evidence in STAGES:
-        stage = (experiment.stages or STAGES).get(evidence)
-        if candidate.rejected is not None or stage is None:
+    for stage in experiment.stages:
+        if candidate.rejected is not None:
             break
-        if evidence in ("probed", "settled") and candidate.is_reference:
+        if stage.proposals_only and not candidate.is_proposal:
             continue
-        if getattr(candidate, evidence) is None:
-            experiment.view.started(candidate, evidence)
+        if not candidate.has(stage.evidence):
+            experiment.view.started(candidate, stage)
             candidate = _retried(stage, candidate, experiment)
             experiment.crew.check(candidate.name)
             experiment.ledger.save(candidate)
             drop_checkpoints(candidate, experiment)
-            experiment.view.finished(candidate, evidence)
-        if evidence == upto:
+            experiment.view.finished(candidate, stage)
+        if stage.evidence == upto:
             break
     return candidate
 
@@ -79,7 +73,7 @@ def _retried(stage: Stage, candidate: Candidate, experiment: Experiment) -> Cand
     """
     for attempt in range(1, _MOST_DEVICE_ERRORS + 1):
         try:
-            return stage(candidate, experiment)
+            return stage.body(candidate, experiment)
         except (CompileError, InvalidArchitecture) as error:
             return replace(candidate, rejected=Rejection("compiles", str(error)))
         except DeviceError as error:
@@ -107,22 +101,23 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         study.start_from(experiment.space)
     explore(experiment, study)
     while left := _unsettled(contenders(experiment, experiment.ledger.all())):
-        together(experiment, left, upto="settled")
+        together(experiment, left, upto=SETTLED)
     published = [
-        Candidate(name, reference(name, experiment.task.signature.scale))
+        Candidate(name, PUBLISHED, reference(name, experiment.task.signature.scale))
         for name in experiment.plan.references
     ]
     if experiment.crew.alone and (not experiment.simulated or not experiment.trains):
-        together(experiment, published, upto="screened")
+        together(experiment, published, upto=SCREENED)
     if not experiment.trains:
         return experiment.ledger.all()
     chosen = train_finalists(experiment, published)
-    together(experiment, [*published, *chosen], upto="quantized")
+    together(experiment, [*published, *chosen], upto=QUANTIZED)
     if experiment.simulated:
         return experiment.ledger.all()
     _require_any(_now(experiment, [*published, *chosen]), experiment)
-    while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.exported]:
-        together(experiment, best, upto="exported")
+    last = experiment.stages[-1].evidence
+    while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.has(last)]:
+        together(experiment, best, upto=last)
     for candidate in experiment.ledger.all():
         drop_checkpoints(candidate, experiment, over=True)
     return experiment.ledger.all()
@@ -134,7 +129,7 @@ def _require_any(ended: Sequence[Candidate], experiment: Experiment) -> None:
     Raises:
         NothingFastEnough: no network, not even a published one, came through.
     """
-    if any(c.quantized and not c.rejected for c in ended):
+    if any(c.has(QUANTIZED) and not c.rejected for c in ended):
         return
     every = [*proposals(experiment.ledger.all()), *ended]
     reasons = [c.rejected.reason for c in every if c.rejected is not None]
@@ -150,21 +145,23 @@ def train_finalists(
     while True:
         if experiment.crew.alone and not experiment.simulated:
             train_at_once(experiment, _now(experiment, [*beside, *chosen]))
-        together(experiment, [*beside, *chosen], upto="trained")
+        together(experiment, [*beside, *chosen], upto=TRAINED)
         more = choose_finalists(experiment, experiment.ledger.all())
         if [c.name for c in more] == [c.name for c in chosen]:
             return more
         beside, chosen = [], more
 
 
-def together(experiment: Experiment, candidates: Sequence[Candidate], *, upto: str) -> None:
+def together(
+    experiment: Experiment, candidates: Sequence[Candidate], *, upto: Evidence[Any]
+) -> None:
     """Bring all of these so far, each by the worker that claims it first; return when all are."""
     while left := [c for c in _now(experiment, candidates) if not _is_through(c, upto)]:
         if not any([_take_on(experiment, c, upto=upto) for c in left]):
             experiment.crew.wait()
 
 
-def _take_on(experiment: Experiment, candidate: Candidate, *, upto: str) -> bool:
+def _take_on(experiment: Experiment, candidate: Candidate, *, upto: Evidence[Any]) -> bool:
     """Claim a candidate and bring it so far; false when it is another worker's."""
     crew = experiment.crew
     if not crew.take(candidate.name):
@@ -184,19 +181,19 @@ def _now(experiment: Experiment, candidates: Iterable[Candidate]) -> list[Candid
 
 
 def _unsettled(candidates: Iterable[Candidate]) -> list[Candidate]:
-    return [c for c in candidates if not _is_through(c, "settled")]
+    return [c for c in candidates if not _is_through(c, SETTLED)]
 
 
-def _is_through(candidate: Candidate, upto: str) -> bool:
-    return candidate.rejected is not None or getattr(candidate, upto) is not None
+def _is_through(candidate: Candidate, upto: Evidence[Any]) -> bool:
+    return candidate.rejected is not None or candidate.has(upto)
 
 
 def show_known(experiment: Experiment) -> None:
     """Tell the view what earlier runs of this study have found."""
     for candidate in experiment.ledger.all():
-        known = [evidence for evidence in STAGES if getattr(candidate, evidence) is not None]
-        for evidence in known or ["screened"]:
-            experiment.view.finished(candidate, evidence, again=True)
+        known = [stage for stage in experiment.stages if candidate.has(stage.evidence)]
+        for stage in known or experiment.stages[:1]:
+            experiment.view.finished(candidate, stage, again=True)
 
 
 def explore(experiment: Experiment, study: Study) -> None:
@@ -206,8 +203,8 @@ def explore(experiment: Experiment, study: Study) -> None:
     while True:
         trials = proposals(experiment.ledger.all())
         _check_progress(trials, experiment)
-        timed = [c for c in trials if c.screened or c.rejected]
-        complete = [c for c in timed if c.probed or c.rejected or not experiment.trains]
+        timed = [c for c in trials if c.has(SCREENED) or c.rejected]
+        complete = [c for c in timed if c.has(PROBED) or c.rejected or not experiment.trains]
         if len(complete) >= plan.candidates:
             return
         if plan.max_minutes and time.monotonic() - started > plan.max_minutes * 60:
@@ -231,7 +228,7 @@ def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None
     """Screen and probe a proposal, tell the sampler, and let its claim go."""
     (newest,) = _now(experiment, [candidate])
     try:
-        candidate = advance(newest, experiment, upto="probed")
+        candidate = advance(newest, experiment, upto=PROBED)
         known = experiment.ledger.all() if experiment.trains else []
         expected = forecasts(known, experiment).get(candidate.name)
         study.tell(candidate, quality=expected.mean if expected else None)
@@ -252,12 +249,12 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
                 f"{remedy}"
             )
     target, plan = experiment.target, experiment.plan
-    times = [c.screened.median_ms for c in trials if c.screened]
+    times = [c[SCREENED].median_ms for c in trials if c.has(SCREENED)]
     slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]
     if len(times) >= min(plan.patience, plan.candidates) and len(slow) == len(times):
         fastest = f"the fastest of {len(times)} takes {min(times):.3g} ms"
         if plan.compiles:
-            least_ms = min(float(c.screened.conditions["compute_ms"]) for c in slow if c.screened)
+            least_ms = min(float(c[SCREENED].conditions["compute_ms"]) for c in slow)
             fastest = (
                 f"at the card's peak the least multiply-adds of {len(times)} take {least_ms:.3g} "
                 "ms"
@@ -271,7 +268,7 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
 
 def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that the search proposed, published networks left out."""
-    return [c for c in candidates if not c.is_reference]
+    return [c for c in candidates if c.is_proposal]
 
 
 def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:
@@ -279,6 +276,6 @@ def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[C
 
     One whose shipped file missed the limit hides nobody: those behind it come forward.
     """
-    quantized = {c.name: c for c in candidates if c.quantized and not c.rejected}
-    before = [replace(c, exported=None) for c in quantized.values()]
+    quantized = {c.name: c for c in candidates if c.has(QUANTIZED) and not c.rejected}
+    before = [c.without(EXPORTED) for c in quantized.values()]
     return [quantized[c.name] for c in front(before, experiment.task.metric)]

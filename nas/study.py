@@ -25,8 +25,9 @@ from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
 from nas.crew.base import Alone, Crew
+from nas.evidence import SCREENED
 from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
@@ -288,7 +289,7 @@ class Study:
         trial.set_user_attr(_ORIGIN, proposal.origin)
         trial.set_user_attr(_NAME, name_of(trial))
         return Candidate(
-            name_of(trial), architecture, dict(trial.params), origin=proposal.origin
+            name_of(trial), Origin("proposed", proposal.origin), architecture, dict(trial.params)
         )
 
     def _proposal(self, trial: Trial, space: SearchSpace) -> Proposal:
@@ -322,8 +323,8 @@ class Study:
     def _tell(self, trial: Trial, candidate: Candidate, quality: float | None) -> None:
         if candidate.rejected is not None:
             _constrain(trial, candidate.rejected.constraint, candidate.rejected.violation)
-            if candidate.screened is not None:
-                trial.set_user_attr(LATENCY, candidate.screened.median_ms)
+            if (receipt := candidate.get(SCREENED)) is not None:
+                trial.set_user_attr(LATENCY, receipt.median_ms)
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         elif quality is not None:
             _constrain(trial, "latency_ms", -1.0)

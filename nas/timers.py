@@ -21,8 +21,8 @@ from nas.crew.served import ServedLatency
 from nas.experiment import Runner, Target
 from nas.live.view import View
 from nas.networks import rules_for
+from nas.receipts import SCREENING
 from nas.settings import SettingsError
-from nas.stages import SCREENING
 from runtime.signature import INPUT
 from search_spaces.graph import channels_of
 from search_spaces.references import reference

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from nas.candidate import Candidate
+from nas.evidence import QUANTIZED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import load_arrays, unpack_scales
 from search_spaces.graph import Graph
@@ -39,14 +40,16 @@ def float_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDAr
     Raises:
         Damaged: they are missing, broken or others.
     """
-    sha256 = candidate.trained.weights_sha256 if candidate.trained else ""
+    trained = candidate.get(TRAINED)
+    sha256 = trained.weights_sha256 if trained else ""
     path = experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS
     return load_arrays(path, sha256=sha256)
 
 
 def int8_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArray[Any]]:
     """The quantized weights and scales, held against their evidence as `float_arrays`."""
-    sha256 = candidate.quantized.weights_sha256 if candidate.quantized else ""
+    quantized = candidate.get(QUANTIZED)
+    sha256 = quantized.weights_sha256 if quantized else ""
     path = experiment.ledger.home(candidate.name) / INT8_WEIGHTS
     return load_arrays(path, sha256=sha256)
 

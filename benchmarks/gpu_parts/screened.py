@@ -22,7 +22,7 @@ from gpu_parts.timing import here, inductor, isolated, measured
 from latency_models.base import CompileError, DeviceError, Precision
 from latency_models.engines.inductor import InductorEngine
 from latency_models.isolated import IsolatedLatency
-from nas.stages import SCREENING
+from nas.receipts import SCREENING
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace

@@ -38,7 +38,7 @@ from latency_models.engines.ov import OpenVINOEngine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from nas.networks import rules_for
-from nas.stages import SCREENING
+from nas.receipts import SCREENING
 from search_spaces.base import Architecture
 from search_spaces.draws import draw
 from search_spaces.modules import build

@@ -72,7 +72,7 @@ def _serve(options: argparse.Namespace) -> None:
     from latency_models.protocol import MeasuringProtocol
     from nas.crew.measuring import Requests, serve
     from nas.crew.version import code_version
-    from nas.stages import SCREENING
+    from nas.receipts import SCREENING
     from nas.storage import StorageSettings, storage_at
 
     where = options.storage or os.environ.get("FREEWAY_STORAGE_URL")

@@ -22,15 +22,19 @@ def main(arguments: list[str]) -> int:
         options = _parser().parse_args(arguments)
     except Mistake as error:
         return fail(str(error))
-    from nas.candidate import OutsideFolder
     from nas.crew.status import NoStudy, read_status
+    from nas.evidence import OutsideFolder
     from nas.ledger import as_json
 
     try:
         while True:
             status = read_status(_folder(options.study, options.runs))
             if options.json:
-                print(as_json(json.loads(json.dumps(asdict(status), default=str))))
+                plain = asdict(status) | {
+                    "funnel": status.funnel.to_json(),
+                    "front": [candidate.to_json() for candidate in status.front],
+                }
+                print(as_json(json.loads(json.dumps(plain, default=str))))
             else:
                 _print(status, clear=options.watch is not None)
             if options.watch is None:

@@ -45,7 +45,7 @@ def _train(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import assemble
-    from nas.candidate import OutsideFolder
+    from nas.evidence import OutsideFolder
     from nas.live.training import training_view
     from nas.one_network import prepared, train_one
     from nas.pipeline import BrokenMachine
@@ -76,10 +76,10 @@ def _train(config: DictConfig) -> int:
 
 def summary(candidate: Candidate, experiment: Experiment) -> list[str]:
     """What training one network has left, in a few lines."""
+    from nas.evidence import EXPORTED, QUANTIZED, TRAINED
     from nas.report.describe import describe, duration, figure, milliseconds
 
-    trained, quantized, exported = candidate.trained, candidate.quantized, candidate.exported
-    assert trained is not None and quantized is not None and exported is not None
+    trained, quantized, exported = candidate[TRAINED], candidate[QUANTIZED], candidate[EXPORTED]
     metric, baseline = experiment.task.metric, experiment.task.baseline()
     shipped, plain = exported.shipped, exported.fp32
     lines = [

@@ -13,6 +13,7 @@ from nas.candidate import Candidate
 from nas.crew.claims import claims
 from nas.crew.roster import Pace, Worker, workers
 from nas.durable import read_record
+from nas.evidence import EXPORTED, QUANTIZED, TRAINED
 from nas.kinds import require_types
 from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
 from nas.report.summary import Funnel, funnel, was_too_slow
@@ -84,7 +85,7 @@ def read_status(folder: Path, *, now: float | None = None) -> Status:
     seen = _workers(folder, asked.lease_s, time.time() if now is None else now)
     alive = {one.worker.id for one in seen if one.state == "working"}
     candidates = Ledger(folder).all()
-    proposed = [c for c in candidates if not c.is_reference]
+    proposed = [c for c in candidates if c.is_proposal]
     return Status(
         asked.name,
         folder,
@@ -159,8 +160,8 @@ def _state(worker: Worker, age_s: float, lease_s: float) -> State:
 def _furthest(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that can be compared: metrics of different stages are not alike."""
     alive = [c for c in candidates if c.rejected is None]
-    for evidence in ("exported", "quantized", "trained"):
-        if there := [c for c in alive if getattr(c, evidence) is not None]:
+    for evidence in (EXPORTED, QUANTIZED, TRAINED):
+        if there := [c for c in alive if c.has(evidence)]:
             return there
     return [c for c in alive if c.quality is not None]
 

@@ -47,9 +47,9 @@ from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.policies.chosen import policy_of
+from nas.receipts import SCREENING
 from nas.report.results import conclude
 from nas.settings import SettingsError, storage_settings, typed
-from nas.stages import SCREENING
 from nas.storage import StorageError, open_storage
 from nas.study import Study
 from nas.timers import builder_for, engine_for, require_precision

@@ -19,6 +19,7 @@ from typing import cast
 from nas.candidate import Candidate
 from nas.crew.claims import Claims
 from nas.crew.roster import Pace, Worker
+from nas.experiment import Stage
 from nas.live.view import Unwatched, View
 from trainers.base import Interrupted
 
@@ -150,10 +151,10 @@ class Attended:
         """Pass it on."""
         self._inner.note(line)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Pass it on; between two stages a worker may end."""
         self._safe_point()
-        self._claims.says(doing=f"{candidate.name} {stage}")
+        self._claims.says(doing=f"{candidate.name} {stage.name}")
         self._inner.started(candidate, stage)
 
     def step(self, done: int, total: int, loss: float) -> None:
@@ -169,7 +170,7 @@ class Attended:
         """Pass it on."""
         self._inner.tick()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)
 

@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, SCREENED, TRAINED
 from nas.experiment import Plan, Target
 from nas.live.scatter import scatter
 from nas.live.watch import Watch
 from nas.report.columns import fitted
 from nas.report.describe import (
-    STAGE_WORDS,
     clock_time,
     describe,
     duration,
@@ -25,8 +25,8 @@ from nas.report.describe import (
     gain,
     milliseconds,
     pictures,
-    stage_words,
 )
+from nas.stages import corridor
 from trainers.base import Metric
 
 _BEST_SHOWN = 4
@@ -50,7 +50,7 @@ def draw(
 ) -> RenderableType:
     """One picture of the whole search, at most 23 lines high, for so many columns."""
     everyone = watch.candidates
-    published = [c for c in everyone if c.is_reference and c.quality is not None]
+    published = [c for c in everyone if not c.is_proposal and c.quality is not None]
     above: RenderableType = _funnel(watch, plan, width=width - _FRAME)
     if width >= _WIDE:
         picture = scatter(
@@ -62,7 +62,7 @@ def draw(
         above = beside
     parts: list[RenderableType] = [
         _aim(target), Text(), above, Text(),
-        *_now(watch, width=width - _FRAME, compiled=plan.compiles), Text(),
+        *_now(watch, width=width - _FRAME), Text(),
         _best(
             [*best[-_BEST_SHOWN:], *published[-2:]], metric, baseline,
             width=width - _FRAME,
@@ -92,17 +92,16 @@ def _aim(target: Target) -> Text:
 
 def _funnel(watch: Watch, plan: Plan, *, width: int) -> Table:
     counts = watch.funnel
-    trained = f" of {min(plan.finalists, counts.proposed)}" if counts.trained else ""
-    first = "compiled" if plan.compiles else "timed untrained"
-    lines = [
-        (first, counts.proposed, f" of {plan.candidates}", "cyan"),
-        ("too slow", counts.too_slow, "", "yellow"),
-        ("failed", counts.failed, "", "red"),
-        ("trained briefly", counts.probed, "", "cyan"),
-        ("trained in full", counts.trained, trained, "cyan"),
-        ("quantized", counts.quantized, "", "cyan"),
-        ("winners", counts.winners, "", "green"),
-    ][: 3 if plan.compiles else None]
+    most = {SCREENED: plan.candidates, TRAINED: min(plan.finalists, counts.proposed)}
+    lines = []
+    for stage, count in counts.steps(corridor(compiles=plan.compiles)):
+        known = stage.evidence in most and (count or stage.evidence == SCREENED)
+        of = f" of {most[stage.evidence]}" if known else ""
+        colour = "green" if stage.evidence == EXPORTED else "cyan"
+        lines.append((stage.words.done, count, of, colour))
+    lines[1:1] = [
+        ("too slow", counts.too_slow, "", "yellow"), ("failed", counts.failed, "", "red"),
+    ]
     table = Table.grid(padding=(0, 1))
     table.add_column(min_width=15, no_wrap=True)
     table.add_column(justify="right", min_width=4, no_wrap=True)
@@ -128,20 +127,19 @@ def blocks(share: float, width: int) -> str:
     return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(width)
 
 
-def _now(watch: Watch, *, width: int, compiled: bool) -> list[RenderableType]:
+def _now(watch: Watch, *, width: int) -> list[RenderableType]:
     """Two lines, whatever is done, so that the picture keeps its height."""
-    stage = watch.current
-    if stage is None:
+    now = watch.current
+    if now is None:
         return [Text("now   -", style="dim"), Text()]
-    words = stage_words(stage.evidence, compiled=compiled)
     head = Text.assemble(
-        ("now   ", "dim"), (words, "bold"), f"  {stage.candidate.name}  ",
-        (describe(stage.candidate.architecture), "dim"), no_wrap=True, overflow="ellipsis",
+        ("now   ", "dim"), (now.stage.words.doing, "bold"), f"  {now.candidate.name}  ",
+        (describe(now.candidate.architecture), "dim"), no_wrap=True, overflow="ellipsis",
     )
-    if not stage.total:
+    if not now.total:
         return [head, Text()]
-    steps = f"{stage.done}/{stage.total}"
-    loss = "" if stage.loss is None else f"loss {stage.loss:.4f}"
+    steps = f"{now.done}/{now.total}"
+    loss = "" if now.loss is None else f"loss {now.loss:.4f}"
     columns = max(1, min(_BAR_WIDTH + 10, width - 8 - len(steps) - len(loss)))
     line = Table.grid(padding=(0, 1))
     line.add_column(width=5)
@@ -149,7 +147,7 @@ def _now(watch: Watch, *, width: int, compiled: bool) -> list[RenderableType]:
     line.add_column(no_wrap=True)
     line.add_column(no_wrap=True)
     bar = ProgressBar(
-        total=stage.total, completed=stage.done, width=columns, complete_style="cyan"
+        total=now.total, completed=now.done, width=columns, complete_style="cyan"
     )
     line.add_row("", bar, steps, Text(loss, style="dim"))
     return [head, line]
@@ -175,7 +173,7 @@ def _best(
         })
     table, _ = fitted(
         lines, width=width, spare=("stage", wordy, "gain"), left=("network", "stage"),
-        wordy=wordy, styles=["magenta" if c.is_reference else "" for c in shown],
+        wordy=wordy, styles=["" if c.is_proposal else "magenta" for c in shown],
         framed=False,
     )
     return table
@@ -183,7 +181,7 @@ def _best(
 
 def _latest(candidate: Candidate) -> str:
     """The last stage that left evidence."""
-    known = [s for s in STAGE_WORDS if getattr(candidate, s) is not None]
+    known = [stage.name for stage in corridor() if candidate.has(stage.evidence)]
     return known[-1] if known else ""
 
 

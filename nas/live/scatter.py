@@ -9,7 +9,6 @@ from rich.text import Text
 
 from nas.candidate import Candidate
 from nas.report.describe import drawable, figure, milliseconds
-from nas.report.summary import receipt_of
 from trainers.base import Metric
 
 _BEYOND_LIMIT = 1.15
@@ -30,7 +29,7 @@ def scatter(
     The limit is a vertical line, the baseline a horizontal one. What is slower than the picture
     is wide stands at its right edge.
     """
-    shown = [c for c in candidates if receipt_of(c) and c.quality is not None and not c.rejected]
+    shown = [c for c in candidates if c.receipt and c.quality is not None and not c.rejected]
     if not shown:
         return Text("quality per latency: nothing trained yet", style="dim")
     known = [c.quality or 0.0 for c in shown] + ([] if baseline is None else [baseline])
@@ -53,9 +52,9 @@ def scatter(
         for place in range(column(limit_ms)):
             cells[row(baseline), place] = ("─", "dim")
     names = {c.name for c in best}
-    order = sorted(shown, key=lambda c: (c.is_reference, c.name in names))
+    order = sorted(shown, key=lambda c: (not c.is_proposal, c.name in names))
     for candidate in order:
-        mark = ("◆", "magenta") if candidate.is_reference else ("·", "dim")
+        mark = ("·", "dim") if candidate.is_proposal else ("◆", "magenta")
         if candidate.name in names:
             mark = ("●", "green")
         cells[row(candidate.quality or 0.0), column(candidate.latency_ms)] = mark

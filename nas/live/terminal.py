@@ -11,13 +11,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
+from latency_models.base import LatencyReport
 from nas.candidate import Candidate
-from nas.experiment import Plan, Target
+from nas.evidence import ExportReport
+from nas.experiment import Plan, Stage, Target
 from nas.live.panel import draw
 from nas.live.watch import Clock, Watch
-from nas.report.describe import duration, figure, milliseconds, stage_words
+from nas.report.describe import duration, figure, milliseconds
+from nas.stages import corridor
 from nas.winners import front
-from trainers.base import Metric
+from trainers.base import Metric, QuantReport, TrainReport
 from trainers.budget import Budget
 
 _REFRESH_S = 0.25
@@ -95,7 +98,7 @@ class RichView:
         self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
         self._draw()
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Show what begins."""
         self._watch.started(candidate, stage)
         self._draw()
@@ -114,10 +117,10 @@ class RichView:
         if self._watch.clock() - self._drawn_s >= _TICK_S:
             self._draw()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Count it, and see whether it belongs to the best."""
         self._watch.finished(candidate, stage, again=again)
-        alive = [c for c in self._watch.candidates if not c.rejected and not c.is_reference]
+        alive = [c for c in self._watch.candidates if not c.rejected and c.is_proposal]
         self._front = front(alive, self._metric)
         self._draw()
 
@@ -165,7 +168,7 @@ class PlainView:
         """Print it."""
         self._print(line)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Tell how many were known before the first new stage begins."""
         if self._known_before:
             self._print(f"{self._known_before} reports of an earlier run are used again")
@@ -184,15 +187,13 @@ class PlainView:
         """Print only when it is time for a summary."""
         self._tell_now_and_then()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Print what came out."""
         self._watch.finished(candidate, stage, again=again)
         if again:
             self._known_before += 1
             return
-        outcome = told(
-            candidate, stage, self._target, self._metric, compiled=self._plan.compiles
-        )
+        outcome = told(candidate, stage, self._target, self._metric)
         self._print(f"{candidate.name}  {candidate.architecture.id}  {outcome}")
         self._tell_now_and_then()
 
@@ -202,22 +203,15 @@ class PlainView:
             self._print(self._standing())
 
     def _standing(self) -> str:
-        counts, left_s = self._watch.funnel, self._watch.remaining_s()
-        now = self._watch.current
-        trained = (
-            f", {counts.probed} probed, {counts.trained} trained, {counts.quantized} quantized, "
-            f"{counts.winners} winners"
-        )
+        left_s, now = self._watch.remaining_s(), self._watch.current
         doing = ""
         if now is not None:
-            words = stage_words(now.evidence, compiled=self._plan.compiles)
-            doing = f"; now {words} {now.candidate.name}"
+            doing = f"; now {now.stage.words.doing} {now.candidate.name}"
         if now is not None and now.total:
             doing += f" {now.done}/{now.total}"
+        stages = corridor(compiles=self._plan.compiles)
         return (
-            f"-- {counts.proposed}/{self._plan.candidates} "
-            f"{'compiled' if self._plan.compiles else 'timed'}, {counts.too_slow} too slow, "
-            f"{counts.failed} failed{'' if self._plan.compiles else trained}; "
+            f"-- {self._watch.funnel.told(stages, of=self._plan.candidates)}; "
             f"{duration(self._watch.elapsed_s)} so far, "
             f"{'…' if left_s is None else '~' + duration(left_s)} to go{doing}"
         )
@@ -226,41 +220,39 @@ class PlainView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(
-    candidate: Candidate, stage: str, target: Target, metric: Metric, *, compiled: bool = False
-) -> str:
-    """What came out of a stage, in half a line.
-
-    Args:
-        compiled: the search only compiles.
-    """
-    doing = stage_words(stage, compiled=compiled)
+def told(candidate: Candidate, stage: Stage, target: Target, metric: Metric) -> str:
+    """What came out of a stage, in half a line."""
     if candidate.rejected is not None:
-        return f"{doing}: rejected, {candidate.rejected.reason}"
-    receipt = {"screened": candidate.screened, "settled": candidate.settled}.get(stage)
-    if receipt is not None:
-        if "compute_ms" in receipt.conditions:
-            least = milliseconds(receipt.median_ms)
-            return f"compiled: at least {least} by the data sheet, not run"
-        doubt = "" if receipt.verdict == "ok" else f" ({receipt.verdict})"
-        if math.isinf(target.max_latency_ms):
-            return f"{doing}: {milliseconds(receipt.median_ms)}{doubt}"
-        within = receipt.median_ms <= target.max_latency_ms
-        side = "within" if within else "over"
-        limit = milliseconds(target.max_latency_ms)
-        return f"{doing}: {milliseconds(receipt.median_ms)}{doubt}, {side} {limit}"
-    if stage == "exported" and candidate.exported is not None:
-        shipped, plain = candidate.exported.shipped, candidate.exported.fp32
-        text = f"{doing}: {milliseconds(shipped.median_ms)} in {shipped.precision}"
-        if shipped.precision == "fp32":
-            return text
-        return f"{text}, {milliseconds(plain.median_ms)} in fp32"
-    report = getattr(candidate, stage)
-    if report is None:
-        return f"{doing}: nothing to tell"
-    text = f"{doing}: {figure(metric, report.metric)}"
-    if stage == "quantized":
-        text += f" in {report.precision} ({figure(metric, -report.metric_drop, sign=True)})"
-    elif report.stopped:
-        text += f" ({report.stopped})"
-    return text
+        return f"{stage.words.doing}: rejected, {candidate.rejected.reason}"
+    return f"{stage.words.doing}: {_outcome(candidate.get(stage.evidence), target, metric)}"
+
+
+def _outcome(report: object, target: Target, metric: Metric) -> str:
+    match report:
+        case None:
+            return "nothing to tell"
+        case LatencyReport():
+            return _timed(report, target)
+        case TrainReport():
+            stopped = f" ({report.stopped})" if report.stopped else ""
+            return f"{figure(metric, report.metric)}{stopped}"
+        case QuantReport():
+            change = figure(metric, -report.metric_drop, sign=True)
+            return f"{figure(metric, report.metric)} in {report.precision} ({change})"
+        case ExportReport():
+            shipped, plain = report.shipped, report.fp32
+            each = [shipped] if shipped.precision == "fp32" else [shipped, plain]
+            return ", ".join(f"{milliseconds(r.median_ms)} in {r.precision}" for r in each)
+    # Of a stage whose report is its own.
+    return str(report)
+
+
+def _timed(receipt: LatencyReport, target: Target) -> str:
+    latency = milliseconds(receipt.median_ms)
+    if "compute_ms" in receipt.conditions:
+        return f"at least {latency} by the data sheet, not run"
+    doubt = "" if receipt.verdict == "ok" else f" ({receipt.verdict})"
+    if math.isinf(target.max_latency_ms):
+        return f"{latency}{doubt}"
+    side = "within" if receipt.median_ms <= target.max_latency_ms else "over"
+    return f"{latency}{doubt}, {side} {milliseconds(target.max_latency_ms)}"

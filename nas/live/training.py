@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.candidate import Candidate
-from nas.experiment import Target
+from nas.experiment import Stage, Target
 from nas.live.terminal import told
 from nas.live.watch import Clock
-from nas.report.describe import STAGE_WORDS, clock_time, describe, duration, figure, gain
+from nas.report.describe import clock_time, describe, duration, figure, gain
 from trainers.base import Metric
 
 _REFRESH_S = 0.25
@@ -42,7 +42,7 @@ class Course:
 
     clock: Clock
     candidate: Candidate | None = None
-    stage: str = ""
+    stage: Stage | None = None
     done: int = 0
     total: int = 0
     loss: float | None = None
@@ -58,7 +58,12 @@ class Course:
         """Time since this run began."""
         return self.clock() - self.began_s
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    @property
+    def doing(self) -> str:
+        """What goes on; empty before the first stage."""
+        return "" if self.stage is None else self.stage.words.doing
+
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """A stage begins."""
         self.candidate, self.stage = candidate, stage
         self.done = self.total = 0
@@ -134,7 +139,7 @@ class PlainTraining:
         """Print it."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Take note of it."""
         self._course.started(candidate, stage)
 
@@ -147,24 +152,24 @@ class PlainTraining:
         """Print it."""
         self._course.marks.append((step, metric))
         self._told_s = self._course.clock()
-        words = STAGE_WORDS.get(self._course.stage, "training")
+        words = self._course.doing
         self.note(f"{words}: step {step}: {figure(self._metric, metric)}")
 
     def tick(self) -> None:
         """Say now and then how far it is."""
         self._tell_now_and_then()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Print what came out."""
         known = " (of an earlier run)" if again else ""
         self.note(told(candidate, stage, self._target, self._metric) + known)
 
     def _tell_now_and_then(self) -> None:
-        now_s, stage = self._course.clock(), self._course.stage
-        if stage and now_s - self._told_s >= _TOLD_EVERY_S:
+        now_s = self._course.clock()
+        if self._course.stage and now_s - self._told_s >= _TOLD_EVERY_S:
             self._told_s = now_s
             far = f": {self._course.progress()}" if self._course.total else "..."
-            self.note(f"{STAGE_WORDS[stage]}{far}")
+            self.note(f"{self._course.doing}{far}")
 
 
 class RichTraining:
@@ -198,7 +203,7 @@ class RichTraining:
         """Print a line above the picture."""
         self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Show what begins."""
         self._course.started(candidate, stage)
         self._draw()
@@ -219,7 +224,7 @@ class RichTraining:
         if self._course.clock() - self._drawn_s >= _TICK_S:
             self._draw()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Print what came out above the picture."""
         known = " (of an earlier run)" if again else ""
         self.note(told(candidate, stage, self._target, self._metric) + known)
@@ -248,7 +253,7 @@ def draw(
             "dim",
         )
     )
-    words = Text(STAGE_WORDS.get(course.stage, ""), "bold")
+    words = Text(course.doing, "bold")
     far = Text(course.progress() if course.total else "")
     columns = max(0, min(_BAR_WIDTH, width - 6 - words.cell_len - far.cell_len))
     line = Table.grid(padding=(0, 1))

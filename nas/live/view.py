@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nas.candidate import Candidate
+
+if TYPE_CHECKING:
+    from nas.experiment import Stage
 
 
 class View(Protocol):
@@ -13,8 +16,8 @@ class View(Protocol):
     def note(self, line: str) -> None:
         """One line that should be read: the engine that was picked, skipped images, a wait."""
 
-    def started(self, candidate: Candidate, stage: str) -> None:
-        """A candidate enters a stage, named by the evidence it will leave."""
+    def started(self, candidate: Candidate, stage: Stage) -> None:
+        """A candidate enters a stage."""
 
     def step(self, done: int, total: int, loss: float) -> None:
         """Training has come so far inside the current stage."""
@@ -28,7 +31,7 @@ class View(Protocol):
         Called each second or more often, and never while this search measures.
         """
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """A candidate has left a stage, with its evidence or its rejection.
 
         `again` is true for evidence of an earlier run of the same study.
@@ -41,7 +44,7 @@ class Unwatched:
     def note(self, line: str) -> None:
         """Drop it."""
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Drop it."""
 
     def step(self, done: int, total: int, loss: float) -> None:
@@ -53,5 +56,5 @@ class Unwatched:
     def tick(self) -> None:
         """Nobody looks at a clock."""
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Drop it."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from nas.candidate import Candidate
-from nas.experiment import Plan
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
+from nas.experiment import Plan, Stage
 from nas.finalists import CONTENDERS
 from nas.report.summary import Funnel, funnel, was_too_slow
 from trainers.budget import Budget
@@ -16,13 +18,13 @@ from trainers.budget import Budget
 Clock = Callable[[], float]
 _QUANTIZING_STEP = 2.0
 """Guess, used until one was seen: a step with fake quantization over one without."""
-_TIMINGS = {"settled": 2.0, "exported": 2.0}
+_TIMINGS = {SETTLED: 2.0, EXPORTED: 2.0}
 """Guesses, used until one was seen, over screening: again and longer; two files."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What is being done now.
+class Now:
+    """What is being done.
 
     Attributes:
         began_s: when, on the watch's clock.
@@ -30,7 +32,7 @@ class Stage:
     """
 
     candidate: Candidate
-    evidence: str
+    stage: Stage
     began_s: float
     done: int = 0
     total: int = 0
@@ -51,10 +53,10 @@ class Watch:
         """
         self._plan, self._budget, self.clock = plan, budget, clock
         self._began_s = clock()
-        self._durations_s: dict[str, list[float]] = defaultdict(list)
+        self._durations_s: dict[Evidence[Any], list[float]] = defaultdict(list)
         self._known: dict[str, Candidate] = {}
         self._search_over = False
-        self.current: Stage | None = None
+        self.current: Now | None = None
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -71,23 +73,23 @@ class Watch:
         """Time since this run began."""
         return self.clock() - self._began_s
 
-    def started(self, candidate: Candidate, evidence: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """A stage begins."""
-        self.current = Stage(candidate, evidence, self.clock())
-        if candidate.is_reference or evidence not in ("screened", "probed"):
+        self.current = Now(candidate, stage, self.clock())
+        if not candidate.is_proposal or stage.evidence not in (SCREENED, PROBED):
             self._search_over = True
 
     def step(self, done: int, total: int, loss: float) -> None:
         """Training has come so far."""
         if self.current is not None:
             now = self.current
-            self.current = Stage(now.candidate, now.evidence, now.began_s, done, total, loss)
+            self.current = replace(now, done=done, total=total, loss=loss)
 
-    def finished(self, candidate: Candidate, evidence: str, *, again: bool) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool) -> None:
         """A stage ends; evidence of an earlier run has no duration."""
         now = self.current
-        if not again and now is not None and now.evidence == evidence:
-            self._durations_s[evidence].append(self.clock() - now.began_s)
+        if not again and now is not None and now.stage is stage:
+            self._durations_s[stage.evidence].append(self.clock() - now.began_s)
         self._known[candidate.name] = candidate
         self.current = None
 
@@ -102,7 +104,7 @@ class Watch:
             if count > 0 and each_s is None:
                 return None
             total_s += count * (each_s or 0.0)
-            if evidence == "probed" and self._plan.max_minutes:
+            if evidence == PROBED and self._plan.max_minutes:
                 total_s = min(total_s, max(0.0, self._plan.max_minutes * 60 - self.elapsed_s))
         return max(0.0, total_s - self._spent_s())
 
@@ -110,73 +112,71 @@ class Watch:
         """How much of the current stage is behind, at most what such a stage takes."""
         if self.current is None:
             return 0.0
-        usual_s = self._each_s(self.current.evidence) or 0.0
+        usual_s = self._each_s(self.current.stage.evidence) or 0.0
         return min(self.clock() - self.current.began_s, usual_s)
 
-    def _left(self) -> dict[str, float] | None:
+    def _left(self) -> dict[Evidence[Any], float] | None:
         """How often each stage will still run, or None before the first proposal was timed."""
         plan, counts = self._plan, self.funnel
         if not counts.proposed:
             return None
-        proposals = [c for c in self._known.values() if not c.is_reference]
-        passed = [c for c in proposals if c.screened and not was_too_slow(c)]
+        proposals = [c for c in self._known.values() if c.is_proposal]
+        passed = [c for c in proposals if c.has(SCREENED) and not was_too_slow(c)]
         to_propose = 0 if self._search_over else max(0, plan.candidates - counts.proposed)
         more = to_propose * len(passed) / counts.proposed
-        unprobed = sum(c.probed is None and c.rejected is None for c in passed)
-        alive = sum(c.rejected is None or c.trained is not None for c in passed)
+        unprobed = sum(not c.has(PROBED) and c.rejected is None for c in passed)
+        alive = sum(c.rejected is None or c.has(TRAINED) for c in passed)
         finalists = min(float(plan.finalists), alive + more)
-        references = [c for c in self._known.values() if c.is_reference]
+        references = [c for c in self._known.values() if not c.is_proposal]
 
-        def still(evidence: str) -> float:
+        def still(evidence: Evidence[Any]) -> float:
             published = len(plan.references) - _through(references, evidence)
-            ours = finalists - _through([c for c in passed if c.probed], evidence)
+            ours = finalists - _through([c for c in passed if c.has(PROBED)], evidence)
             return max(0, published) + max(0.0, ours)
 
         if plan.compiles:
-            return {"screened": to_propose + len(plan.references) - len(references)}
-        published_left = max(0, len(plan.references) - _through(references, "screened"))
-        unprobed_references = max(0, len(plan.references) - _through(references, "probed"))
+            return {SCREENED: to_propose + len(plan.references) - len(references)}
+        published_left = max(0, len(plan.references) - _through(references, SCREENED))
+        unprobed_references = max(0, len(plan.references) - _through(references, PROBED))
         return {
-            "screened": to_propose + published_left,
-            "probed": more + unprobed_references + (0 if self._search_over else unprobed),
-            "settled": max(0.0, self._to_settle(passed, more)),
-            "trained": still("trained"),
-            "quantized": still("quantized"),
-            "exported": max(0.0, self._to_export(finalists)),
+            SCREENED: to_propose + published_left,
+            PROBED: more + unprobed_references + (0 if self._search_over else unprobed),
+            SETTLED: max(0.0, self._to_settle(passed, more)),
+            TRAINED: still(TRAINED),
+            QUANTIZED: still(QUANTIZED),
+            EXPORTED: max(0.0, self._to_export(finalists)),
         }
 
     def _to_settle(self, passed: list[Candidate], more: float) -> float:
         """Those in front are timed again before any proposal is trained in full."""
-        if any(c.trained for c in passed):
+        if any(c.has(TRAINED) for c in passed):
             return 0.0
-        again = sum(c.settled is not None for c in passed)
+        again = sum(c.has(SETTLED) for c in passed)
         alive = sum(c.rejected is None for c in passed)
         return min(CONTENDERS * self._plan.finalists, alive + more) - again
 
     def _to_export(self, finalists: float) -> float:
         """Winners are a front, often half of the finalists; exact once exporting has begun."""
-        exported = sum(c.exported is not None for c in self._known.values())
+        exported = sum(c.has(EXPORTED) for c in self._known.values())
         return max(1.0 if not exported else 0.0, finalists / 2 - exported)
 
-    def _each_s(self, evidence: str) -> float | None:
+    def _each_s(self, evidence: Evidence[Any]) -> float | None:
         """Mean duration of a stage; where none was seen, a guess from the others, or None."""
         seen = self._durations_s[evidence]
         if seen:
             return sum(seen) / len(seen)
-        if evidence in _TIMINGS and self._durations_s["screened"]:
-            return _TIMINGS[evidence] * (self._each_s("screened") or 0.0)
-        if self._budget is None or not self._durations_s["probed"]:
+        if evidence in _TIMINGS and self._durations_s[SCREENED]:
+            return _TIMINGS[evidence] * (self._each_s(SCREENED) or 0.0)
+        if self._budget is None or not self._durations_s[PROBED]:
             return None
-        step_s = (self._each_s("probed") or 0.0) / self._plan.probe_steps
-        if evidence == "trained":
+        step_s = (self._each_s(PROBED) or 0.0) / self._plan.probe_steps
+        if evidence == TRAINED:
             return step_s * max(0, self._budget.max_steps - self._plan.probe_steps)
-        if evidence == "quantized":
+        if evidence == QUANTIZED:
             return step_s * _QUANTIZING_STEP * self._budget.quant_steps
         return None
 
 
-def _through(candidates: list[Candidate], evidence: str) -> int:
+def _through(candidates: list[Candidate], evidence: Evidence[Any]) -> int:
     """How many need this stage no more: they have its evidence or were refused."""
-    return sum(
-        getattr(c, evidence) is not None or c.rejected is not None for c in candidates
-    )
+    return sum(c.has(evidence) or c.rejected is not None for c in candidates)

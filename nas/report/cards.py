@@ -9,12 +9,13 @@ from html import escape
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.confidence import gain_over
+from nas.evidence import EXPORTED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Target
 from nas.report.describe import compared, figure, milliseconds
 from nas.report.drawing import drawing
 from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
-from nas.report.summary import Row, Summary, receipt_of
+from nas.report.summary import Row, Summary
 from nas.table.base import ENGINE
 from search_spaces.graph import Graph
 from search_spaces.skeletons import lower
@@ -35,7 +36,7 @@ def measurement(
     candidates: Sequence[Candidate], target: Target, images: Sequence[str], notes: Sequence[str]
 ) -> str:
     """How latencies and qualities were found, so that somebody can find them again."""
-    receipts = [r for c in candidates if (r := receipt_of(c)) is not None]
+    receipts = [r for c in candidates if (r := c.receipt) is not None]
     pairs = _circumstances(receipts) if receipts else [("engine", target.engine)]
     count = f"{len(images)}: " if images else ""
     pairs += [("validation images", count + _listed(images))]
@@ -84,9 +85,9 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 
 def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> str:
     """Everything about one winner: what it is, what it costs, how it was checked."""
-    if candidate.exported is None:
+    if not candidate.has(EXPORTED):
         return _simulated_card(candidate, row, summary)
-    exported, quantized = candidate.exported, candidate.quantized
+    exported, quantized = candidate[EXPORTED], candidate.get(QUANTIZED)
     shipped, metric = exported.shipped, summary.metric
     errors = ", ".join(
         f"{precision} {worst:.2g} at most, {exported.mean_abs_error.get(precision, 0.0):.2g} mean"
@@ -97,8 +98,8 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         quality += f", {compared(metric, row.gain, other=summary.baseline.label)}"
     if quantized is not None:
         quality += f"; in {quantized.precision}, by the engine"
-        if candidate.trained is not None:
-            change = gain_over(metric, quantized, candidate.trained)
+        if (trained := candidate.get(TRAINED)) is not None:
+            change = gain_over(metric, quantized, trained)
             quality += f": {compared(metric, change, other='before quantization')}"
         if count := quantized.float_layers:
             quality += f"; {count} {'layers' if count > 1 else 'layer'} left in float"
@@ -136,7 +137,7 @@ def _simulated_card(candidate: Candidate, row: Row, summary: Summary) -> str:
     """What a table says of a network; there is no file to be checked."""
     graph = lower(candidate.architecture)
     target = summary.target
-    estimated = candidate.screened is not None and candidate.screened.estimated
+    estimated = candidate.has(SCREENED) and candidate[SCREENED].estimated
     told = "estimated" if estimated else "as measured for the table"
     pairs = [
         ("quality", "" if row.metric is None else figure(summary.metric, row.metric)),

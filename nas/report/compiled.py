@@ -15,6 +15,7 @@ from rich.text import Text
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.durable import write_aside
+from nas.evidence import SCREENED
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import REPORT
 from nas.report.columns import fitted
@@ -133,11 +134,10 @@ class Compiled:
 def conclude_compiled(experiment: Experiment, candidates: Sequence[Candidate]) -> Compiled:
     """List what compiles, and write the report."""
     proposals = in_order(candidates)
-    published = [c for c in candidates if c.is_reference]
-    kept = [c for c in (*proposals, *published) if c.screened and not c.rejected]
+    published = [c for c in candidates if not c.is_proposal]
+    kept = [c for c in (*proposals, *published) if c.has(SCREENED) and not c.rejected]
     lines = [
-        Line(c.name, describe(c.architecture), c.screened, c.is_reference)
-        for c in kept if c.screened is not None
+        Line(c.name, describe(c.architecture), c[SCREENED], not c.is_proposal) for c in kept
     ]
     outcome = Compiled(
         experiment.plan,

@@ -16,19 +16,6 @@ from trainers.base import Metric
 _LARGEST = 1e12
 _APART = 1e-9
 """Two values nearer than this, relative to them, are drawn as one."""
-STAGE_WORDS = {
-    "screened": "timing",
-    "probed": "short training",
-    "settled": "timing again",
-    "trained": "full training",
-    "quantized": "quantizing",
-    "exported": "exporting",
-}
-
-
-def stage_words(stage: str, *, compiled: bool) -> str:
-    """What goes on in a stage, of a search that only compiles or of one that times."""
-    return "compiling" if compiled and stage == "screened" else STAGE_WORDS[stage]
 
 
 def describe(architecture: Architecture) -> str:

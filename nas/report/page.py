@@ -10,6 +10,7 @@ from pathlib import Path
 from nas.candidate import Candidate
 from nas.confidence import Gain
 from nas.durable import write_aside
+from nas.evidence import TRAINED
 from nas.experiment import Plan
 from nas.report.cards import card, measurement
 from nas.report.course_plot import searched
@@ -120,7 +121,7 @@ def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
     timed = "looked up" if summary.simulated else "compiled untrained and timed"
     told = (
         f"{funnel.proposed} networks were {timed}; {funnel.too_slow} were "
-        f"too slow and were never trained. {funnel.trained} were trained in full."
+        f"too slow and were never trained. {funnel.came(TRAINED)} were trained in full."
     )
     parts = [
         f'<p class="over">{escape(plan.name)} · {escape(date)}</p>',

@@ -8,8 +8,10 @@ from html import escape
 from math import floor, isfinite, isinf, log10
 
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, TRAINED
 from nas.report.describe import describe, drawable, figure, milliseconds
-from nas.report.summary import Funnel, Summary, receipt_of, was_too_slow
+from nas.report.summary import Funnel, Summary, was_too_slow
+from nas.stages import corridor
 from trainers.base import Metric
 
 _FARTHEST = 1.9
@@ -68,15 +70,15 @@ def front_plot(
     metric = summary.metric
     others = [
         c for c in candidates
-        if c.quality is not None and receipt_of(c) and not c.is_reference
+        if c.quality is not None and c.receipt and c.is_proposal
         and c.name not in {row.name for row in summary.winners}
     ]
     parts = [_grid(axes, summary), _slow_ticks(candidates, axes)]
     for candidate in others:
-        kind = "full" if candidate.trained else "brief"
+        kind, radius = ("full", 4) if candidate.has(TRAINED) else ("brief", 3)
         parts.append(
             f'<circle class="{kind}" cx="{axes.x(candidate.latency_ms):.1f}" '
-            f'cy="{axes.y(candidate.quality or 0.0):.1f}" r="{4 if candidate.trained else 3}">'
+            f'cy="{axes.y(candidate.quality or 0.0):.1f}" r="{radius}">'
             f"<title>{_title(candidate, metric)}</title></circle>"
         )
     parts += _winners_and_references(summary, axes)
@@ -92,13 +94,13 @@ def _axes(
     limit_ms = summary.target.max_latency_ms
     published = [r.latency_ms for r in summary.references if r.latency_ms is not None]
     if isinf(limit_ms):
-        published += [c.latency_ms for c in candidates if receipt_of(c)]
+        published += [c.latency_ms for c in candidates if c.receipt]
     near = [ms for ms in published if ms <= limit_ms * _FARTHEST and isfinite(ms)]
     limit = [limit_ms * 1.14] if isfinite(limit_ms) else []
     x_end = max([*limit, *(ms * 1.08 for ms in near)], default=1.0)
     rows = (summary.baseline, *summary.winners, *summary.references)
     values = [row.metric for row in rows if row.metric is not None]
-    values += [c.quality for c in candidates if c.trained and c.quality is not None]
+    values += [c.quality for c in candidates if c.has(TRAINED) and c.quality is not None]
     brief = [c.quality for c in candidates if c.quality is not None]
     if len(set(values)) < 2:
         values += brief
@@ -148,7 +150,7 @@ def _slow_ticks(candidates: Sequence[Candidate], axes: Axes) -> str:
     """Latencies of all proposals under the drawing; those beyond it are counted."""
     parts, beyond = [], 0
     for candidate in candidates:
-        if candidate.is_reference or receipt_of(candidate) is None:
+        if not candidate.is_proposal or candidate.receipt is None:
             continue
         kind = "slow" if was_too_slow(candidate) else "fast"
         if candidate.latency_ms > axes.x_end_ms:
@@ -231,18 +233,15 @@ def _text(x: float, y: float, words: str, css: str) -> str:
 def funnel_plot(funnel: Funnel, *, width: int = 920) -> str:
     """The funnel as bars, one under the other."""
     lines = [
-        ("compiled and timed untrained", funnel.proposed, "bar"),
-        ("fast enough: trained briefly", funnel.probed, "bar"),
-        ("the best of them trained in full", funnel.trained, "bar"),
-        ("quantized", funnel.quantized, "bar"),
-        ("winners, exported", funnel.winners, "bar won"),
+        (stage.words.bar or stage.words.done, count, stage.evidence == EXPORTED)
+        for stage, count in funnel.steps(corridor())
     ]
     row, gap = 30, 8
     wide = width > 600
     start, reach = (250.0, width - 310.0) if wide else (0.0, width - 60.0)
     pitch = row + gap + (0 if wide else 14)
     parts = []
-    for index, (label, count, css) in enumerate(lines):
+    for index, (label, count, won) in enumerate(lines):
         y = index * pitch
         bar_y = y if wide else y + 16
         length = max(2.0, count / max(1, funnel.proposed) * reach)
@@ -250,7 +249,7 @@ def funnel_plot(funnel: Funnel, *, width: int = 920) -> str:
             parts.append(_text(start - 14, y + 20, label, "label end"))
         else:
             parts.append(_text(0, y + 11, label, "label"))
-        parts.append(f'<rect class="{css}" x="{start}" y="{bar_y}" rx="3" '
+        parts.append(f'<rect class="bar{" won" if won else ""}" x="{start}" y="{bar_y}" rx="3" '
                      f'width="{length:.1f}" height="{row - (0 if wide else 8)}"/>')
         number_y = bar_y + (20 if wide else 16)
         parts.append(_text(start + length + 10, number_y, str(count), "count"))

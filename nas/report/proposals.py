@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, trial_of
 from nas.confidence import Judged
+from nas.evidence import SCREENED
 from trainers.base import Metric
 
 Judge = Callable[[Candidate], Judged | None]
@@ -22,18 +22,18 @@ LIMITS = 16
 
 def in_order(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The proposals that were examined, in the order in which they were made."""
-    examined = (c for c in candidates if not c.is_reference and (c.screened or c.rejected))
+    examined = (c for c in candidates if c.is_proposal and (c.has(SCREENED) or c.rejected))
 
     def number(candidate: Candidate) -> tuple[float, str]:
-        found = re.fullmatch(r"trial-(\d+)", candidate.name)
-        return (float(found[1]) if found else float("inf"), candidate.name)
+        trial = trial_of(candidate.name)
+        return (float("inf") if trial is None else trial, candidate.name)
 
     return sorted(examined, key=number)
 
 
 def is_unguided(candidate: Candidate) -> bool:
     """Whether nothing that was known led to it."""
-    return candidate.origin in UNGUIDED
+    return candidate.origin.by in UNGUIDED
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def field_of(
     latency_ms = np.full(len(proposals), np.inf)
     for k, candidate in enumerate(proposals):
         judged = judge(candidate)
-        if judged is not None and candidate.screened is not None:
-            quality[k], latency_ms[k] = sign * judged.metric, candidate.screened.median_ms
+        if judged is not None and candidate.has(SCREENED):
+            quality[k], latency_ms[k] = sign * judged.metric, candidate[SCREENED].median_ms
     fast = np.isfinite(quality) & (latency_ms <= limit_ms)
     if not fast.any():
         return None

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from nas.candidate import Candidate
 from nas.confidence import Scored
+from nas.evidence import QUANTIZED
 from nas.experiment import Experiment
 from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
@@ -120,7 +121,9 @@ def _time_again(experiment: Experiment) -> str:
 def _pictures(experiment: Experiment, candidates: Sequence[Candidate]) -> list[CropRow]:
     """Pieces of some validation pictures: without a network, by the networks, and the truth."""
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: -c.latency_ms)
-    chosen = winners[:_WINNERS_SHOWN] + [c for c in candidates if c.is_reference and c.quantized]
+    chosen = winners[:_WINNERS_SHOWN] + [
+        c for c in candidates if not c.is_proposal and c.has(QUANTIZED)
+    ]
     task = experiment.task
     if not isinstance(task, Shows):
         return []
@@ -135,7 +138,7 @@ def _row(
 ) -> CropRow:
     outputs: dict[str, Pixels] = {experiment.task.baseline_name: task.unaided(example)}
     for candidate in chosen:
-        name = candidate.name if candidate.is_reference else candidate.architecture.id
+        name = candidate.architecture.id if candidate.is_proposal else candidate.name
         outputs[name] = task.picture(engine_run(candidate, experiment), example)
     metric = experiment.task.metric
     figures = [figure(metric, task.judge(pixels, example)) for pixels in outputs.values()]

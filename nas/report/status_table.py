@@ -8,6 +8,7 @@ from rich.text import Text
 from nas.crew.status import Seen, Status
 from nas.report.columns import fitted
 from nas.report.describe import describe, duration, figure, milliseconds, pictures
+from nas.stages import corridor
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
 _WORKER = ("worker", "host", "job", "state", "heartbeat", "at")
@@ -57,17 +58,7 @@ def _cells(one: Seen) -> dict[str, str | Text]:
 
 
 def _funnel(status: Status) -> Text:
-    counts = status.funnel
-    first = (
-        f"{counts.proposed} of {status.planned} {'compiled' if status.compiles else 'timed'}, "
-        f"{counts.too_slow} too slow, {counts.failed} failed"
-    )
-    if status.compiles:
-        return Text(first)
-    return Text(
-        f"{first}, {counts.probed} trained briefly, {counts.trained} in full, "
-        f"{counts.quantized} quantized, {counts.winners} winners"
-    )
+    return Text(status.funnel.told(corridor(compiles=status.compiles), of=status.planned))
 
 
 def _print_front(console: Console, status: Status) -> None:

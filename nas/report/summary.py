@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
-from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.confidence import FEWEST_PICTURES, Gain, Judged, Scored, gain_over
-from nas.experiment import Target
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, Evidence
+from nas.experiment import Stage, Target
 from nas.report.describe import describe, milliseconds, pictures
 from nas.table.base import ENGINE
 from nas.winners import best_within, dominates, front
@@ -29,46 +30,76 @@ class Funnel:
         failed: refused for another reason: not compiled, diverged, too slow when it was timed
             again or as a shipped file.
         winners: exported, on the limit's good side with the file that ships.
+        through: how many have the evidence of each stage, by its name.
     """
 
     proposed: int
     too_slow: int
     failed: int
-    probed: int
-    trained: int
-    quantized: int
     winners: int
+    through: Mapping[str, int]
+
+    def came(self, evidence: Evidence[Any]) -> int:
+        """How many came through a stage."""
+        return self.through.get(evidence.name, 0)
+
+    def steps(self, stages: Iterable[Stage]) -> list[tuple[Stage, int]]:
+        """The stages that people are told of, with how many came so far.
+
+        Those that were refused untimed were examined too, and winners are those that won.
+        """
+        told = {SCREENED: self.proposed, EXPORTED: self.winners}
+        return [
+            (stage, told.get(stage.evidence, self.came(stage.evidence)))
+            for stage in stages if stage.words.done
+        ]
+
+    def told(self, stages: Iterable[Stage], *, of: int) -> str:
+        """All of it in a line, as `5/16 timed untrained, 1 too slow, 2 failed, 2 trained briefly`.
+
+        Args:
+            of: how many proposals are planned.
+        """
+        first, *rest = [f"{count} {stage.words.done}" for stage, count in self.steps(stages)]
+        refused = [f"{self.too_slow} too slow", f"{self.failed} failed"]
+        return f"{', '.join([first.replace(' ', f' of {of} ', 1), *refused, *rest])}"
+
+    def to_json(self) -> dict[str, int]:
+        """All counts beside each other."""
+        return {
+            "proposed": self.proposed, "too_slow": self.too_slow, "failed": self.failed,
+            **self.through, "winners": self.winners,
+        }
 
 
 def is_winner(candidate: Candidate) -> bool:
     """Whether it is a proposal that shipped and kept the limit; simulated ones need not ship."""
-    last = candidate.quantized if is_simulated(candidate) else candidate.exported
-    return last is not None and candidate.rejected is None and not candidate.is_reference
+    last = candidate.has(QUANTIZED if is_simulated(candidate) else EXPORTED)
+    return last and candidate.rejected is None and candidate.is_proposal
 
 
 def is_simulated(candidate: Candidate) -> bool:
     """Whether a table answered for it, so that there are no weights and no files."""
-    return candidate.screened is not None and candidate.screened.engine == ENGINE
+    return candidate.has(SCREENED) and candidate[SCREENED].engine == ENGINE
 
 
 def was_too_slow(candidate: Candidate) -> bool:
     """Whether it was refused for its latency before any training."""
     rejected = candidate.rejected
-    return rejected is not None and rejected.constraint == "latency_ms" and not candidate.probed
+    over = rejected is not None and rejected.constraint == "latency_ms"
+    return over and not candidate.has(PROBED)
 
 
 def funnel(candidates: Iterable[Candidate]) -> Funnel:
     """Count the proposals by their evidence."""
-    proposals = [c for c in candidates if not c.is_reference]
+    proposals = [c for c in candidates if c.is_proposal]
     slow = sum(was_too_slow(c) for c in proposals)
     return Funnel(
-        proposed=sum(c.screened is not None or c.rejected is not None for c in proposals),
+        proposed=sum(c.has(SCREENED) or c.rejected is not None for c in proposals),
         too_slow=slow,
         failed=sum(c.rejected is not None for c in proposals) - slow,
-        probed=sum(c.probed is not None for c in proposals),
-        trained=sum(c.trained is not None for c in proposals),
-        quantized=sum(c.quantized is not None for c in proposals),
         winners=sum(is_winner(c) for c in proposals),
+        through=Counter(name for c in proposals for name in c.evidence),
     )
 
 
@@ -219,8 +250,8 @@ def summarize(
     # Nothing is exported in a simulation: its winners are its front.
     winners = ahead if simulated else sorted(kept, key=lambda c: c.latency_ms)
     references = sorted(
-        (c for c in candidates if c.is_reference),
-        key=lambda c: c.latency_ms if receipt_of(c) else float("inf"),
+        (c for c in candidates if not c.is_proposal),
+        key=lambda c: c.latency_ms if c.receipt else float("inf"),
     )
     rows = {c.name: _row(c, target, metric, unaided) for c in [*winners, *references]}
     for faster, slower in pairwise(ahead):
@@ -253,7 +284,7 @@ def _comparisons(
 ) -> Iterator[Comparison]:
     """Each reference with a latency and a metric beside the best winner that is not slower."""
     for reference in references:
-        if receipt_of(reference) is None or reference.quality is None:
+        if reference.receipt is None or reference.quality is None:
             continue
         best = best_within(winners, reference.latency_ms, metric)
         advantage = _between(metric, best.judged, reference.judged) if best else None
@@ -265,15 +296,10 @@ def _between(metric: Metric, one: Judged | None, other: Judged | None) -> Gain |
     return None if one is None or other is None else gain_over(metric, one, other)
 
 
-def receipt_of(candidate: Candidate) -> LatencyReport | None:
-    """The receipt that `latency_ms` comes from."""
-    return candidate.receipt
-
-
 def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged) -> Row:
-    receipt, exported, judged = receipt_of(candidate), candidate.exported, candidate.judged
+    receipt, exported, judged = candidate.receipt, candidate.get(EXPORTED), candidate.judged
     graph = lower(candidate.architecture)
-    published = candidate.is_reference
+    published = not candidate.is_proposal
     return Row(
         "reference" if published else "winner",
         candidate.name if published else candidate.architecture.id,
@@ -289,13 +315,13 @@ def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged)
         params=params_of(graph),
         gmacs=gmacs(graph, target.height, target.width),
         speed_up=exported.fp32.median_ms / exported.shipped.median_ms if exported else None,
-        doubt=_doubt(candidate, receipt),
+        doubt=_doubt(candidate),
     )
 
 
-def _doubt(candidate: Candidate, receipt: LatencyReport | None) -> str | None:
+def _doubt(candidate: Candidate) -> str | None:
     """The reason why a line must not be compared like the others, or None."""
-    reasons = []
+    receipt, reasons = candidate.receipt, []
     if candidate.rejected:
         reasons.append(candidate.rejected.reason)
     if receipt is not None and receipt.verdict != "ok":
@@ -304,7 +330,7 @@ def _doubt(candidate: Candidate, receipt: LatencyReport | None) -> str | None:
         reasons.append("latency estimated")
     if candidate.quality is None:
         reasons.append("not trained")
-    elif candidate.quantized is None:
+    elif not candidate.has(QUANTIZED):
         reasons.append("metric before quantization")
     return "; ".join(reasons) or None
 
@@ -313,7 +339,7 @@ def _advice(candidates: Sequence[Candidate], target: Target) -> str:
     """Say why nothing was found and what to change."""
     counts = funnel(candidates)
     limit = milliseconds(target.max_latency_ms)
-    timed = [c.latency_ms for c in candidates if receipt_of(c) and not c.is_reference]
+    timed = [c.latency_ms for c in candidates if c.receipt and c.is_proposal]
     if not counts.proposed:
         return "No network was examined. Give the search more time (study.max_minutes)."
     if counts.too_slow and counts.too_slow + counts.failed == counts.proposed and timed:
@@ -323,7 +349,7 @@ def _advice(candidates: Sequence[Candidate], target: Target) -> str:
             "(target.height, target.width), or search narrower networks."
         )
     if counts.failed == counts.proposed:
-        reasons = [c.rejected.reason for c in candidates if c.rejected and not c.is_reference]
+        reasons = [c.rejected.reason for c in candidates if c.rejected and c.is_proposal]
         return (
             f"All {counts.proposed} networks failed, the last one with: {reasons[-1]} "
             "Check the engine on a small network before searching again."

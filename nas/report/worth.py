@@ -17,6 +17,7 @@ import numpy as np
 
 from nas.candidate import Candidate
 from nas.confidence import Gain, Judged, gain_over
+from nas.evidence import PROBED, QUANTIZED, TRAINED
 from nas.report.proposals import Field, Judge, best_of, field_of, in_order, is_unguided
 from nas.report.summary import is_winner
 from nas.winners import best_within, front
@@ -161,7 +162,7 @@ class Worth:
 
 def by_probe(candidate: Candidate) -> Judged | None:
     """The short training's metric: all that were fast enough have it."""
-    return candidate.probed
+    return candidate.get(PROBED)
 
 
 def worth_of(
@@ -179,7 +180,7 @@ def worth_of(
         by: that in words.
     """
     proposals = in_order(candidates)
-    known = [c for c in proposals if c.origin]
+    known = [c for c in proposals if c.origin.by]
     field = field_of(proposals, metric, limit_ms, judge)
     return Worth(
         limit_ms,
@@ -195,7 +196,7 @@ def worth_of(
 
 
 def _proposed(candidate: Candidate, field: Field | None, number: int) -> Proposed:
-    guided = not is_unguided(candidate) if candidate.origin else None
+    guided = not is_unguided(candidate) if candidate.origin.by else None
     if field is None or not np.isfinite(field.at_limit[number]):
         return Proposed(None, guided)
     return Proposed(field.sign * float(field.at_limit[number]), guided)
@@ -205,14 +206,14 @@ def _descent(proposals: Sequence[Candidate], metric: Metric) -> Descent | None:
     winners = front([c for c in proposals if is_winner(c)], metric)
     if not winners:
         return None
-    starts = [c for c in proposals if c.origin == "start"]
+    starts = [c for c in proposals if c.origin.by == "start"]
     near = [
         c for c in winners
-        if c.origin != "start"
+        if c.origin.by != "start"
         and any(_one_change(c.parameters, start.parameters) for start in starts)
     ]
-    kinds = Counter(c.origin.split(" of ")[0] or "unknown" for c in winners)
-    began = sum(c.origin == "start" for c in winners)
+    kinds = Counter(c.origin.by.split(" of ")[0] or "unknown" for c in winners)
+    began = sum(c.origin.by == "start" for c in winners)
     return Descent(len(winners), began, len(near), tuple(kinds.most_common()))
 
 
@@ -242,12 +243,12 @@ def _guidance(proposals: Sequence[Candidate], field: Field | None) -> Guidance |
 def _in_full(
     proposals: Sequence[Candidate], metric: Metric, limit_ms: float
 ) -> InFull | None:
-    whole = [c for c in proposals if c.quantized and not c.rejected]
+    whole = [c for c in proposals if c.has(QUANTIZED) and not c.rejected]
     began = [c for c in whole if is_unguided(c)]
     best, without = best_within(whole, limit_ms, metric), best_within(began, limit_ms, metric)
     if best is None or without is None or best.judged is None or without.judged is None:
         return None
-    field = field_of(whole, metric, limit_ms, lambda c: c.quantized)
+    field = field_of(whole, metric, limit_ms, lambda c: c.get(QUANTIZED))
     if field is None:
         return None
     chosen = np.array([is_unguided(c) for c in whole])
@@ -278,7 +279,7 @@ def _training(proposals: Sequence[Candidate], metric: Metric) -> Training | None
     sign = 1.0 if metric.mode == "max" else -1.0
     gained, doublings = [], []
     for candidate in proposals:
-        short, full = candidate.probed, candidate.trained
+        short, full = candidate.get(PROBED), candidate.get(TRAINED)
         if short is not None and full is not None and full.steps > short.steps > 0:
             gained.append(sign * (full.metric - short.metric))
             doublings.append(log2(full.steps / short.steps))

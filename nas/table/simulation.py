@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from nas.candidate import Candidate
-from nas.experiment import Experiment, Plan, StageBody
+from nas.evidence import SCREENED, TRAINED
+from nas.experiment import Experiment, Plan, Stage
 from nas.table.base import About, read, refuse_unless_fits
 
 
@@ -23,7 +24,7 @@ class Simulation:
     """
 
     about: About
-    stages: Mapping[str, StageBody]
+    stages: Sequence[Stage]
     words: str
 
 
@@ -71,10 +72,10 @@ def outcome_words(experiment: Experiment, candidates: Sequence[Candidate]) -> st
     from nas.report.describe import duration
     from nas.table.stages import simulated_s
 
-    trained = sum(c.trained is not None for c in candidates)
+    trained = sum(c.has(TRAINED) for c in candidates)
     at_once = processes_for(experiment.plan, trained, gpu=False)
     seconds = simulated_s(candidates, at_once=at_once)
-    estimated = sum(bool(c.screened and c.screened.estimated) for c in candidates)
+    estimated = sum(c.has(SCREENED) and c[SCREENED].estimated for c in candidates)
     return (
         f"This was a simulation. A table of measured networks answered, and a fit to it for "
         f"{estimated} of {len(candidates)} networks that are not there. Nothing was trained or "

@@ -3,59 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, cast
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate, Rejection
-from nas.experiment import Experiment, StageBody
-from nas.stages import too_slow
+from nas.evidence import PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
+from nas.experiment import Experiment, Stage
+from nas.receipts import too_slow
+from nas.stages import corridor
 from nas.table.answers import Table
 from nas.table.base import ENGINE, Answer, TableError, metric_at
 from search_spaces.skeletons import lower
 from trainers.base import QuantReport, TrainReport
 
 
-def stages_from(table: Table) -> Mapping[str, StageBody]:
+def stages_from(table: Table) -> tuple[Stage, ...]:
     """What takes the place of the real stages; there is none that exports."""
 
     def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
         """Look the latency up, and reject what is over the limit."""
         report = receipt(candidate, table, experiment)
-        slow = None if candidate.is_reference else too_slow(
-            report, experiment.target.max_latency_ms)
-        return replace(candidate, screened=report, rejected=slow)
+        slow = too_slow(report, experiment.target.max_latency_ms)
+        rejected = slow if candidate.is_proposal else None
+        return replace(candidate.having(SCREENED, report), rejected=rejected)
 
     def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
         """Look up how far the training had come after so many steps."""
         steps = experiment.plan.probe_steps
-        return _trained(candidate, table.answer(candidate.architecture), "probed", steps, table)
+        return _trained(candidate, table.answer(candidate.architecture), PROBED, steps, table)
 
     def settle(candidate: Candidate, experiment: Experiment) -> Candidate:
         """Give the same receipt again: it costs nothing to look it up exactly."""
-        return replace(candidate, settled=candidate.screened)
+        return candidate.having(SETTLED, candidate[SCREENED])
 
     def train(candidate: Candidate, experiment: Experiment) -> Candidate:
         """Look up what the training came to."""
         answer = table.answer(candidate.architecture)
-        return _trained(candidate, answer, "trained", table.about.steps, table)
+        return _trained(candidate, answer, TRAINED, table.about.steps, table)
 
     def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
         """Take the metric of the training: what int8 takes off it is not in the table."""
-        assert candidate.trained is not None
-        trained, precision = candidate.trained, experiment.target.precision
+        trained, precision = candidate[TRAINED], experiment.target.precision
         report = QuantReport(trained.metric, 0.0, precision, 0, 0.0, scores=trained.scores)
-        return replace(candidate, quantized=report)
+        return candidate.having(QUANTIZED, report)
 
-    return {
-        "screened": screen, "probed": probe, "settled": settle, "trained": train,
-        "quantized": quantize,
+    bodies = {
+        SCREENED: screen, PROBED: probe, SETTLED: settle, TRAINED: train, QUANTIZED: quantize,
     }  # fmt: skip
+    known = [stage for stage in corridor() if stage.evidence in bodies]
+    return tuple(replace(stage, body=bodies[stage.evidence]) for stage in known)
 
 
 def _trained(
-    candidate: Candidate, answer: Answer, evidence: str, steps: int, table: Table
+    candidate: Candidate, answer: Answer, evidence: Evidence[TrainReport], steps: int, table: Table
 ) -> Candidate:
     training = answer.training
     whole = steps >= table.about.steps
@@ -71,9 +73,7 @@ def _trained(
         metric, table.about.metric.name, steps, training.train_s * steps / table.about.steps,
         device=device, scores=training.scores if whole else (),
     )  # fmt: skip
-    if evidence == "probed":
-        return replace(candidate, probed=report)
-    return replace(candidate, trained=report)
+    return candidate.having(evidence, report)
 
 
 def receipt(candidate: Candidate, table: Table, experiment: Experiment) -> LatencyReport:
@@ -105,12 +105,12 @@ def simulated_s(candidates: Iterable[Candidate], *, at_once: int) -> float:
     """
     total = 0.0
     for candidate in candidates:
-        probed = candidate.probed.train_s if candidate.probed else 0.0
-        if candidate.screened is not None:
-            total += candidate.screened.build_s
-        total += probed
-        if candidate.trained is not None:
-            total += (candidate.trained.train_s - probed) / at_once
+        probed_s = candidate[PROBED].train_s if candidate.has(PROBED) else 0.0
+        if candidate.has(SCREENED):
+            total += candidate[SCREENED].build_s
+        total += probed_s
+        if candidate.has(TRAINED):
+            total += (candidate[TRAINED].train_s - probed_s) / at_once
     return total
 
 

@@ -11,13 +11,15 @@ from typing import Any
 
 from nas.candidate import Candidate
 from nas.durable import read_record
-from nas.experiment import Experiment
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
+from nas.experiment import Experiment, Stage
 from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
 from nas.live.view import View
 from nas.redact import redacted
 from nas.report.describe import describe
 from nas.report.drawing import drawing_file
 from nas.report.summary import funnel, is_winner
+from nas.stages import corridor
 from nas.trained import engine_run
 from nas.winners import hypervolume
 from search_spaces.skeletons import lower
@@ -26,8 +28,6 @@ from trainers.data.planes import shown
 
 CURVE = "curve.jsonl"
 _IMAGES = 4
-_TRAININGS = {"probed": "trained", "trained": "trained", "quantized": "quantized"}
-"""Stages that train, and the training they are part of: a probe is the first steps of the full."""
 Row = dict[str, float]
 
 
@@ -72,13 +72,13 @@ class Curve:
 
     def __init__(self, inner: View, ledger: Ledger) -> None:
         self._inner, self._ledger = inner, ledger
-        self._now: tuple[str, str] | None = None
+        self._now: tuple[str, Stage] | None = None
 
     def note(self, line: str) -> None:
         """Pass it on."""
         self._inner.note(line)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
+    def started(self, candidate: Candidate, stage: Stage) -> None:
         """Pass it on, and remember whose training this is."""
         self._now = (candidate.name, stage)
         self._inner.started(candidate, stage)
@@ -98,15 +98,17 @@ class Curve:
         """Pass it on."""
         self._inner.tick()
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Pass it on."""
         self._inner.finished(candidate, stage, again=again)
 
     def _keep(self, **values: float) -> None:
-        if self._now is None or self._now[1] not in _TRAININGS:
+        if self._now is None:
             return
-        name, stage = self._now[0], _TRAININGS[self._now[1]]
-        line = json.dumps({"stage": stage, **values}) + "\n"
+        name, stage = self._now
+        if stage.training is None:
+            return
+        line = json.dumps({"stage": stage.training.name, **values}) + "\n"
         with (self._ledger.home(name) / CURVE).open("ab", buffering=0) as file:
             file.write(line.encode())
 
@@ -126,8 +128,8 @@ def history(home: Path) -> list[Row]:
             continue
         row = rows.setdefault((stage, step), {"step": step})
         row.update({f"{stage}/{key}": value for key, value in said.items()})
-    order = {"trained": 0, "quantized": 1}
-    return [rows[key] for key in sorted(rows, key=lambda key: (order[key[0]], key[1]))]
+    order = [stage.name for stage in corridor()]
+    return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
 def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
@@ -156,21 +158,17 @@ def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
 
 def _summary(candidate: Candidate) -> dict[str, Any]:
     """Every report of the case file by its stage, and what is compared of it."""
-    case = candidate.to_json()
-    reports = {
-        name: case[name]
-        for name in ("screened", "probed", "settled", "trained", "quantized", "rejected")
-        if case[name] is not None
-    }
+    case = candidate.without(EXPORTED).to_json()
     compared = {"quality": candidate.quality}
-    if candidate.screened is not None:
+    if candidate.has(SCREENED):
         compared["latency_ms"] = candidate.latency_ms
-    return {**compared, **reports}
+    rejected = {} if case["rejected"] is None else {"rejected": case["rejected"]}
+    return {**compared, **case["evidence"], **rejected}
 
 
 def _images(candidate: Candidate, experiment: Experiment) -> dict[str, Pixels]:
     task = experiment.task
-    if candidate.quantized is None or experiment.simulated or not isinstance(task, Shows):
+    if not candidate.has(QUANTIZED) or experiment.simulated or not isinstance(task, Shows):
         return {}
     run = engine_run(candidate, experiment)
     return {e.name: shown(task.picture(run, e)) for e in task.examples()[:_IMAGES]}
@@ -185,12 +183,12 @@ def study_run(
     name, metric = experiment.plan.name, experiment.task.metric
     winners = sorted((c for c in candidates if is_winner(c)), key=lambda c: c.latency_ms)
     bundles = {
-        c.architecture.id: experiment.folder / c.exported.folder
-        for c in winners if c.exported is not None
+        c.architecture.id: experiment.folder / c[EXPORTED].folder
+        for c in winners if c.has(EXPORTED)
     }
     report = experiment.folder / REPORT
     grown = _growth(experiment, candidates, finished_at)
-    counts = asdict(funnel(candidates))
+    counts = funnel(candidates).to_json()
     last = {"hypervolume": grown[-1]["hypervolume"]} if grown else {}
     return TrackedRun(
         id=f"{name}-study",
@@ -221,8 +219,8 @@ def _growth(
     rows: list[Row] = []
     points: list[tuple[float, float]] = []
     for count, candidate in enumerate(told, start=1):
-        if candidate.probed is not None and candidate.screened is not None:
-            points.append((candidate.probed.metric, candidate.screened.median_ms))
+        if candidate.has(PROBED) and candidate.has(SCREENED):
+            points.append((candidate[PROBED].metric, candidate[SCREENED].median_ms))
         since = finished_at[candidate.name] - finished_at[told[0].name]
         rows.append({
             "candidates": count,
@@ -238,7 +236,7 @@ def _table(candidates: Sequence[Candidate], metric: str) -> Table:
     rows = [
         (
             c.name, c.architecture.id, describe(c.architecture),
-            c.latency_ms if c.screened else None, c.quality,
+            c.latency_ms if c.has(SCREENED) else None, c.quality,
             c.rejected.reason if c.rejected else "",
         )
         for c in candidates

@@ -18,7 +18,8 @@ from typing import Any, Literal, Protocol
 
 from nas.candidate import Candidate
 from nas.durable import read_record, write_aside
-from nas.experiment import Experiment
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
+from nas.experiment import Experiment, Stage
 from nas.live.view import View
 from nas.study import Study
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
@@ -153,10 +154,10 @@ class Tracked(Curve):
         super().__init__(inner, experiment.ledger)
         self._experiment, self._tracker = experiment, tracker
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
         """Pass it on; what was quantized, or failed on the way there, has its run written."""
         super().finished(candidate, stage, again=again)
-        if not again and stage in ("trained", "quantized") and _is_over(candidate):
+        if not again and stage.evidence in (TRAINED, QUANTIZED) and _is_over(candidate):
             _write(candidate, self._experiment, self._tracker)
 
 
@@ -172,13 +173,13 @@ def track_study(
 
 def _is_over(candidate: Candidate) -> bool:
     """Whether it was trained in full, or broke down while it was."""
-    if candidate.quantized is not None:
+    if candidate.has(QUANTIZED):
         return True
     failed = candidate.rejected
     if failed is None:
         return False
-    was_begun = candidate.probed is not None or candidate.is_reference
-    return candidate.trained is not None or failed.constraint == "trains" and was_begun
+    was_begun = candidate.has(PROBED) or not candidate.is_proposal
+    return candidate.has(TRAINED) or failed.constraint == "trains" and was_begun
 
 
 def _write(candidate: Candidate, experiment: Experiment, tracker: Tracker) -> None:
@@ -198,7 +199,7 @@ def _is_written(candidate: Candidate, experiment: Experiment) -> bool:
 
 def _digest(candidate: Candidate) -> str:
     """Of what a candidate's run shows: all but the export, which belongs to the study's run."""
-    case = {key: value for key, value in candidate.to_json().items() if key != "exported"}
+    case = candidate.without(EXPORTED).to_json()
     return hashlib.sha256(json.dumps(case, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from servers import Servers
 
 from nas.crew.status import NoStudy, Seen, Status, read_status
+from nas.evidence import PROBED, TRAINED
 from nas.ledger import Ledger
 
 CANDIDATES = 16
@@ -145,7 +146,7 @@ def ended(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
         killed = by_number(status, 1)
         os.kill(int(killed.worker.process.split()[0]), signal.SIGKILL)
         # The node of one is drained, and its job sent elsewhere.
-        status = study.until(lambda s: s.funnel.probed >= 4, process)
+        status = study.until(lambda s: s.funnel.came(PROBED) >= 4, process)
         drained = by_number(status, 2)
         servers.slurm(
             "scontrol", "update", f"nodename={drained.worker.host}", "state=drain", "reason=test"
@@ -154,7 +155,7 @@ def ended(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
         freeing_too = threading.Thread(target=free, args=(servers, drained))
         freeing_too.start()
         # The database is away for a while.
-        study.until(lambda s: s.funnel.probed >= 6, process)
+        study.until(lambda s: s.funnel.came(PROBED) >= 6, process)
         servers.postgres("stop")
         time.sleep(1.5)
         servers.postgres("start")
@@ -268,7 +269,7 @@ def test_the_front_is_that_of_an_undisturbed_search(ended: Ended, tmp_path: Path
 
 
 def test_the_status_told_the_truth_throughout(ended: Ended) -> None:
-    counts = [s.funnel.probed + s.funnel.trained for s in ended.statuses]
+    counts = [s.funnel.came(PROBED) + s.funnel.came(TRAINED) for s in ended.statuses]
     assert counts == sorted(counts)
     assert all(len(working(s)) <= 4 for s in ended.statuses)
     after_kill = [

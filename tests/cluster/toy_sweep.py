@@ -17,16 +17,15 @@ from typing import Any
 
 from fake_search import FakeStages
 
-from nas.candidate import Candidate
-from nas.experiment import Experiment
-from nas.pipeline import Stage
+from nas.candidate import Candidate, Origin
+from nas.evidence import EXPORTED
+from nas.experiment import Experiment, Stage
 from trainers.base import Interrupted
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STEPS = 10
 LOG = "stages.log"
-_TRAINING = ("probed", "trained", "quantized")
 FIXED = (
     "task.data.train=bundled", "study.references=[ecbsr_m4c16]", "target.max_latency_ms=40",
     "target.engine=openvino", "crew={beat_s: 0.5, lease_s: 3, poll_s: 0.3, grace_s: 20}",
@@ -62,29 +61,28 @@ def starts(count: int) -> str:
 
 def install() -> None:
     """Put the toys into the pipeline of this process."""
+    import nas.stages
     from nas import pipeline
     from nas.crew import sweep
     from nas.report import results
 
-    fakes = FakeStages().stages()
-    toys = {evidence: toy(evidence, fakes[evidence]) for evidence in fakes}
-    pipeline.STAGES.update(toys)
+    nas.stages.STAGES = tuple(map(toy, FakeStages().stages()))
     # Its processes would train for real.
     setattr(pipeline, "train_at_once", lambda *_: None)  # noqa: B010
     for module in (sweep, results):
         setattr(module, "conclude", conclude)  # noqa: B010
 
 
-def toy(evidence: str, fake: Stage) -> Stage:
+def toy(fake: Stage) -> Stage:
     """A stage that waits in steps, remembers how far it came, and logs each one that it makes."""
-    step_s = float(os.environ["FREEWAY_TOY"])
+    step_s, evidence = float(os.environ["FREEWAY_TOY"]), fake.name
 
-    def stage(candidate: Candidate, experiment: Experiment) -> Candidate:
+    def body(candidate: Candidate, experiment: Experiment) -> Candidate:
         home = experiment.ledger.home(candidate.name)
         mark = home / f"{evidence}.ckpt"
         done = int(mark.read_text()) if mark.is_file() else 0
         try:
-            while done < (STEPS if evidence in _TRAINING else 1):
+            while done < (STEPS if fake.training else 1):
                 time.sleep(step_s)
                 done += 1
                 log(experiment.folder, f"step {candidate.name} {evidence} {done}")
@@ -92,12 +90,12 @@ def toy(evidence: str, fake: Stage) -> Stage:
         except Interrupted:
             mark.write_text(str(done))
             raise
-        after = fake(candidate, experiment)
+        after = fake.body(candidate, experiment)
         mark.unlink(missing_ok=True)
         log(experiment.folder, f"made {candidate.name} {evidence}")
         return after
 
-    return stage
+    return replace(fake, body=body)
 
 
 def log(folder: Path, line: str) -> None:
@@ -114,7 +112,7 @@ def made(folder: Path) -> Counter[str]:
 
 def conclude(experiment: Experiment, candidates: Sequence[Candidate], **_: Any) -> Any:
     """A report without pictures: the toys have no weights."""
-    winners = sorted(c.architecture.id for c in candidates if c.exported)
+    winners = sorted(c.architecture.id for c in candidates if c.has(EXPORTED))
     (experiment.folder / "report.html").write_text("\n".join(winners))
     return SimpleNamespace(
         summary=None, report=experiment.folder / "report.html", worth=None,
@@ -125,7 +123,7 @@ def conclude(experiment: Experiment, candidates: Sequence[Candidate], **_: Any) 
 def outcome(candidates: Sequence[Candidate]) -> dict[str, Any]:
     """What became of each network, whatever its trial's number."""
     return {
-        c.architecture.id: replace(c, name="any", origin="").to_json()
+        c.architecture.id: replace(c, name="any", origin=Origin(c.origin.kind)).to_json()
         | {"parameters": dict(sorted(c.parameters.items()))}
         for c in candidates
     }

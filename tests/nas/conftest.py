@@ -8,15 +8,15 @@ import pytest
 from fake_benches import FakeIsolated
 from fake_search import FakeStages
 
-from nas import pipeline
+import nas.stages
 
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put stages into the pipeline."""
+    """Put stages in the place of the real ones."""
 
     def put(stages: FakeStages) -> FakeStages:
-        monkeypatch.setattr(pipeline, "STAGES", stages.stages())
+        monkeypatch.setattr(nas.stages, "STAGES", stages.stages())
         return stages
 
     return put

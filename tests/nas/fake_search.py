@@ -9,10 +9,21 @@ from typing import Any
 
 from finished_studies import PSNR, receipt, trained
 
-from nas.candidate import Candidate, ExportReport, Rejection
-from nas.experiment import Experiment, Plan, Target
+from nas.candidate import Candidate, Rejection
+from nas.evidence import (
+    EXPORTED,
+    KNOWN,
+    PROBED,
+    QUANTIZED,
+    SCREENED,
+    SETTLED,
+    TRAINED,
+    ExportReport,
+)
+from nas.experiment import Experiment, Plan, Stage, Target
 from nas.ledger import Ledger
-from nas.pipeline import STAGES, Stage, run_study
+from nas.pipeline import run_study
+from nas.stages import corridor
 from nas.study import Study
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
@@ -45,8 +56,8 @@ class Notes:
     def note(self, line: str) -> None:
         self.lines.append(line)
 
-    def started(self, candidate: Candidate, stage: str) -> None:
-        self.events.append(("started", candidate.name, stage))
+    def started(self, candidate: Candidate, stage: Stage) -> None:
+        self.events.append(("started", candidate.name, stage.name))
 
     def step(self, done: int, total: int, loss: float) -> None:
         pass
@@ -57,8 +68,8 @@ class Notes:
     def tick(self) -> None:
         pass
 
-    def finished(self, candidate: Candidate, stage: str, *, again: bool = False) -> None:
-        self.events.append(("again" if again else "finished", candidate.name, stage))
+    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
+        self.events.append(("again" if again else "finished", candidate.name, stage.name))
 
 
 def latency_ms(candidate: Candidate) -> float:
@@ -72,6 +83,9 @@ def quality(candidate: Candidate) -> float:
     return 30 + latency_ms(candidate) ** 0.25 + wobble
 
 
+Body = Callable[[Candidate, Experiment], Candidate]
+
+
 class FakeStages:
     """Stages that keep who was sent through them; `before` is called first and may raise."""
 
@@ -79,11 +93,11 @@ class FakeStages:
         self.calls: list[tuple[str, str]] = []
         self._before = before
 
-    def stages(self) -> dict[str, Stage]:
+    def stages(self) -> tuple[Stage, ...]:
         """In the order of the real ones."""
-        return {evidence: self._stage(evidence) for evidence in STAGES}
+        return tuple(replace(stage, body=self._stage(stage.name)) for stage in corridor())
 
-    def _stage(self, evidence: str) -> Stage:
+    def _stage(self, evidence: str) -> Body:
         make: Callable[[Candidate], Candidate] = getattr(self, f"_{evidence}")
 
         def stage(candidate: Candidate, experiment: Experiment) -> Candidate:
@@ -97,28 +111,28 @@ class FakeStages:
     def _screened(self, candidate: Candidate) -> Candidate:
         ms = latency_ms(candidate)
         slow = None
-        if ms > LIMIT_MS and not candidate.is_reference:
+        if ms > LIMIT_MS and candidate.is_proposal:
             slow = Rejection("latency_ms", "over the limit", ms, LIMIT_MS)
-        return replace(candidate, screened=receipt(ms), rejected=slow)
+        return replace(candidate.having(SCREENED, receipt(ms)), rejected=slow)
 
     def _probed(self, candidate: Candidate) -> Candidate:
-        return replace(candidate, probed=trained(quality(candidate) - 1, 100))
+        return candidate.having(PROBED, trained(quality(candidate) - 1, 100))
 
     def _settled(self, candidate: Candidate) -> Candidate:
-        return replace(candidate, settled=receipt(latency_ms(candidate)))
+        return candidate.having(SETTLED, receipt(latency_ms(candidate)))
 
     def _trained(self, candidate: Candidate) -> Candidate:
-        return replace(candidate, trained=trained(quality(candidate)))
+        return candidate.having(TRAINED, trained(quality(candidate)))
 
     def _quantized(self, candidate: Candidate) -> Candidate:
         report = QuantReport(quality(candidate) - 0.1, 0.1, "int8", 100, 3.0)
-        return replace(candidate, quantized=report)
+        return candidate.having(QUANTIZED, report)
 
     def _exported(self, candidate: Candidate) -> Candidate:
         shipped, fp32 = receipt(latency_ms(candidate)), receipt(2 * latency_ms(candidate))
         folder = f"winners/{candidate.architecture.id}"
         report = ExportReport(folder, shipped, fp32, {"int8": 0.01}, {"int8": 0.001})
-        return replace(candidate, exported=report)
+        return candidate.having(EXPORTED, report)
 
 
 def experiment(folder: Path, view: Any = None, **plan: Any) -> Experiment:
@@ -139,6 +153,7 @@ def experiment(folder: Path, view: Any = None, **plan: Any) -> Experiment:
         rules=CPU_RULES,
         ledger=Ledger(folder),
         view=view or Notes(),
+        stages=corridor(),
     )
 
 
@@ -160,4 +175,4 @@ def searched(folder: Path, **plan: Any) -> list[Candidate]:
 
 def evidence(candidate: Candidate) -> list[str]:
     """The stages that a candidate has been through."""
-    return [name for name in ORDER if getattr(candidate, name) is not None]
+    return [name for name in ORDER if candidate.has(KNOWN[name])]

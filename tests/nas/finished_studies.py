@@ -7,7 +7,8 @@ from random import Random
 from typing import Any
 
 from latency_models.base import LatencyReport
-from nas.candidate import Candidate, ExportReport, Rejection
+from nas.candidate import PUBLISHED, Candidate, Origin, Rejection
+from nas.evidence import KNOWN, PROBED, QUANTIZED, TRAINED, ExportReport
 from nas.experiment import Plan, Target
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
@@ -42,12 +43,22 @@ def network(width: int = 16, repeat: int = 2, **args: Any) -> Architecture:
     return Architecture("upscaler", one_to_one(3, 3, 2), blocks, tuple(sorted(chosen.items())))
 
 
+def with_reports(
+    candidate: Candidate, *, rejected: Rejection | None = None, **reports: Any
+) -> Candidate:
+    """The candidate after these stages, given by their names; one that is None was not reached."""
+    for name, report in reports.items():
+        if report is not None:
+            candidate = candidate.having(KNOWN[name], report)
+    return replace(candidate, rejected=rejected)
+
+
 def proposal(number: int, **evidence: Any) -> Candidate:
     """A candidate of the search, each with a network of its own."""
     widths = (16, 24, 32, 48, 64)
-    return Candidate(
-        f"trial-{number}", network(widths[number % 5], 1 + number // 5), {}, **evidence
-    )
+    architecture = network(widths[number % 5], 1 + number // 5)
+    made = Candidate(f"trial-{number}", Origin("proposed"), architecture)
+    return with_reports(made, **evidence)
 
 
 def trained(metric: float, steps: int = 1200) -> TrainReport:
@@ -92,9 +103,8 @@ def winner(number: int, latency_ms: float, metric: float) -> Candidate:
 
 def published(name: str, latency_ms: float, metric: float) -> Candidate:
     """A reference, trained and quantized."""
-    return Candidate(
-        name,
-        reference(name, 2),
+    return with_reports(
+        Candidate(name, PUBLISHED, reference(name, 2)),
         screened=receipt(latency_ms),
         probed=trained(metric - 0.5, 120),
         trained=trained(metric + 0.1),
@@ -116,16 +126,15 @@ def finished_study() -> list[Candidate]:
 
 def on_pictures(candidate: Candidate, count: int = 12, *, spread: float = 0.05) -> Candidate:
     """The same evidence, with the metric of each of so many pictures."""
-    found = {}
-    for name in ("probed", "trained", "quantized"):
-        report = getattr(candidate, name)
+    for what in (PROBED, TRAINED, QUANTIZED):
+        report = candidate.get(what)
         if report is not None:
-            random = Random(f"{candidate.name} {name}")
+            random = Random(f"{candidate.name} {what.name}")
             noise = [random.gauss(0.0, spread) for _ in range(count)]
             about = report.metric - sum(noise) / count - 0.5 * (count - 1)
             scores = tuple(about + k + off for k, off in enumerate(noise))
-            found[name] = replace(report, scores=scores)
-    return replace(candidate, **found)
+            candidate = candidate.having(what, replace(report, scores=scores))
+    return candidate
 
 
 BASELINE_SCORES = tuple(BASELINE + k - 5.5 for k in range(12))
@@ -153,8 +162,8 @@ def long_study(count: int = 60, *, guided_gain: float = 0.3, starts: int = 12) -
         metric += guided_gain if k >= starts else 0.0
         made = too_slow(k, 60.0) if k % 5 == 4 else probed(k, latency_ms, metric)
         choices = {"width": 8 + k % 3, "repeat": k // 3}
-        found.append(replace(made, origin=origin, parameters=choices))
-    best = sorted((c for c in found if c.probed), key=lambda c: -(c.quality or 0.0))[:8]
+        found.append(replace(made, origin=Origin("proposed", origin), parameters=choices))
+    best = sorted((c for c in found if c.has(PROBED)), key=lambda c: -(c.quality or 0.0))[:8]
     for c in best:
         number = found.index(c)
         made = winner(number, c.latency_ms, (c.quality or 0.0) + 0.6)

@@ -23,9 +23,6 @@ TOY = (
     "task.crop=16",
     "study.training_processes=1",
 )
-EVIDENCE = (
-    "screened", "probed", "settled", "trained", "quantized", "exported", "rejected",
-)
 
 
 def start(arguments: list[str], *, folder: Path) -> subprocess.Popen[str]:
@@ -70,10 +67,10 @@ def cases(study: Path) -> dict[str, dict[str, Any]]:
 def evidence(study: Path) -> dict[tuple[str, str], str]:
     """Each report that is there, by candidate and kind, as text."""
     return {
-        (name, kind): json.dumps(case[kind], sort_keys=True)
+        (name, kind): json.dumps(report, sort_keys=True)
         for name, case in cases(study).items()
-        for kind in EVIDENCE
-        if case[kind] is not None
+        for kind, report in (*case["evidence"].items(), ("rejected", case["rejected"]))
+        if report is not None
     }
 
 

@@ -15,6 +15,7 @@ import pytest
 from toy_search import SMALL, write_photos
 
 import nas
+from nas.evidence import TRAINED
 from nas.live.view import Unwatched
 from nas.policies.random import Random
 from nas.settings import SettingsError
@@ -64,14 +65,14 @@ def test_a_search_leaves_bundles_that_run_and_the_same_call_carries_on(
 
     found = unchanged(search, capfd)
     assert found.winners and found.report.is_file()
-    assert sum(c.trained is not None for c in found.candidates) == 2
+    assert sum(c.has(TRAINED) for c in found.candidates) == 2
     small = task.examples()[0].low[:24, :32]
     assert load(found.winners[0])(small).shape == (48, 64, 3)
     found.show()
     assert "bicubic" in capfd.readouterr().out
     again = unchanged(search, capfd)
     assert again.winners == found.winners
-    assert [c.trained for c in again.candidates] == [c.trained for c in found.candidates]
+    assert [c.get(TRAINED) for c in again.candidates] == [c.get(TRAINED) for c in found.candidates]
     with pytest.raises(SettingsError, match="begun with other settings.*max_steps was 6"):
         nas.search(
             SuperResolutionSpace(), task, TARGET, plan=PLAN, folder=tmp_path / "study",
@@ -96,7 +97,7 @@ def test_one_network_is_trained_and_its_bundle_goes_where_it_is_needed(
         capfd,
     )
     assert view.last == BUDGET.max_steps
-    assert trained.candidate.trained is not None
+    assert trained.candidate.has(TRAINED)
     shipped = nas.export(trained.bundle, tmp_path / "product" / "network")
     assert load(shipped)(task.examples()[0].low).ndim == 3
     with pytest.raises(SettingsError, match="is in use: give a folder that does not exist"):

@@ -17,7 +17,7 @@ from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_p
 from latency_models.base import CompileError, EngineUnavailable, LatencyReport
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from nas.candidate import Rejection
-from nas.compiling import STAGES, compile_only
+from nas.evidence import PROBED, SCREENED, TRAINED
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.live.terminal import view_for
@@ -26,6 +26,8 @@ from nas.report.compiled import Compiled
 from nas.report.results import conclude
 from nas.report.roofs_plot import Spot, roofs_plot
 from nas.settings import SettingsError
+from nas.stages import corridor
+from nas.stages.compile import COMPILE, compile_only
 from nas.study import Study
 from nas.timers import builder_for, compiler_of, engine_for
 from trainers.base import Metric
@@ -50,7 +52,8 @@ def estimate(ms: float, *, compute_ms: float) -> LatencyReport:
 def experiment(folder: Path, *answers: Any, candidates: int = 4) -> Experiment:
     photos = write_photos(folder / "photos", count=2)
     return toy_experiment(
-        folder / "study", photos, stages=STAGES, screening=ScriptedLatency(*answers),
+        folder / "study", photos, stages=corridor(compiles=True),
+        screening=ScriptedLatency(*answers),
         plan=Plan("toy", candidates=candidates, finalists=2, references=("espcn",),
                   screen="compile"),
         target=replace(RTX, height=24, width=32, max_latency_ms=2.0),
@@ -90,8 +93,8 @@ def test_nothing_is_trained_and_the_same_search_again_asks_nothing(tmp_path: Pat
     here = experiment(tmp_path, estimate(0.5, compute_ms=0.1))
     searched(here)
     for candidate in Ledger(here.folder).all():
-        assert candidate.screened is not None and candidate.screened.estimated
-        assert candidate.probed is None and candidate.trained is None
+        assert candidate.has(SCREENED) and candidate[SCREENED].estimated
+        assert not candidate.has(PROBED) and not candidate.has(TRAINED)
     again = replace(here, screening=ScriptedLatency(AssertionError("asked again")))
     assert len(searched(again).lines) == 5
 
@@ -151,12 +154,12 @@ def test_a_search_that_only_compiles_speaks_of_compiling(tmp_path: Path) -> None
     plan = Plan("rtx", candidates=4, screen="compile")
     view = view_for(Console(file=out, width=80), plan, RTX, Metric("psnr_y", "dB", "max"))
     with view:
-        view.started(small_candidate(), "screened")
+        view.started(small_candidate(), COMPILE)
         view.finished(
-            replace(small_candidate(), rejected=Rejection("compiles", "no kernel")), "screened"
+            replace(small_candidate(), rejected=Rejection("compiles", "no kernel")), COMPILE
         )
     assert "compiling: rejected, no kernel" in out.getvalue()
-    assert "-- 1/4 compiled, 0 too slow, 1 failed; " in out.getvalue()
+    assert "-- 1 of 4 compiled, 0 too slow, 1 failed; " in out.getvalue()
     assert "timed" not in out.getvalue() and "trained" not in out.getvalue()
 
 
@@ -210,7 +213,7 @@ def test_the_command_compiles_with_the_real_library_and_leaves_a_report(tmp_path
     code, out, errors = nas(*line, folder=tmp_path)
     assert (code, errors) == (0, "")
     assert "5 of 5 networks compile and may be fast enough" in out
-    assert "compiled: at least" in out and "timing" not in out
+    assert "compiling: at least" in out and "timing" not in out
     assert (tmp_path / "runs/rtx/report.html").is_file()
     assert not (tmp_path / "runs/rtx/winners").exists()
     code, again, _ = nas(*line, folder=tmp_path)

@@ -19,13 +19,14 @@ from toy_search import small_candidate, toy_experiment, write_photos
 
 from nas import durable
 from nas.durable import aside_of, read_checked, tidy, write_aside, write_folder
+from nas.evidence import EXPORTED, QUANTIZED, TRAINED
 from nas.experiment import Experiment
 from nas.folder import claim_folder
 from nas.ledger import load_arrays
 from nas.networks import MANIFEST, UnknownNetwork, _check_manifest
 from nas.pipeline import advance
 from nas.settings import SettingsError
-from nas.stages import quantize
+from nas.stages.quantize import quantize
 from nas.trained import FLOAT_WEIGHTS, INT8_WEIGHTS, shipped_file
 from trainers.base import Damaged
 
@@ -215,8 +216,8 @@ def test_no_cut_leaves_evidence_of_data_that_is_gone(
     tmp_path: Path, photos: Path, recorder: Recorder
 ) -> None:
     here = toy_experiment(tmp_path / "study", photos)
-    exported = advance(small_candidate(), here, upto="exported")
-    assert exported.exported is not None
+    exported = advance(small_candidate(), here, upto=EXPORTED)
+    assert exported.has(EXPORTED)
     home = here.ledger.home(exported.name)
     cases = recorder.named(home / "case.json")
     # One case file for each of the six stages; the earliest that a cut may leave is its rename.
@@ -224,13 +225,13 @@ def test_no_cut_leaves_evidence_of_data_that_is_gone(
     trained, quantized, shipped = cases[3:]
     assert recorder.durable(home / FLOAT_WEIGHTS) < trained
     assert recorder.durable(home / INT8_WEIGHTS) < quantized
-    assert recorder.durable(here.folder / exported.exported.folder) < shipped
+    assert recorder.durable(here.folder / exported[EXPORTED].folder) < shipped
 
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> Any:
     here = toy_experiment(tmp_path_factory.mktemp("study"), photos)
-    return advance(small_candidate(), here, upto="quantized"), here
+    return advance(small_candidate(), here, upto=QUANTIZED), here
 
 
 @pytest.mark.parametrize("damage", ["zeroed", "one bit", "gone", "of another training"])
@@ -259,7 +260,7 @@ def test_weights_that_changed_since_they_were_judged_do_not_ship(
 
 def test_a_bundle_says_what_each_of_its_files_was(tmp_path: Path, photos: Path) -> None:
     here = toy_experiment(tmp_path, photos)
-    exported = advance(small_candidate(), here, upto="exported").exported
+    exported = advance(small_candidate(), here, upto=EXPORTED).get(EXPORTED)
     assert exported is not None
     bundle = tmp_path / exported.folder
     manifest = json.loads((bundle / MANIFEST).read_text())
@@ -282,7 +283,7 @@ def test_a_bundle_whose_file_was_zeroed_is_not_timed(tmp_path: Path) -> None:
 
 def test_evidence_from_before_hashes_were_kept_is_read(quantized: Any) -> None:
     candidate, here = quantized
-    old = replace(candidate, trained=replace(candidate.trained, weights_sha256=""))
+    old = candidate.having(TRAINED, replace(candidate[TRAINED], weights_sha256=""))
     assert shipped_file(old, here, "fp32", 24, 32)
     path = here.ledger.home(candidate.name) / FLOAT_WEIGHTS
     assert load_arrays(path).keys() == load_arrays(path, sha256="").keys()
@@ -301,5 +302,5 @@ def test_who_lost_its_claim_writes_no_weights(quantized: Any) -> None:
     before = path.read_bytes()
     lost: Experiment = replace(here, crew=Lost())
     with pytest.raises(LostClaim):
-        quantize(replace(candidate, quantized=None), lost)
+        quantize(candidate.without(QUANTIZED), lost)
     assert path.read_bytes() == before

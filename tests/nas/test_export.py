@@ -14,8 +14,12 @@ from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_p
 
 from nas.bundle import export
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED
 from nas.experiment import Experiment
-from nas.stages import probe, quantize, screen, train
+from nas.stages.probe import probe
+from nas.stages.quantize import quantize
+from nas.stages.screen import screen
+from nas.stages.train import train
 from search_spaces.base import Architecture
 
 FILES = {"fp32.onnx", "int8.onnx", "architecture.json", "latency.json", "parity.json", "case.json"}
@@ -36,8 +40,8 @@ def elsewhere(quantized: Any, tmp_path: Path) -> tuple[Candidate, Experiment]:
 
 
 def bundle_of(candidate: Candidate, here: Experiment) -> Path:
-    assert candidate.exported is not None
-    return here.folder / candidate.exported.folder
+    assert candidate.has(EXPORTED)
+    return here.folder / candidate[EXPORTED].folder
 
 
 def test_a_bundle_holds_the_files_and_what_is_known_about_them(elsewhere: Any) -> None:
@@ -50,7 +54,7 @@ def test_a_bundle_holds_the_files_and_what_is_known_about_them(elsewhere: Any) -
     assert Architecture.from_json(said) == candidate.architecture
     assert Candidate.from_json(json.loads((bundle / "case.json").read_text())) == exported
     parity = json.loads((bundle / "parity.json").read_text())
-    assert parity["max_abs_error"] == dict(exported.exported.max_abs_error)
+    assert parity["max_abs_error"] == dict(exported[EXPORTED].max_abs_error)
     for precision in ("fp32", "int8"):
         model = onnx.load(bundle / f"{precision}.onnx")
         onnx.checker.check_model(model, full_check=True)
@@ -76,7 +80,7 @@ def test_the_receipts_are_in_the_bundle_by_precision(elsewhere: Any) -> None:
 
 def test_the_engine_computes_what_torch_computes(elsewhere: Any) -> None:
     candidate, here = elsewhere
-    exported = export(candidate, here).exported
+    exported = export(candidate, here).get(EXPORTED)
     assert exported is not None
     assert exported.max_abs_error["fp32"] < 1e-5
     # Single values may be rounded to the other side: a few steps, and far less in the mean.
@@ -87,7 +91,7 @@ def test_the_engine_computes_what_torch_computes(elsewhere: Any) -> None:
 def test_a_file_that_misses_the_limit_is_rejected_and_nothing_is_written(elsewhere: Any) -> None:
     candidate, here = elsewhere
     late = export(candidate, replace(here, latency=ScriptedLatency(10.1)))
-    assert late.exported is None
+    assert not late.has(EXPORTED)
     assert late.rejected is not None
     assert (late.rejected.constraint, late.rejected.value) == ("latency_ms", 10.1)
     assert "over the 10" in late.rejected.reason
@@ -127,5 +131,5 @@ def test_a_float_target_ships_one_file(elsewhere: Any) -> None:
     exported = export(candidate, floating)
     bundle = bundle_of(exported, floating)
     assert {path.name for path in bundle.glob("*.onnx")} == {"fp32.onnx"}
-    assert exported.exported is not None
-    assert exported.exported.shipped == exported.exported.fp32
+    assert exported.has(EXPORTED)
+    assert exported[EXPORTED].shipped == exported[EXPORTED].fp32

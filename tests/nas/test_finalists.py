@@ -12,6 +12,7 @@ from fake_search import FakeStages, experiment, quality, searched
 from finished_studies import probed, receipt, trained
 
 from nas.candidate import Rejection
+from nas.evidence import PROBED, SETTLED, TRAINED
 from nas.finalists import choose_finalists, contenders, pick
 from nas.forecast import Forecast
 from nas.ledger import Ledger
@@ -71,7 +72,7 @@ def test_a_second_round_waits_for_the_first(tmp_path: Path, finalists: int) -> N
     first = choose_finalists(here, known)
     assert len(first) == finalists - finalists // 2
     names = {c.name for c in first}
-    ended = [replace(c, trained=trained(32.0)) if c.name in names else c for c in known]
+    ended = [c.having(TRAINED, trained(32.0)) if c.name in names else c for c in known]
     every = choose_finalists(here, ended)
     assert len(every) == finalists
     assert [c.name for c in every[: len(first)]] == [c.name for c in first]
@@ -80,14 +81,14 @@ def test_a_second_round_waits_for_the_first(tmp_path: Path, finalists: int) -> N
 def test_one_that_diverged_was_chosen_all_the_same(tmp_path: Path) -> None:
     here = experiment(tmp_path, finalists=4)
     known = [
-        replace(probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k), settled=receipt(5.0 + 3 * k))
+        probed(k, 5.0 + 3 * k, 31.0 + 0.2 * k).having(SETTLED, receipt(5.0 + 3 * k))
         for k in range(8)
     ]
     first = choose_finalists(here, known)
     broken = first[0].name
     after = [
         replace(c, rejected=Rejection("trains", "diverged")) if c.name == broken
-        else replace(c, trained=trained(32.0)) if c.name == first[1].name else c
+        else c.having(TRAINED, trained(32.0)) if c.name == first[1].name else c
         for c in known
     ]
     every = choose_finalists(here, after)
@@ -98,12 +99,12 @@ def test_one_that_diverged_was_chosen_all_the_same(tmp_path: Path) -> None:
 def test_the_second_round_learns_from_the_first(tmp_path: Path, use: Any) -> None:
     use(FakeStages())
     found = searched(tmp_path, candidates=20, finalists=6)
-    ended = [c for c in found if c.trained and not c.is_reference]
+    ended = [c for c in found if c.has(TRAINED) and c.is_proposal]
     assert len(ended) == 6
     here = experiment(tmp_path, candidates=20, finalists=6)
     chosen = choose_finalists(here, Ledger(tmp_path).all())
     assert {c.name for c in chosen} == {c.name for c in ended}
-    best = max((c for c in found if c.probed and not c.is_reference), key=quality)
+    best = max((c for c in found if c.has(PROBED) and c.is_proposal), key=quality)
     assert best.name in {c.name for c in ended}
 
 
@@ -114,7 +115,7 @@ def test_for_each_contender_that_is_too_slow_after_all_the_next_one_comes(tmp_pa
     assert len(first) == 2
     slow = {c.name for c in first}
     after = [
-        replace(c, settled=receipt(99.0), rejected=Rejection("latency_ms", "too slow"))
+        replace(c.having(SETTLED, receipt(99.0)), rejected=Rejection("latency_ms", "too slow"))
         if c.name in slow else c for c in known
     ]
     more = contenders(here, after)

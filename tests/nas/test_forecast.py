@@ -11,6 +11,7 @@ from fake_search import FakeTask, experiment
 from finished_studies import PSNR, proposal, receipt, trained
 
 from nas.candidate import Candidate
+from nas.evidence import PROBED
 from nas.experiment import Experiment
 from nas.forecast import (
     SIZES,
@@ -33,12 +34,14 @@ def candidate(number: int, probe: float, full: float | None = None, width: int =
     """A network of one stem and one layer, probed and perhaps trained."""
     args = (("base", "bicubic"), ("centre", True), ("skip", False))
     blocks = (BlockSpec.of("conv", width), BlockSpec.of("conv", width, repeat=1 + number % 4))
-    return replace(
-        proposal(number, screened=receipt(10.0)),
-        architecture=Architecture("upscaler", one_to_one(3, 3, 2), blocks, args),
+    made = proposal(
+        number,
+        screened=receipt(10.0),
         probed=trained(probe, 100),
         trained=None if full is None else trained(full, 850),
     )
+    architecture = Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
+    return replace(made, architecture=architecture)
 
 
 def test_ridge_regression_finds_a_linear_function_again() -> None:
@@ -116,8 +119,8 @@ def test_a_metric_of_another_unit_is_forecast_in_its_own_spread(tmp_path: Path) 
     known = [candidate(k, 0.30 - 0.01 * k) for k in range(5)]
     told = forecasts(known, here)
     for one in known:
-        assert one.probed is not None
-        assert 0.0 < told[one.name].mean < one.probed.metric
+        assert one.has(PROBED)
+        assert 0.0 < told[one.name].mean < one[PROBED].metric
     assert PSNR.mode == "max"
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from finished_studies import PSNR, finished_study, probed, proposal, winner
 
-from nas.candidate import OutsideFolder
+from nas.evidence import EXPORTED, TRAINED, OutsideFolder
 from nas.ledger import (
     Ledger,
     load_arrays,
@@ -172,8 +172,8 @@ def test_numbers_that_are_not_finite_are_words_in_json_and_read_back(
     text = (ledger.home("trial-1") / "case.json").read_text()
     json.loads(text, parse_constant=pytest.fail)
     again = Ledger(tmp_path).load("trial-1")
-    assert again is not None and again.trained is not None
-    assert [again.trained.metric, *again.trained.scores] == pytest.approx(
+    assert again is not None and again.has(TRAINED)
+    assert [again[TRAINED].metric, *again[TRAINED].scores] == pytest.approx(
         [value, value, 1.0], nan_ok=True
     )
 
@@ -198,7 +198,7 @@ def test_a_case_file_that_names_another_place_is_told_by_its_path(tmp_path: Path
 
 
 def test_the_folder_of_a_bundle_lies_in_the_study() -> None:
-    exported = winner(8, 31.5, 33.10).exported
+    exported = winner(8, 31.5, 33.10)[EXPORTED]
     assert exported is not None
     for folder in ("../elsewhere", "/tmp/evil", "winners/../../x"):
         with pytest.raises(OutsideFolder, match="the folder of a bundle"):

@@ -18,9 +18,14 @@ from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.bundle import export
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, QUANTIZED
 from nas.experiment import Experiment, Target
 from nas.networks import rules_for
-from nas.stages import probe, quantize, screen, settle, train
+from nas.stages.probe import probe
+from nas.stages.quantize import quantize
+from nas.stages.screen import screen
+from nas.stages.settle import settle
+from nas.stages.train import train
 from trainers.calls import still
 from trainers.fit import finite_scores
 
@@ -73,17 +78,17 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Experime
 
 
 def shipped(candidate: Candidate, here: Experiment) -> bytes:
-    assert candidate.exported is not None
-    return (here.folder / candidate.exported.folder / "int8.onnx").read_bytes()
+    assert candidate.has(EXPORTED)
+    return (here.folder / candidate[EXPORTED].folder / "int8.onnx").read_bytes()
 
 
 def test_the_file_that_was_judged_is_the_one_that_was_timed_and_ships(ended: Any) -> None:
     candidate, here, judge = ended
     file = sha256(shipped(candidate, here))
     assert judge.asked == {file}
-    assert candidate.exported.shipped.onnx_sha256 == file
+    assert candidate[EXPORTED].shipped.onnx_sha256 == file
     receipts = json.loads(
-        (here.folder / candidate.exported.folder / "latency.json").read_text()
+        (here.folder / candidate[EXPORTED].folder / "latency.json").read_text()
     )
     assert receipts["int8"]["onnx_sha256"] == file
     assert receipts["int8"]["engine"] == "onnxruntime"
@@ -108,20 +113,20 @@ def test_a_plain_session_on_the_shipped_file_has_the_quality_that_was_reported(
         return result
 
     found = float(np.mean(finite_scores(still(run), here.task)))
-    assert found == pytest.approx(candidate.quantized.metric, abs=0.02)
+    assert found == pytest.approx(candidate[QUANTIZED].metric, abs=0.02)
 
 
 def test_torch_computes_what_the_shipped_file_does(ended: Any) -> None:
     candidate, _, _ = ended
-    assert candidate.exported.max_abs_error["int8"] < 0.02
-    assert candidate.exported.mean_abs_error["int8"] < 1e-4
+    assert candidate[EXPORTED].max_abs_error["int8"] < 0.02
+    assert candidate[EXPORTED].mean_abs_error["int8"] < 1e-4
 
 
 def test_what_was_screened_has_the_shipped_files_graph(ended: Any, tmp_path: Path) -> None:
     """Only numbers differ: an untrained network takes the time of the trained one."""
     import onnx
 
-    from nas.stages import untrained_file
+    from nas.receipts import untrained_file
     from search_spaces.skeletons import lower
 
     candidate, here, _ = ended

@@ -23,6 +23,7 @@ from finished_studies import receipt
 import nas.study
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import Candidate, Rejection
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, TRAINED
 from nas.ledger import Ledger
 from nas.pipeline import BrokenMachine, NothingFastEnough, run_study
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -59,10 +60,10 @@ def test_a_device_that_keeps_failing_stops_the_search_and_rejects_nobody(
     use(FakeStages(fail))
     with pytest.raises(BrokenMachine, match="attempts failed; the last: out of memory"):
         searched(tmp_path, candidates=16)
-    begun = [c for c in Ledger(tmp_path).all() if c.screened and not c.rejected]
+    begun = [c for c in Ledger(tmp_path).all() if c.has(SCREENED) and not c.rejected]
     assert [evidence(c) for c in begun] == [["screened"]]
     use(FakeStages())
-    assert begun[0].name in {c.name for c in searched(tmp_path) if c.probed}
+    assert begun[0].name in {c.name for c in searched(tmp_path) if c.has(PROBED)}
 
 
 @pytest.mark.parametrize("refused_at", ["screened", "quantized", "exported"])
@@ -72,7 +73,7 @@ def test_a_graph_that_the_engine_refuses_at_any_stage_is_rejected_for_it(
     refused: list[str] = []
 
     def refuse_one(_: int, candidate: Candidate, stage: str) -> None:
-        if stage == refused_at and not refused and not candidate.is_reference:
+        if stage == refused_at and not refused and candidate.is_proposal:
             refused.append(candidate.name)
             raise CompileError("no kernel for 481 rows")
 
@@ -81,7 +82,7 @@ def test_a_graph_that_the_engine_refuses_at_any_stage_is_rejected_for_it(
     rejection = found[refused[0]].rejected
     assert rejection is not None
     assert (rejection.constraint, rejection.reason) == ("compiles", "no kernel for 481 rows")
-    assert [c for c in found.values() if c.exported]
+    assert [c for c in found.values() if c.has(EXPORTED)]
 
 
 def test_a_bug_is_neither_retried_nor_a_rejection(tmp_path: Path, use: Any) -> None:
@@ -115,7 +116,7 @@ class Slow(FakeStages):
     def _screened(self, candidate: Candidate) -> Candidate:
         ms = 2 * LIMIT_MS + latency_ms(candidate)
         slow = Rejection("latency_ms", "over the limit", ms, LIMIT_MS)
-        return replace(candidate, screened=receipt(ms), rejected=slow)
+        return replace(candidate.having(SCREENED, receipt(ms)), rejected=slow)
 
 
 @pytest.mark.parametrize(("patience", "candidates", "timed"), [(5, 64, 5), (24, 3, 3)])
@@ -125,7 +126,7 @@ def test_a_limit_that_nothing_meets_is_an_answer_with_the_fastest_network_in_it(
     stages = use(Slow())
     with pytest.raises(NothingFastEnough) as answer:
         searched(tmp_path, patience=patience, candidates=candidates)
-    fastest = min(c.screened.median_ms for c in Ledger(tmp_path).all() if c.screened)
+    fastest = min(c[SCREENED].median_ms for c in Ledger(tmp_path).all() if c.has(SCREENED))
     assert f"no network is within target.max_latency_ms={LIMIT_MS:g}" in str(answer.value)
     assert f"the fastest of {timed} takes {fastest:.3g} ms at 360x640" in str(answer.value)
     assert {stage for _, stage in stages.calls} == {"screened"}
@@ -150,7 +151,7 @@ def test_networks_that_are_fast_but_do_not_train_are_not_called_slow(
 def test_when_nothing_trains_the_recipe_is_at_fault(tmp_path: Path, use: Any) -> None:
     class Diverging(Untrainable):
         def _screened(self, candidate: Candidate) -> Candidate:
-            return replace(candidate, screened=receipt(1.0))
+            return candidate.having(SCREENED, receipt(1.0))
 
     use(Diverging())
     with pytest.raises(BrokenMachine, match="20 candidates in a row did not train; .*: lower"):
@@ -183,7 +184,7 @@ def test_a_finalist_that_does_not_train_does_not_call_up_another_one_later(
 
     use(OneDiverges())
     first = searched(tmp_path, candidates=12, references=())
-    assert sum(c.trained is not None for c in first) == 2
+    assert sum(c.has(TRAINED) for c in first) == 2
     again = use(FakeStages())
     assert searched(tmp_path, candidates=12, references=()) == first
     assert again.calls == []
@@ -204,15 +205,15 @@ def test_a_candidate_whose_file_misses_the_limit_is_no_winner_and_hides_no_other
 ) -> None:
     use(ShipsSlower())
     found = searched(tmp_path, candidates=16, finalists=6, references=())
-    quantized = [c for c in found if c.quantized]
+    quantized = [c for c in found if c.has(QUANTIZED)]
     (missed,) = [c for c in quantized if c.rejected]
-    assert missed.exported is None
+    assert not missed.has(EXPORTED)
     left = [c for c in quantized if not c.rejected]
     for candidate in left:
         beaten = any(
             o.quality >= candidate.quality and o.latency_ms < candidate.latency_ms for o in left
         )
-        assert (candidate.exported is None) == beaten
+        assert (not candidate.has(EXPORTED)) == beaten
 
 
 def test_a_space_that_is_used_up_ends_the_search_with_what_there_is(
@@ -243,8 +244,8 @@ def test_after_its_minutes_a_search_proposes_nothing_new_and_ends_what_was_begun
     view = Notes()
     here = experiment(tmp_path, view, candidates=64, finalists=2, max_minutes=5.0)
     found = run_study(here, study_of(here))
-    proposed = [c for c in found if not c.is_reference]
+    proposed = [c for c in found if c.is_proposal]
     assert 1 <= len(proposed) <= 6
-    assert all(c.rejected or c.probed for c in proposed)
+    assert all(c.rejected or c.has(PROBED) for c in proposed)
     assert any("study.max_minutes reached" in line for line in view.lines)
     assert ("ecbsr_m4c16", "quantized") in stages.calls

@@ -13,11 +13,13 @@ from fake_search import Notes
 from toy_search import SMALL, small_candidate, toy_experiment, write_photos
 
 from nas import parallel
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
+from nas.evidence import TRAINED
 from nas.experiment import Experiment, Plan
 from nas.ledger import Ledger
 from nas.parallel import processes_for, train_at_once
-from nas.stages import screen, train
+from nas.stages.screen import screen
+from nas.stages.train import train
 from nas.tracking.runs import Curve, history
 from nas.trained import FLOAT_WEIGHTS
 
@@ -30,9 +32,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two(experiment: Experiment) -> list[Candidate]:
     """Two different networks, screened."""
     other = replace(SMALL, args=(("base", "nearest"), ("centre", True)))
-    return [
-        screen(small_candidate(), experiment), screen(Candidate("trial-00001", other), experiment)
-    ]
+    second = Candidate("trial-00001", Origin("proposed"), other)
+    return [screen(candidate, experiment) for candidate in (small_candidate(), second)]
 
 
 def test_networks_trained_at_once_are_those_trained_in_turn(
@@ -49,10 +50,10 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
     train_at_once(at_once, candidates)
     for candidate in candidates:
         saved = at_once.ledger.load(candidate.name)
-        expected = train(candidate, in_turn).trained
-        assert saved is not None and saved.trained is not None and expected is not None
-        assert saved.trained.metric == expected.metric
-        assert saved.trained.steps == at_once.budget.max_steps
+        expected = train(candidate, in_turn).get(TRAINED)
+        assert saved is not None and saved.has(TRAINED) and expected is not None
+        assert saved[TRAINED].metric == expected.metric
+        assert saved[TRAINED].steps == at_once.budget.max_steps
         assert (at_once.ledger.home(candidate.name) / FLOAT_WEIGHTS).is_file()
         assert history(at_once.ledger.home(candidate.name))[-1]["step"] == at_once.budget.max_steps
     finished = {name for kind, name, _ in notes.events if kind == "finished"}

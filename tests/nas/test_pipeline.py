@@ -24,14 +24,16 @@ from finished_studies import receipt
 
 from nas import pipeline
 from nas.candidate import Candidate, Rejection
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SETTLED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import Ledger
 from nas.pipeline import run_study
+from nas.stages import corridor
 from search_spaces.super_resolution import SuperResolutionSpace
 
 
 def test_the_stages_stand_in_the_order_of_the_house() -> None:
-    assert list(pipeline.STAGES) == ORDER
+    assert [stage.name for stage in corridor()] == ORDER
 
 
 def test_a_search_times_what_was_planned_and_trains_the_finalists(
@@ -39,10 +41,10 @@ def test_a_search_times_what_was_planned_and_trains_the_finalists(
 ) -> None:
     use(FakeStages())
     found = searched(tmp_path, candidates=12, finalists=4)
-    proposed = [c for c in found if not c.is_reference]
+    proposed = [c for c in found if c.is_proposal]
     assert len(proposed) == 12
-    assert sum(c.trained is not None for c in proposed) == 4
-    assert 1 <= sum(c.exported is not None for c in proposed) <= 4
+    assert sum(c.has(TRAINED) for c in proposed) == 4
+    assert 1 <= sum(c.has(EXPORTED) for c in proposed) <= 4
     assert Ledger(tmp_path).all() == found
 
 
@@ -80,7 +82,7 @@ def test_published_networks_are_timed_and_trained_but_never_rejected_or_exported
 ) -> None:
     use(FakeStages())
     found = searched(tmp_path)
-    published = {c.name: c for c in found if c.is_reference}
+    published = {c.name: c for c in found if not c.is_proposal}
     assert set(published) == {"ecbsr_m4c16", "fsrcnn"}
     assert latency_ms(published["fsrcnn"]) > LIMIT_MS
     for candidate in published.values():
@@ -100,7 +102,7 @@ class Corrected(FakeStages):
         slow = None
         if ms > LIMIT_MS:
             slow = Rejection("latency_ms", "over the limit", ms, LIMIT_MS)
-        return replace(candidate, settled=receipt(ms), rejected=slow)
+        return replace(candidate.having(SETTLED, receipt(ms)), rejected=slow)
 
 
 def test_twice_as_many_as_finalists_are_timed_again_before_any_is_trained(
@@ -108,9 +110,9 @@ def test_twice_as_many_as_finalists_are_timed_again_before_any_is_trained(
 ) -> None:
     stages = use(FakeStages())
     found = searched(tmp_path, candidates=16, finalists=3)
-    settled = [c for c in found if c.settled]
+    settled = [c for c in found if c.has(SETTLED)]
     assert len(settled) == 6
-    assert all(c.settled for c in found if c.trained and not c.is_reference)
+    assert all(c.has(SETTLED) for c in found if c.has(TRAINED) and c.is_proposal)
     order = [stage for name, stage in stages.calls if name.startswith("trial-")]
     last_settled = len(order) - 1 - order[::-1].index("settled")
     assert last_settled < order.index("trained")
@@ -118,13 +120,13 @@ def test_twice_as_many_as_finalists_are_timed_again_before_any_is_trained(
 
 def test_finalists_are_chosen_by_the_second_receipts(tmp_path: Path, use: Any) -> None:
     use(FakeStages())
-    before = {c.name for c in searched(tmp_path / "before", candidates=16) if c.trained}
+    before = {c.name for c in searched(tmp_path / "before", candidates=16) if c.has(TRAINED)}
     use(Corrected(lambda c: LIMIT_MS if c.name in before else 0.0))
     found = searched(tmp_path / "after", candidates=16)
-    trained = [c for c in found if c.trained and not c.is_reference]
+    trained = [c for c in found if c.has(TRAINED) and c.is_proposal]
     assert len(trained) == 3
     assert not before & {c.name for c in trained}
-    assert {c.name for c in found if c.settled} >= {n for n in before if n.startswith("trial-")}
+    assert {c.name for c in found if c.has(SETTLED)} >= before - {"ecbsr_m4c16", "fsrcnn"}
 
 
 def test_a_search_whose_second_receipts_changed_the_choice_repeats_nothing(
@@ -143,14 +145,14 @@ def test_a_search_whose_second_receipts_changed_the_choice_repeats_nothing(
 def test_only_candidates_that_no_other_dominates_are_exported(tmp_path: Path, use: Any) -> None:
     use(FakeStages())
     found = searched(tmp_path, candidates=16, finalists=6)
-    quantized = [c for c in found if c.quantized and not c.is_reference]
+    quantized = [c for c in found if c.has(QUANTIZED) and c.is_proposal]
     assert len(quantized) == 6
     for candidate in quantized:
         beaten = any(
             o.quality >= candidate.quality and o.latency_ms < candidate.latency_ms
             for o in quantized
         )
-        assert (candidate.exported is None) == beaten
+        assert (not candidate.has(EXPORTED)) == beaten
 
 
 def test_a_finished_search_repeats_nothing(tmp_path: Path, use: Any) -> None:
@@ -177,7 +179,7 @@ def test_a_larger_plan_carries_a_finished_search_on(tmp_path: Path, use: Any) ->
     before = {c.name: c for c in searched(tmp_path, candidates=6)}
     more = use(FakeStages())
     after = {c.name: c for c in searched(tmp_path, candidates=9)}
-    assert len([c for c in after.values() if not c.is_reference]) == 9
+    assert len([c for c in after.values() if c.is_proposal]) == 9
     done = {(c.name, stage) for c in before.values() for stage in evidence(c)}
     assert not done & set(more.calls)
 
@@ -231,7 +233,7 @@ def test_advance_stops_after_the_stage_that_was_asked_for(tmp_path: Path, use: A
     use(FakeStages())
     here: Experiment = experiment(tmp_path)
     small = study_of(here).next(SuperResolutionSpace(widths=(8,), reductions=("none",)))
-    assert evidence(pipeline.advance(small, here, upto="probed")) == ORDER[:2]
+    assert evidence(pipeline.advance(small, here, upto=PROBED)) == ORDER[:2]
     known = here.ledger.load(small.name)
     assert known is not None
-    assert evidence(pipeline.advance(known, here, upto="exported")) == ORDER
+    assert evidence(pipeline.advance(known, here, upto=EXPORTED)) == ORDER

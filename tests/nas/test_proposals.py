@@ -10,12 +10,13 @@ from finished_studies import PSNR, broken, long_study, probed, published, too_sl
 
 from nas.candidate import Candidate
 from nas.confidence import Judged
+from nas.evidence import EXPORTED, PROBED
 from nas.report.proposals import best_of, field_of, in_order
 from trainers.base import Metric
 
 
 def by_probe(candidate: Candidate) -> Judged | None:
-    return candidate.probed
+    return candidate.get(PROBED)
 
 
 def test_proposals_come_in_the_order_of_their_numbers_without_the_published_ones() -> None:
@@ -65,5 +66,5 @@ def test_nothing_fast_enough_is_no_field() -> None:
 
 def test_the_made_up_study_is_as_it_says() -> None:
     study = long_study()
-    assert sum(c.origin in ("start", "random") for c in study) == 12
-    assert sum(c.exported is not None for c in study) == 8
+    assert sum(c.origin.by in ("start", "random") for c in study) == 12
+    assert sum(c.has(EXPORTED) for c in study) == 8

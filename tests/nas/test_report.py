@@ -35,6 +35,7 @@ from PIL import Image
 from rich.console import Console
 
 from nas.candidate import Candidate, Rejection
+from nas.evidence import EXPORTED
 from nas.live.scatter import scatter
 from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
@@ -117,8 +118,8 @@ def test_every_element_is_closed_in_order() -> None:
 def test_what_comes_from_outside_is_escaped() -> None:
     odd = replace(winner(1, 20.0, 33.0), name=f"trial-{EVIL_NAME}")
     shipped = receipt(20.0, device=EVIL, engine_version=EVIL)
-    assert odd.exported is not None
-    odd = replace(odd, exported=replace(odd.exported, shipped=shipped, folder=EVIL_NAME))
+    assert odd.has(EXPORTED)
+    odd = odd.having(EXPORTED, replace(odd[EXPORTED], shipped=shipped, folder=EVIL_NAME))
     text = report(
         [odd, broken(2, EVIL), replace(published("espcn", 40.0, 32.0), name=EVIL_NAME)],
         [crop_row(EVIL)], images=[EVIL], notes=[EVIL], time_again=EVIL,

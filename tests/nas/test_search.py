@@ -19,8 +19,9 @@ from toy_search import write_photos
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
 from nas.candidate import Candidate
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
 from nas.networks import rules_for
-from nas.stages import SCREENING
+from nas.receipts import SCREENING
 from nas.study import Study
 from search_spaces.base import Architecture
 from search_spaces.skeletons import lower
@@ -104,18 +105,18 @@ def test_it_ends_well_and_says_nothing_on_the_error_stream(ended: Ended) -> None
 
 def test_everything_was_timed_and_only_fast_networks_were_trained(ended: Ended) -> None:
     found = {name: Candidate.from_json(case) for name, case in cases(ended.study).items()}
-    proposed = [c for c in found.values() if not c.is_reference]
+    proposed = [c for c in found.values() if c.is_proposal]
     assert len(proposed) == CANDIDATES
     rejected = [c for c in proposed if c.rejected]
     assert len(rejected) == 2
     for candidate in rejected:
-        assert candidate.screened is not None
-        assert candidate.screened.median_ms > ended.limit_ms * 0.999
-        assert candidate.probed is None
-    assert all(c.probed for c in proposed if not c.rejected)
-    assert 1 <= sum(c.quantized is not None for c in proposed) <= 2
-    assert found["ecbsr_m4c16"].quantized is not None
-    assert found["ecbsr_m4c16"].exported is None
+        assert candidate.has(SCREENED)
+        assert candidate[SCREENED].median_ms > ended.limit_ms * 0.999
+        assert not candidate.has(PROBED)
+    assert all(c.has(PROBED) for c in proposed if not c.rejected)
+    assert 1 <= sum(c.has(QUANTIZED) for c in proposed) <= 2
+    assert found["ecbsr_m4c16"].has(QUANTIZED)
+    assert not found["ecbsr_m4c16"].has(EXPORTED)
 
 
 def test_the_winners_bundles_are_complete_and_agree_with_each_other(ended: Ended) -> None:
@@ -127,9 +128,9 @@ def test_the_winners_bundles_are_complete_and_agree_with_each_other(ended: Ended
         said = json.loads((bundle / "architecture.json").read_text())
         assert Architecture.from_json(said) == case.architecture
         assert case.architecture.id == bundle.name
-        assert case.exported is not None
-        assert case.exported.shipped.median_ms <= ended.limit_ms
-        assert case.exported.max_abs_error["fp32"] < 1e-4
+        assert case.has(EXPORTED)
+        assert case[EXPORTED].shipped.median_ms <= ended.limit_ms
+        assert case[EXPORTED].max_abs_error["fp32"] < 1e-4
         for precision in ("fp32", "int8"):
             model = onnx.load(bundle / f"{precision}.onnx")
             onnx.checker.check_model(model, full_check=True)

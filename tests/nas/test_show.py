@@ -20,6 +20,7 @@ from latency_models.base import PRECISIONS, EngineUnavailable
 from latency_models.file_work import work_of_file
 from latency_models.roofline import Peaks, roof
 from nas.commands.show import main
+from nas.evidence import SCREENED
 from nas.ledger import Ledger
 from nas.measurements.layer_table import folded, layer_costs, print_layers, total_ms
 from nas.networks import rules_for
@@ -190,7 +191,7 @@ def test_a_drawing_that_cannot_be_written_is_one_line(
 
 def test_a_candidate_is_found_by_its_study_and_its_name(shown: Shown, tmp_path: Path) -> None:
     candidate = winner(3, 20.0, 33.0)
-    timed = replace(candidate, screened=receipt(20.0, input_shape=(1, 3, 32, 48)))
+    timed = candidate.having(SCREENED, receipt(20.0, input_shape=(1, 3, 32, 48)))
     Ledger(tmp_path / "study").save(timed)
     home = tmp_path / "study" / "candidates" / timed.name
     for spec in (home, home / "case.json", tmp_path / "study" / timed.name):

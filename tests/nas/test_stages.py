@@ -18,11 +18,17 @@ import trainers.fit
 import trainers.qat
 from latency_models.base import CompileError, DeviceError
 from nas.bundle import export
-from nas.candidate import Candidate
+from nas.candidate import PUBLISHED, Candidate
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.precision import FloatChoice
-from nas.stages import drop_checkpoints, probe, quantize, screen, settle, train
+from nas.stages.probe import probe
+from nas.stages.quantize import quantize
+from nas.stages.screen import screen
+from nas.stages.settle import settle
+from nas.stages.train import train
+from nas.stages.training import drop_checkpoints
 from nas.trained import (
     FLOAT_WEIGHTS,
     INT8_WEIGHTS,
@@ -64,8 +70,8 @@ def test_a_fast_candidate_is_screened_on_its_untrained_int8_file(toy: Experiment
     latency = ScriptedLatency(5.0)
     screened = screen(small_candidate(), replace(toy, screening=latency))
     assert screened.rejected is None
-    assert screened.screened is not None
-    assert screened.screened.median_ms == 5.0
+    assert screened.has(SCREENED)
+    assert screened[SCREENED].median_ms == 5.0
     assert latency.asked[0] == ("int8", 10.0)
     model = onnx.load_model_from_string(latency.files[0])
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
@@ -76,7 +82,7 @@ def test_a_fast_candidate_is_screened_on_its_untrained_int8_file(toy: Experiment
 def test_a_slow_candidate_is_rejected_with_its_receipt_and_asked_once(toy: Experiment) -> None:
     latency = ScriptedLatency(12.0)
     slow = screen(small_candidate(), replace(toy, screening=latency))
-    assert slow.screened is not None
+    assert slow.has(SCREENED)
     assert slow.rejected is not None
     assert (slow.rejected.constraint, slow.rejected.value, slow.rejected.limit) == (
         "latency_ms", 12.0, 10.0,
@@ -89,8 +95,8 @@ def test_screening_asks_once_however_wide_the_interval_of_a_fast_candidate(
 ) -> None:
     latency = ScriptedLatency(receipt(5.0, ci_low_ms=4.0, ci_high_ms=6.0), 5.5)
     candidate = screen(small_candidate(), replace(toy, screening=latency))
-    assert candidate.screened is not None
-    assert candidate.screened.median_ms == 5.0
+    assert candidate.has(SCREENED)
+    assert candidate[SCREENED].median_ms == 5.0
     assert latency.asked == [("int8", 10.0)]
 
 
@@ -101,8 +107,8 @@ def test_what_may_be_chosen_is_timed_again_without_a_limit_to_stop_at(toy: Exper
     assert latency.asked == [("int8", 10.0), ("int8", None)]
     assert latency.files[0] == latency.files[1]
     assert candidate.latency_ms == 5.4
-    assert candidate.screened is not None
-    assert candidate.screened.median_ms == 5.0
+    assert candidate.has(SCREENED)
+    assert candidate[SCREENED].median_ms == 5.0
     assert Candidate.from_json(candidate.to_json()) == candidate
 
 
@@ -119,7 +125,7 @@ def test_a_graph_that_does_not_compile_is_rejected_with_the_engines_words(
 ) -> None:
     refusing = ScriptedLatency(CompileError("no kernel for Conv"))
     candidate = screen(small_candidate(), replace(toy, screening=refusing))
-    assert candidate.screened is None
+    assert not candidate.has(SCREENED)
     assert candidate.rejected is not None
     assert candidate.rejected.constraint == "compiles"
     assert "no kernel for Conv" in candidate.rejected.reason
@@ -132,35 +138,36 @@ def test_a_failing_machine_is_not_a_rejection(toy: Experiment) -> None:
 
 def test_a_published_network_gets_a_full_receipt_and_is_never_too_slow(toy: Experiment) -> None:
     quick, full = ScriptedLatency(1.0), ScriptedLatency(99.0)
-    published = Candidate("espcn", reference("espcn", 2))
+    published = Candidate("espcn", PUBLISHED, reference("espcn", 2))
     screened = screen(published, replace(toy, screening=quick, latency=full))
-    assert screened.screened is not None
-    assert screened.screened.median_ms == 99.0
+    assert screened.has(SCREENED)
+    assert screened[SCREENED].median_ms == 99.0
     assert screened.rejected is None
     assert quick.asked == []
 
 
 def test_an_unsettled_receipt_is_asked_for_again(toy: Experiment) -> None:
     full = ScriptedLatency(receipt(9.0, verdict="unstable"), 8.0)
-    screened = screen(Candidate("espcn", reference("espcn", 2)), replace(toy, latency=full))
-    assert screened.screened is not None
-    assert (screened.screened.median_ms, screened.screened.verdict) == (8.0, "ok")
+    published = Candidate("espcn", PUBLISHED, reference("espcn", 2))
+    screened = screen(published, replace(toy, latency=full))
+    assert screened.has(SCREENED)
+    assert (screened[SCREENED].median_ms, screened[SCREENED].verdict) == (8.0, "ok")
     assert len(full.asked) == 2
 
 
 def test_probing_takes_the_first_steps_and_keeps_where_training_goes_on(toy: Experiment) -> None:
     probed = probe(small_candidate(), toy)
-    assert probed.probed is not None
-    assert probed.probed.steps == toy.plan.probe_steps
-    assert np.isfinite(probed.probed.metric)
-    assert probed.probed.metric == np.mean(probed.probed.scores)
+    assert probed.has(PROBED)
+    assert probed[PROBED].steps == toy.plan.probe_steps
+    assert np.isfinite(probed[PROBED].metric)
+    assert probed[PROBED].metric == np.mean(probed[PROBED].scores)
     assert files_of(toy, probed) == {"training.ckpt"}
 
 
 def test_a_training_begun_by_a_probe_is_that_without_one_and_repeats_no_step(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = train(small_candidate(), toy_experiment(tmp_path / "one", photos)).trained
+    straight = train(small_candidate(), toy_experiment(tmp_path / "one", photos)).get(TRAINED)
     here = toy_experiment(tmp_path / "other", photos)
     batch, steps = here.task.batch, []
 
@@ -169,7 +176,7 @@ def test_a_training_begun_by_a_probe_is_that_without_one_and_repeats_no_step(
         return batch(step, **kwargs)
 
     monkeypatch.setattr(here.task, "batch", counted)
-    ended = train(probe(small_candidate(), here), here).trained
+    ended = train(probe(small_candidate(), here), here).get(TRAINED)
     assert straight is not None and ended is not None
     assert ended.metric == pytest.approx(straight.metric, abs=1e-4)
     assert steps == list(range(here.budget.max_steps))
@@ -190,14 +197,14 @@ def test_checkpoints_go_when_their_evidence_is_saved_or_the_search_is_over(
 
 def test_training_takes_the_whole_budget_and_keeps_the_weights(toy: Experiment) -> None:
     trained = train(small_candidate(), toy)
-    assert trained.trained is not None
-    assert trained.trained.steps == toy.budget.max_steps
+    assert trained.has(TRAINED)
+    assert trained[TRAINED].steps == toy.budget.max_steps
     assert files_of(toy, trained) == {FLOAT_WEIGHTS, "training.ckpt"}
 
 
 def test_the_same_seed_trains_to_the_same_metric(tmp_path: Path, photos: Path) -> None:
     reports = [
-        train(small_candidate(), toy_experiment(tmp_path / name, photos)).trained
+        train(small_candidate(), toy_experiment(tmp_path / name, photos)).get(TRAINED)
         for name in ("one", "other")
     ]
     assert reports[0] is not None
@@ -222,9 +229,9 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_metric(
         with pytest.raises(KeyboardInterrupt):
             train(small_candidate(), here)
     resumed = train(small_candidate(), here)
-    assert resumed.trained is not None
-    assert straight.trained is not None
-    assert resumed.trained.metric == pytest.approx(straight.trained.metric, abs=1e-4)
+    assert resumed.has(TRAINED)
+    assert straight.has(TRAINED)
+    assert resumed[TRAINED].metric == pytest.approx(straight[TRAINED].metric, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -251,9 +258,9 @@ def test_a_training_that_breaks_down_is_a_rejection(
 def test_quantizing_judges_the_engines_own_output(finished: Any) -> None:
     candidate, here = finished
     metric = np.mean(here.task.scores(engine_run(candidate, here)))
-    assert candidate.quantized.metric == metric
-    assert candidate.quantized.metric_drop == pytest.approx(candidate.trained.metric - metric)
-    assert (candidate.quantized.precision, candidate.quantized.steps) == ("int8", 4)
+    assert candidate[QUANTIZED].metric == metric
+    assert candidate[QUANTIZED].metric_drop == pytest.approx(candidate[TRAINED].metric - metric)
+    assert (candidate[QUANTIZED].precision, candidate[QUANTIZED].steps) == ("int8", 4)
     drop_checkpoints(candidate, here)
     assert files_of(here, candidate) == {FLOAT_WEIGHTS, INT8_WEIGHTS}
 
@@ -275,22 +282,22 @@ def test_layers_that_int8_hurts_stay_in_float_where_the_budget_says_so(
         elsewhere.ledger.home(candidate.name) / FLOAT_WEIGHTS,
         load_arrays(here.ledger.home(candidate.name) / FLOAT_WEIGHTS),
     )
-    judged = quantize(replace(candidate, quantized=None), elsewhere)
-    assert judged.quantized is not None and judged.quantized.float_layers == 1
+    judged = quantize(candidate.without(QUANTIZED), elsewhere)
+    assert judged.has(QUANTIZED) and judged[QUANTIZED].float_layers == 1
     file = onnx.load_model_from_string(shipped_file(judged, elsewhere, "int8", 24, 32))
     stored = {t.name: t.data_type for t in file.graph.initializer}
     assert stored[f"n{first}.weight"] == onnx.TensorProto.FLOAT
     assert f"n{first}.weight.int8" not in stored
     assert sum(name.endswith(".int8") for name in stored) == len(place(graph).layers) - 1
     shipped = export(judged, elsewhere)
-    assert shipped.exported is not None and shipped.exported.mean_abs_error["int8"] < 1e-3
+    assert shipped.has(EXPORTED) and shipped[EXPORTED].mean_abs_error["int8"] < 1e-3
 
 
 def test_a_drop_that_nothing_exceeds_leaves_every_layer_in_int8(finished: Any) -> None:
     candidate, here = finished
     drop_checkpoints(candidate, here)
-    judged = quantize(replace(candidate, quantized=None), most_drop(here, 99.0))
-    assert judged.quantized is not None and judged.quantized.float_layers == 0
+    judged = quantize(candidate.without(QUANTIZED), most_drop(here, 99.0))
+    assert judged.has(QUANTIZED) and judged[QUANTIZED].float_layers == 0
 
 
 def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
@@ -300,7 +307,7 @@ def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
     every = place(lower(candidate.architecture), here.rules).layers
     choice = FloatChoice(every, 0.0, 3.0, enough=False)
     monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
-    refused = quantize(replace(candidate, quantized=None), most_drop(here, 0.1)).rejected
+    refused = quantize(candidate.without(QUANTIZED), most_drop(here, 0.1)).rejected
     assert refused is not None and refused.constraint == "quantizes"
     assert "more than 0.1 dB" in refused.reason and "quant_max_drop" in refused.reason
 
@@ -312,8 +319,8 @@ def test_an_int8_metric_that_is_not_finite_is_a_rejection(
     candidate, here = finished
     drop_checkpoints(candidate, here)
     monkeypatch.setattr(here.task, "scores", lambda run: (30.0, value), raising=False)
-    judged = quantize(replace(candidate, quantized=None), here)
-    assert judged.quantized is None and judged.rejected is not None
+    judged = quantize(candidate.without(QUANTIZED), here)
+    assert not judged.has(QUANTIZED) and judged.rejected is not None
     assert judged.rejected.constraint == "quantizes" and str(value) in judged.rejected.reason
 
 
@@ -323,17 +330,17 @@ def test_where_less_is_better_a_rise_is_a_drop(
     candidate, here = finished
     drop_checkpoints(candidate, here)
     monkeypatch.setattr(here.task, "metric", Metric("loss", "", "min"), raising=False)
-    again = quantize(replace(candidate, quantized=None), here)
-    assert again.quantized is not None
-    assert again.quantized.metric_drop == pytest.approx(
-        again.quantized.metric - candidate.trained.metric
+    again = quantize(candidate.without(QUANTIZED), here)
+    assert again.has(QUANTIZED)
+    assert again[QUANTIZED].metric_drop == pytest.approx(
+        again[QUANTIZED].metric - candidate[TRAINED].metric
     )
 
 
 def test_a_float_target_is_judged_without_fine_tuning(finished: Any) -> None:
     candidate, here = finished
     floating = replace(here, target=replace(here.target, precision="fp32"))
-    judged = quantize(replace(candidate, quantized=None), floating).quantized
+    judged = quantize(candidate.without(QUANTIZED), floating).get(QUANTIZED)
     assert judged is not None
     assert (judged.precision, judged.steps) == ("fp32", 0)
     assert judged.metric_drop == pytest.approx(0.0, abs=0.01)

@@ -54,7 +54,7 @@ def test_candidates_are_counted_and_failures_have_their_reason(study: Path) -> N
     status = read_status(study)
     assert (status.planned, status.funnel.proposed, status.funnel.too_slow) == (16, 5, 1)
     assert status.failures == (("compiles: no kernel for Conv", 2),)
-    assert "5 of 16 timed, 1 too slow, 2 failed" in shown(study)
+    assert "5 of 16 timed untrained, 1 too slow, 2 failed" in shown(study)
     assert "2 refused  compiles: no kernel for Conv" in shown(study)
 
 

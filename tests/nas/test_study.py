@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
-from finished_studies import PSNR, receipt, trained
+from finished_studies import PSNR, receipt, trained, with_reports
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -57,8 +57,8 @@ def judged(candidate: Candidate, *, limit_gmacs: float = 5.0) -> Candidate:
     screened = receipt(10 * work)
     if work > limit_gmacs:
         slow = Rejection("latency_ms", "too slow", 10 * work, 10 * limit_gmacs)
-        return replace(candidate, screened=screened, rejected=slow)
-    return replace(candidate, screened=screened, probed=trained(30 + work**0.5))
+        return with_reports(candidate, screened=screened, rejected=slow)
+    return with_reports(candidate, screened=screened, probed=trained(30 + work**0.5))
 
 
 def searched(
@@ -108,7 +108,7 @@ def test_a_repeat_queues_a_network_that_differs_in_one_choice(tmp_path: Path) ->
     assert (repeated, queued) == (first.parameters, second.parameters)
     both = queued.keys() & repeated.keys()
     assert sum(queued[name] != repeated[name] for name in both) == 1
-    assert (first.origin, second.origin) == ("always the same", "neighbour of trial-00000")
+    assert (first.origin.by, second.origin.by) == ("always the same", "neighbour of trial-00000")
 
 
 def test_a_candidate_says_where_it_comes_from_however_often_it_was_interrupted(
@@ -122,7 +122,7 @@ def test_a_candidate_says_where_it_comes_from_however_often_it_was_interrupted(
         study = opened(tmp_path)
         found.append(study.next(space))
         study.tell(judged(found[-1], limit_gmacs=50.0))
-    origins = [c.origin for c in found]
+    origins = [c.origin.by for c in found]
     assert origins[:12] == ["start"] * 2 + ["random"] * 10
     assert all("trial-" in origin for origin in origins[12:])
     assert {origin.split()[0] for origin in origins[12:]} == {"mutation", "crossover"}
@@ -153,9 +153,9 @@ def test_the_policy_is_told_what_came_of_every_other_proposal(tmp_path: Path) ->
     assert [(k.name, k.pending) for k in asked[-1].known] == [
         (c.name, True) for c in (good, slow, broken)
     ]
-    study.tell(replace(good, screened=receipt(20.0), probed=trained(31.0)))
+    study.tell(with_reports(good, screened=receipt(20.0), probed=trained(31.0)))
     too_slow = Rejection("latency_ms", "too slow", 60.0, 50.0)
-    study.tell(replace(slow, screened=receipt(60.0), rejected=too_slow))
+    study.tell(with_reports(slow, screened=receipt(60.0), rejected=too_slow))
     study.tell(replace(broken, rejected=Rejection("compiles", "no kernel")))
     study.next(SPACE, crew)
     known = asked[-1].known
@@ -192,7 +192,7 @@ def test_a_rejected_candidate_is_pruned_with_its_violation_and_never_failed(
     study = opened(tmp_path)
     candidate = study.next(SPACE)
     slow = Rejection("latency_ms", "60 ms is over the limit", 60.0, 50.0)
-    study.tell(replace(candidate, screened=receipt(60.0), rejected=slow))
+    study.tell(with_reports(candidate, screened=receipt(60.0), rejected=slow))
     (trial,) = trials(tmp_path)
     assert trial.state == TrialState.PRUNED
     assert trial.constraints == pytest.approx({"latency_ms": 0.2})
@@ -210,7 +210,7 @@ def test_quality_and_latency_are_two_objectives(
     tmp_path: Path, mode: Any, direction: str
 ) -> None:
     study = opened(tmp_path, metric=Metric("m", "", mode))
-    study.tell(replace(study.next(SPACE), screened=receipt(20.0), probed=trained(31.0)))
+    study.tell(with_reports(study.next(SPACE), screened=receipt(20.0), probed=trained(31.0)))
     (trial,) = trials(tmp_path)
     assert (trial.state, trial.values) == (TrialState.COMPLETE, [31.0, 20.0])
     assert trial.constraints == {"latency_ms": -1.0}

@@ -26,7 +26,8 @@ from made_table import (
 )
 from real_search import ROOT, cases, nas
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
+from nas.evidence import PROBED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Experiment
 from nas.pipeline import run_study
 from nas.report.results import conclude
@@ -59,12 +60,12 @@ def fast(number: int) -> bool:
     return "quick" in entry(number)
 
 
-TRAINED = next(n for n in range(40) if fast(n))
+LEARNED = next(n for n in range(40) if fast(n))
 SLOW = next(n for n in range(40) if not fast(n))
 
 
 def test_a_network_of_the_table_is_answered_as_it_was_measured(made: Table) -> None:
-    chosen = network(TRAINED)
+    chosen = network(LEARNED)
     answer = made.answer(chosen)
     assert answer.latency_ms == {"int8": int8_ms(chosen), "fp32": 2 * int8_ms(chosen)}
     assert answer.verdict["fp32"] == "unstable"
@@ -132,16 +133,16 @@ def test_errors_are_those_of_networks_that_were_left_out(made: Table) -> None:
 def test_a_training_beside_other_work_is_answered_with_the_seconds_of_a_quiet_one(
     tmp_path: Path,
 ) -> None:
-    busy = copy.deepcopy(entry(TRAINED))
+    busy = copy.deepcopy(entry(LEARNED))
     busy["quick"]["train_s"] *= 50
-    made = Table.at(write_table(tmp_path / "t.json", **{f"n{TRAINED}": busy}))
-    assert made.answer(network(TRAINED)).training.train_s < 5 * train_s(network(TRAINED))
+    made = Table.at(write_table(tmp_path / "t.json", **{f"n{LEARNED}": busy}))
+    assert made.answer(network(LEARNED)).training.train_s < 5 * train_s(network(LEARNED))
 
 
 def test_the_receptive_field_is_counted_in_pixels_of_the_input() -> None:
-    wide, narrow = (reach(lower(network(n))) for n in (TRAINED, SLOW))
+    wide, narrow = (reach(lower(network(n))) for n in (LEARNED, SLOW))
     assert wide >= 3 and narrow >= 3
-    assert len(features(lower(network(TRAINED)), 360, 640)) == len(NAMES)
+    assert len(features(lower(network(LEARNED)), 360, 640)) == len(NAMES)
 
 
 def test_ranks_of_equal_values_are_shared() -> None:
@@ -218,42 +219,43 @@ def test_a_simulated_search_goes_the_way_of_a_real_one_but_exports_nothing(
     here = simulated(tmp_path, made)
     found = run_study(here, study_of(here))
     assert len(found) == 12
-    through = [c for c in found if c.quantized]
+    through = [c for c in found if c.has(QUANTIZED)]
     assert len(through) == 4
     assert evidence(through[0]) == ["screened", "probed", "settled", "trained", "quantized"]
-    assert all(c.rejected for c in found if c.screened and c.screened.median_ms > 40)
+    assert all(c.rejected for c in found if c.has(SCREENED) and c[SCREENED].median_ms > 40)
     assert not list(tmp_path.rglob("*.npz")) and not (tmp_path / "winners").exists()
 
 
 def test_its_evidence_says_where_it_comes_from(tmp_path: Path, made: Table) -> None:
     here = simulated(tmp_path, made)
     found = run_study(here, study_of(here))
-    assert {c.screened.engine for c in found if c.screened} == {"table"}
-    assert all(c.screened.estimated for c in found if c.screened and not made.known(
+    assert {c[SCREENED].engine for c in found if c.has(SCREENED)} == {"table"}
+    assert all(c[SCREENED].estimated for c in found if c.has(SCREENED) and not made.known(
         c.architecture))
-    assert {c.trained.device for c in found if c.trained} <= {"table", "surrogate"}
+    assert {c[TRAINED].device for c in found if c.has(TRAINED)} <= {"table", "surrogate"}
 
 
 def test_its_short_training_is_the_beginning_of_the_full_one(tmp_path: Path, made: Table) -> None:
     here = simulated(tmp_path, made)
-    stages = stages_from(made)
-    candidate = Candidate("trial-00000", network(TRAINED))
+    stages = {stage.name: stage.body for stage in stages_from(made)}
+    candidate = Candidate("trial-00000", Origin("proposed"), network(LEARNED))
     for stage in ("screened", "probed", "trained", "quantized"):
         candidate = stages[stage](candidate, here)
-    assert candidate.probed is not None and candidate.trained is not None
-    assert candidate.probed.metric == pytest.approx(metric_at(network(TRAINED), 100), abs=1e-4)
-    assert candidate.probed.train_s == pytest.approx(candidate.trained.train_s * 100 / 850)
-    assert candidate.quantized is not None
-    assert candidate.quantized.scores == candidate.trained.scores
+    assert candidate.has(PROBED) and candidate.has(TRAINED)
+    assert candidate[PROBED].metric == pytest.approx(metric_at(network(LEARNED), 100), abs=1e-4)
+    assert candidate[PROBED].train_s == pytest.approx(candidate[TRAINED].train_s * 100 / 850)
+    assert candidate.has(QUANTIZED)
+    assert candidate[QUANTIZED].scores == candidate[TRAINED].scores
 
 
 def test_a_training_that_broke_down_is_a_rejection(tmp_path: Path) -> None:
-    broken = copy.deepcopy(entry(TRAINED))
+    broken = copy.deepcopy(entry(LEARNED))
     broken["quick"] = {"diverged": "the loss is not finite", "curve": [[50, 20.0], [100, 19.0]]}
-    made = Table.at(write_table(tmp_path / "t.json", **{f"n{TRAINED}": broken}))
-    here, stages = simulated(tmp_path, made), stages_from(made)
-    probed = stages["probed"](Candidate("trial-00000", network(TRAINED)), here)
-    assert probed.rejected is None and probed.probed is not None
+    made = Table.at(write_table(tmp_path / "t.json", **{f"n{LEARNED}": broken}))
+    here = simulated(tmp_path, made)
+    stages = {stage.name: stage.body for stage in here.stages}
+    probed = stages["probed"](Candidate("trial-00000", Origin("proposed"), network(LEARNED)), here)
+    assert probed.rejected is None and probed.has(PROBED)
     trained = stages["trained"](probed, here)
     assert trained.rejected is not None and trained.rejected.constraint == "trains"
 
@@ -270,15 +272,16 @@ def test_an_interrupted_simulation_comes_to_the_same_end(tmp_path: Path, made: T
 
 
 def test_simulated_seconds_count_what_a_search_would_do(tmp_path: Path, made: Table) -> None:
-    here, stages = simulated(tmp_path, made), stages_from(made)
-    candidate = Candidate("trial-00000", network(TRAINED))
+    here = simulated(tmp_path, made)
+    stages = {stage.name: stage.body for stage in here.stages}
+    candidate = Candidate("trial-00000", Origin("proposed"), network(LEARNED))
     for stage in ("screened", "probed"):
         candidate = stages[stage](candidate, here)
     before = simulated_s([candidate], at_once=2)
     candidate = stages["trained"](candidate, here)
-    assert candidate.probed is not None and candidate.trained is not None
-    rest = candidate.trained.train_s - candidate.probed.train_s
-    assert before == pytest.approx(0.6 + candidate.probed.train_s)
+    assert candidate.has(PROBED) and candidate.has(TRAINED)
+    rest = candidate[TRAINED].train_s - candidate[PROBED].train_s
+    assert before == pytest.approx(0.6 + candidate[PROBED].train_s)
     assert simulated_s([candidate], at_once=2) == pytest.approx(before + rest / 2)
 
 
@@ -287,7 +290,7 @@ def test_the_end_of_a_simulation_says_that_it_is_one(tmp_path: Path, made: Table
     found = run_study(here, study_of(here))
     outcome = conclude(here, found)
     assert outcome.summary.simulated and outcome.summary.winners
-    assert all(is_winner(c) for c in found if c.quantized)
+    assert all(is_winner(c) for c in found if c.has(QUANTIZED))
     page = outcome.report.read_text()
     assert "Simulation: a table of measured networks answered" in page
     assert "This was a simulation" in page and "To time it again" not in page
@@ -308,7 +311,7 @@ def test_the_command_runs_against_a_table_and_refuses_one_that_does_not_fit(
     assert code == 0, errors
     assert "Simulation: a table" in " ".join(output.split())
     found = cases(tmp_path / "runs" / "sim")
-    assert sum(case["quantized"] is not None for case in found.values()) == 2
+    assert sum("quantized" in case["evidence"] for case in found.values()) == 2
     assert (tmp_path / "runs" / "sim" / "report.html").is_file()
     code, _, errors = nas("search", *asked[1:], "task.scale=3", folder=tmp_path)
     assert code == 2 and len(errors.strip().splitlines()) == 1

@@ -23,11 +23,14 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate
+from nas.evidence import PROBED, SETTLED
 from nas.live.terminal import PlainView, RichView, view_for
 from nas.live.watch import Watch
+from nas.stages import corridor
 from trainers.budget import Budget
 
 STAGES = ("screened", "probed", "trained", "quantized", "exported")
+STAGE = {stage.name: stage for stage in corridor()}
 
 
 class Clock:
@@ -56,14 +59,14 @@ def rich(clock: Clock, width: int = 110) -> tuple[RichView, io.StringIO]:
 
 
 def tell(view: RichView | PlainView, candidate: Candidate, stage: str) -> None:
-    view.started(candidate, stage)
-    view.finished(candidate, stage)
+    view.started(candidate, STAGE[stage])
+    view.finished(candidate, STAGE[stage])
 
 
 def pass_through(watch: Watch, clock: Clock, candidate: Candidate, stage: str, s: float) -> None:
-    watch.started(candidate, stage)
+    watch.started(candidate, STAGE[stage])
     clock.now_s += s
-    watch.finished(candidate, stage, again=False)
+    watch.finished(candidate, STAGE[stage], again=False)
 
 
 def test_a_plain_line_tells_what_came_out_of_a_stage() -> None:
@@ -85,14 +88,14 @@ def test_a_plain_line_tells_what_came_out_of_a_stage() -> None:
 def test_a_plain_line_tells_the_second_receipt() -> None:
     view, out = plain(Clock())
     with view:
-        tell(view, replace(probed(1, 20.0, 32.0), settled=receipt(21.0)), "settled")
+        tell(view, probed(1, 20.0, 32.0).having(SETTLED, receipt(21.0)), "settled")
     assert out.getvalue().splitlines()[1].endswith("timing again: 21.0 ms, within 50.0 ms")
 
 
 def test_plain_lines_tell_where_the_search_stands_at_most_every_ten_seconds() -> None:
     clock = Clock()
     view, out = plain(clock)
-    view.started(probed(1, 20.0, 32.0), "probed")
+    view.started(probed(1, 20.0, 32.0), STAGE["probed"])
     for step in range(1, 31):
         clock.now_s += 1.0
         view.step(step, 120, 0.02)
@@ -105,11 +108,11 @@ def test_evidence_of_an_earlier_run_is_counted_in_one_line() -> None:
     view, out = plain(Clock())
     with view:
         for candidate in (too_slow(1, 60.0), too_slow(2, 70.0)):
-            view.finished(candidate, "screened", again=True)
-        view.started(probed(3, 20.0, 32.0), "screened")
+            view.finished(candidate, STAGE["screened"], again=True)
+        view.started(probed(3, 20.0, 32.0), STAGE["screened"])
     assert "2 reports of an earlier run are used again" in out.getvalue()
     assert "trial-1" not in out.getvalue()
-    assert "2/16 timed, 2 too slow" in out.getvalue()
+    assert "2 of 16 timed untrained, 2 too slow" in out.getvalue()
 
 
 def test_brackets_in_a_reason_are_printed_as_they_are() -> None:
@@ -124,9 +127,9 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
     view, out = rich(Clock())
     with view:
         for candidate in finished_study():
-            view.finished(candidate, "screened", again=True)
+            view.finished(candidate, STAGE["screened"], again=True)
         out.truncate(0)
-        view.started(probed(3, 20.0, 32.0), "probed")
+        view.started(probed(3, 20.0, 32.0), STAGE["probed"])
         view.step(57, 120, 0.0213)
         view._draw()
         picture = out.getvalue()
@@ -138,7 +141,7 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
 def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
     view, _ = rich(Clock())
     for candidate in judged_study():
-        view.finished(candidate, "exported", again=True)
+        view.finished(candidate, STAGE["exported"], again=True)
     view._draw()
     out = io.StringIO()
     Console(file=out, width=110).print(view._live.renderable)
@@ -149,8 +152,8 @@ def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
 def test_the_live_view_fits_its_terminal(width: int) -> None:
     view, _ = rich(Clock(), width)
     for candidate in finished_study():
-        view._watch.finished(candidate, "screened", again=True)
-    view.finished(winner(1, 14.2, 32.41), "exported", again=True)
+        view._watch.finished(candidate, STAGE["screened"], again=True)
+    view.finished(winner(1, 14.2, 32.41), STAGE["exported"], again=True)
     out = io.StringIO()
     Console(file=out, width=width).print(view._live.renderable)
     lines = out.getvalue().splitlines()
@@ -164,7 +167,7 @@ def test_the_live_view_draws_at_most_four_times_a_second_while_training() -> Non
     clock = Clock()
     view, out = rich(clock)
     with view:
-        view.started(probed(1, 20.0, 32.0), "probed")
+        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
         before = out.tell()
         view.step(1, 120, 0.1)
         assert out.tell() == before
@@ -177,7 +180,7 @@ def test_the_clock_of_the_live_view_goes_on_while_the_search_waits() -> None:
     clock = Clock()
     view, out = rich(clock)
     with view:
-        view.started(probed(1, 20.0, 32.0), "probed")
+        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
         before = out.tell()
         view.tick()
         assert out.tell() == before, "not twice in a second"
@@ -199,7 +202,7 @@ def test_plain_lines_tell_where_a_search_stands_that_waits() -> None:
 def test_an_interrupt_leaves_a_clean_terminal() -> None:
     view, out = rich(Clock())
     with pytest.raises(KeyboardInterrupt), view:
-        view.started(probed(1, 20.0, 32.0), "probed")
+        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
         raise KeyboardInterrupt
     hidden, shown = "\x1b[?25l", "\x1b[?25h"
     assert out.getvalue().rfind(shown) > out.getvalue().rfind(hidden)
@@ -210,7 +213,7 @@ def test_remaining_time_is_unknown_until_a_stage_of_each_kind_was_seen() -> None
     clock = Clock()
     watch = Watch(PLAN, clock=clock)
     assert watch.remaining_s() is None
-    pass_through(watch, clock, replace(probed(1, 20.0, 32.0), probed=None), "screened", 2.0)
+    pass_through(watch, clock, probed(1, 20.0, 32.0).without(PROBED), "screened", 2.0)
     assert watch.remaining_s() is None
     pass_through(watch, clock, probed(1, 20.0, 32.0), "probed", 6.0)
     assert watch.remaining_s() is None
@@ -221,12 +224,12 @@ def test_with_a_budget_full_training_is_guessed_from_probing() -> None:
     plan = replace(PLAN, references=(), candidates=2, finalists=1, probe_steps=100)
     watch = Watch(plan, Budget(max_steps=1100, quant_steps=100), clock)
     pass_through(watch, clock, too_slow(1, 60.0), "screened", 2.0)
-    pass_through(watch, clock, replace(probed(2, 20.0, 32.0), probed=None), "screened", 2.0)
+    pass_through(watch, clock, probed(2, 20.0, 32.0).without(PROBED), "screened", 2.0)
     pass_through(watch, clock, probed(2, 20.0, 32.0), "probed", 10.0)
     again_s, training_s, quantizing_s, exporting_s = 4.0, 100.0, 20.0, 4.0
     after_s = training_s + quantizing_s + exporting_s
     assert watch.remaining_s() == pytest.approx(again_s + after_s)
-    settled = replace(probed(2, 20.0, 32.0), settled=receipt(20.0))
+    settled = probed(2, 20.0, 32.0).having(SETTLED, receipt(20.0))
     pass_through(watch, clock, settled, "settled", 4.0)
     assert watch.remaining_s() == pytest.approx(after_s)
 
@@ -245,7 +248,7 @@ def test_remaining_time_falls_while_a_stage_runs_and_ends_at_nothing() -> None:
 def test_evidence_of_an_earlier_run_is_not_timed() -> None:
     clock = Clock()
     watch = Watch(PLAN, Budget(), clock)
-    watch.finished(probed(1, 20.0, 32.0), "screened", again=True)
-    watch.finished(probed(1, 20.0, 32.0), "probed", again=True)
-    assert watch.funnel.probed == 1
+    watch.finished(probed(1, 20.0, 32.0), STAGE["screened"], again=True)
+    watch.finished(probed(1, 20.0, 32.0), STAGE["probed"], again=True)
+    assert watch.funnel.came(PROBED) == 1
     assert watch.remaining_s() is None

@@ -16,9 +16,12 @@ from toy_search import small_candidate, toy_experiment, write_photos
 from wandb_files import ReadRun, read_runs
 
 from nas.candidate import Candidate, Rejection
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
 from nas.experiment import Experiment
 from nas.ledger import Ledger
 from nas.pipeline import advance
+from nas.stages.screen import SCREEN
+from nas.stages.train import TRAIN
 from nas.storage import journal
 from nas.study import Study
 from nas.tracking.runs import Curve, history, study_run
@@ -46,7 +49,7 @@ def tracked(folder: Path, photos: Path, kind: str) -> tuple[Experiment, list[Can
     tracker = open_tracker(TrackingSettings(kind=kind, mode="offline"), folder)
     assert tracker is not None
     here = replace(here, view=Tracked(here.view, here, tracker))
-    candidate = advance(small_candidate(), here, upto="exported")
+    candidate = advance(small_candidate(), here, upto=EXPORTED)
     storage = journal(folder / "study.journal")
     study = Study(storage, name="toy", seed=0, metric=here.task.metric)
     track_study(here, study, [candidate], tracker)
@@ -83,9 +86,9 @@ def test_a_candidates_run_says_what_it_is_and_what_came_of_it(runs: Any) -> None
     assert run.config["storage"] == {"url": "postgresql://freeway:***@db/sweeps"}
     assert run.summary["quality"] == pytest.approx(candidate.quality)
     receipt = run.summary["screened"]
-    assert receipt["median_ms"] == candidate.screened.median_ms
-    assert receipt["device"] == candidate.screened.device
-    assert run.summary["quantized"]["metric"] == pytest.approx(candidate.quantized.metric)
+    assert receipt["median_ms"] == candidate[SCREENED].median_ms
+    assert receipt["device"] == candidate[SCREENED].device
+    assert run.summary["quantized"]["metric"] == pytest.approx(candidate[QUANTIZED].metric)
 
 
 def test_the_curves_of_both_trainings_are_in_the_history(runs: Any) -> None:
@@ -136,7 +139,8 @@ def test_what_was_written_is_not_written_again(tmp_path: Path, photos: Path) -> 
             self.names.append(run.name)
 
     here, counting = toy_experiment(tmp_path, photos), Counting()
-    failed = replace(small_candidate(), probed=trained(20.0), rejected=Rejection("trains", "nan"))
+    probed_only = small_candidate().having(PROBED, trained(20.0))
+    failed = replace(probed_only, rejected=Rejection("trains", "nan"))
     storage = journal(tmp_path / "study.journal")
     study = Study(storage, name="toy", seed=0, metric=PSNR)
     for _ in range(2):
@@ -157,17 +161,17 @@ def test_tensorboard_shows_the_same(tmp_path: Path, photos: Path) -> None:
     assert [e.step for e in events.Scalars("trained/loss")] == [4, 8]
     assert events.Tags()["images"]
     said = events.Tensors("summary/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert f"{candidate.quantized.metric}" in said
+    assert f"{candidate[QUANTIZED].metric}" in said
 
 
 def test_steps_that_were_made_twice_count_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     curve = Curve(Notes(), ledger)
-    curve.started(small_candidate(), "trained")
+    curve.started(small_candidate(), TRAIN)
     for step, loss in ((50, 0.5), (100, 0.4), (50, 0.3)):
         curve.step(step, 200, loss)
     curve.judged(100, 31.0)
-    curve.started(small_candidate(), "screened")
+    curve.started(small_candidate(), SCREEN)
     curve.step(50, 100, 9.9)
     with (ledger.home(small_candidate().name) / "curve.jsonl").open("a") as file:
         file.write('{"stage": "tra')

@@ -17,9 +17,10 @@ from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
-from nas.candidate import Candidate
+from nas.candidate import GIVEN, Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.networks import UnknownNetwork
@@ -66,10 +67,10 @@ def test_a_network_is_trained_quantized_and_exported_as_a_winner_is(
     made = experiment(tmp_path / "run", photos, saved)
     done = train_one(made, "mine")
     assert done.rejected is None
-    assert done.probed is None
-    assert done.trained is not None and done.trained.steps == 8
-    assert done.quantized is not None and done.exported is not None
-    bundle = made.folder / done.exported.folder
+    assert not done.has(PROBED)
+    assert done.has(TRAINED) and done[TRAINED].steps == 8
+    assert done.has(QUANTIZED) and done.has(EXPORTED)
+    bundle = made.folder / done[EXPORTED].folder
     assert {"architecture.json", "fp32.onnx", "int8.onnx", "latency.json", "parity.json"} <= {
         path.name for path in bundle.iterdir()
     }
@@ -88,8 +89,8 @@ def test_every_look_at_the_metric_is_a_line_of_the_curve(
     assert [(line["stage"], line["step"]) for line in lines] == [
         ("trained", 3), ("trained", 6), ("trained", 8), ("quantized", 3), ("quantized", 4),
     ]  # fmt: skip
-    assert done.trained is not None
-    assert lines[2]["metric"] == done.trained.metric
+    assert done.has(TRAINED)
+    assert lines[2]["metric"] == done[TRAINED].metric
 
 
 def test_a_second_call_repeats_nothing_and_tells_what_is_known(
@@ -119,8 +120,8 @@ def test_a_teacher_of_an_earlier_run_changes_what_is_learned(
     first = train_one(alone, "mine")
     pupil = experiment(tmp_path / "pupil", photos, saved)
     second = train_one(taught(pupil, str(alone.folder), 10.0), "mine")
-    assert first.trained is not None and second.trained is not None
-    assert first.trained.metric != second.trained.metric
+    assert first.has(TRAINED) and second.has(TRAINED)
+    assert first[TRAINED].metric != second[TRAINED].metric
     found = teacher_in(alone.ledger.home("mine"), alone.task)
     assert not found.training
 
@@ -143,7 +144,7 @@ def test_a_training_goes_on_from_the_weights_of_an_earlier_run(
     second = begun(experiment(tmp_path / "second", photos, saved), str(first.folder))
     still = replace(second, budget=replace(second.budget, learning_rate=1e-12, ema_decay=0.0))
     done = train_one(still, "mine")
-    assert done.trained is not None
+    assert done.has(TRAINED)
     _, before = trained_in(first.folder)
     _, after = trained_in(still.folder)
     assert before.keys() == after.keys()
@@ -202,7 +203,7 @@ def test_weights_that_are_not_whole_or_misshapen_are_refused_before_training(
     assert "n2.weight" in weights
     change(weights)
     save_arrays(home / FLOAT_WEIGHTS, weights)
-    made.ledger.save(Candidate("mine", SMALL))
+    made.ledger.save(Candidate("mine", GIVEN, SMALL))
     other = experiment(tmp_path / "second", photos, saved)
     with pytest.raises(UnknownNetwork, match=words):
         begun(other, str(made.folder))
@@ -338,8 +339,8 @@ def test_a_run_does_not_go_on_from_weights_that_were_trained_anew_since(
         assert command.main(arguments) == 0
     weights = here / "first" / "candidates" / first.name / FLOAT_WEIGHTS
     halved = {key: value * 0.5 for key, value in load_arrays(weights).items()}
-    trained = replace(first.trained, weights_sha256=save_arrays(weights, halved))
-    Ledger(here / "first").save(replace(first, trained=trained))
+    trained = replace(first[TRAINED], weights_sha256=save_arrays(weights, halved))
+    Ledger(here / "first").save(first.having(TRAINED, trained))
     capfd.readouterr()
     assert command.main(arguments) == 2
     assert f"another network in {here / 'first'} ({role})" in capfd.readouterr().err

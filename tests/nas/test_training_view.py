@@ -10,7 +10,10 @@ from finished_studies import BASELINE, PSNR, TARGET, published
 from rich.console import Console
 
 from nas.live.training import Course, PlainTraining, RichTraining, curve, training_view
+from nas.stages import corridor
 from trainers.base import Metric
+
+STAGE = {stage.name: stage for stage in corridor()}
 
 
 class Clock:
@@ -38,13 +41,13 @@ def view(clock: Clock, *, terminal: bool) -> tuple[PlainTraining | RichTraining,
 def watch_a_training(shown: PlainTraining | RichTraining, clock: Clock) -> None:
     with shown:
         shown.note("an [engine]")
-        shown.started(CANDIDATE, "trained")
+        shown.started(CANDIDATE, STAGE["trained"])
         shown.step(50, 1000, 0.5)
         clock.now_s += 60
         shown.step(100, 1000, 0.25)
         shown.judged(100, 31.0)
         shown.judged(200, 30.5)
-        shown.finished(CANDIDATE, "trained")
+        shown.finished(CANDIDATE, STAGE["trained"])
 
 
 def test_without_a_terminal_every_look_is_a_line() -> None:
@@ -71,7 +74,7 @@ def test_a_terminal_shows_progress_the_best_and_the_gain() -> None:
 
 def test_a_network_without_a_limit_is_told_its_latency_alone() -> None:
     shown, out = view(Clock(), terminal=False)
-    shown.finished(CANDIDATE, "screened")
+    shown.finished(CANDIDATE, STAGE["screened"])
     assert "inf" not in out.getvalue()
     assert "ms" in out.getvalue()
 
@@ -79,7 +82,7 @@ def test_a_network_without_a_limit_is_told_its_latency_alone() -> None:
 def test_the_remaining_time_of_a_resumed_training_counts_from_its_resumption() -> None:
     clock = Clock()
     course = Course(clock)
-    course.started(CANDIDATE, "trained")
+    course.started(CANDIDATE, STAGE["trained"])
     course.step(500, 1000, 0.1)
     assert course.remaining_s() is None
     clock.now_s += 10
@@ -89,10 +92,10 @@ def test_the_remaining_time_of_a_resumed_training_counts_from_its_resumption() -
 
 def test_a_new_stage_forgets_the_marks_of_the_last() -> None:
     course = Course(Clock())
-    course.started(CANDIDATE, "trained")
+    course.started(CANDIDATE, STAGE["trained"])
     course.marks.append((10, 30.0))
     assert course.best(PSNR) == (10, 30.0)
-    course.started(CANDIDATE, "quantized")
+    course.started(CANDIDATE, STAGE["quantized"])
     assert course.best(PSNR) is None
 
 

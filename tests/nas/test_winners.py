@@ -9,6 +9,7 @@ import pytest
 from finished_studies import PSNR, finished_study, probed, proposal, receipt, too_slow, winner
 
 from nas.candidate import Candidate
+from nas.evidence import TRAINED
 from nas.winners import best_within, dominates, front
 from trainers.base import Metric
 
@@ -45,8 +46,8 @@ def test_what_is_ahead_of_a_network_counts_as_far_as_it_is_told() -> None:
     assert front(known, PSNR) == known
     assert best_within(known, 20.0, PSNR) is known[1]
     # What quantization took off is not forgotten.
-    assert known[1].trained and known[1].quality is not None
-    drop = known[1].trained.metric - known[1].quality
+    assert known[1].has(TRAINED) and known[1].quality is not None
+    drop = known[1][TRAINED].metric - known[1].quality
     assert known[1].standing == pytest.approx(32.5 - drop)
 
 

@@ -18,7 +18,7 @@ import pytest
 from fake_search import FakeStages, Notes, experiment, study_of
 from optuna.trial import TrialState
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
 from nas.crew.claims import Claims, claims
 from nas.crew.roster import Pace, Worker, workers
 from nas.crew.version import check_code
@@ -26,6 +26,7 @@ from nas.crew.worker import Attended, Ending, at_work
 from nas.experiment import Experiment
 from nas.pipeline import run_study
 from nas.settings import SettingsError
+from nas.stages.probe import PROBE
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -135,7 +136,7 @@ def test_workers_never_time_more_networks_than_planned_nor_one_twice(
     crowd = Crowd(tmp_path, candidates=24)
     crowd.run(3)
     assert crowd.errors == []
-    proposed = [c for c in crowd.found[0] if not c.is_reference]
+    proposed = [c for c in crowd.found[0] if c.is_proposal]
     assert len(proposed) == 24
     assert len({c.architecture.id for c in proposed}) == 24
     assert set(stages.done.values()) == {1}
@@ -176,7 +177,7 @@ def test_a_sweep_that_ended_is_carried_on_by_a_larger_plan(tmp_path: Path, use: 
     prepared(tmp_path, candidates=10)
     crowd = Crowd(tmp_path, candidates=10)
     crowd.run(2)
-    assert len([c for c in crowd.found[0] if not c.is_reference]) == 10
+    assert len([c for c in crowd.found[0] if c.is_proposal]) == 10
     assert sum(stage == "screened" for _, stage in stages.done) == 4
 
 
@@ -186,7 +187,7 @@ def test_a_sweep_can_be_ended_by_a_search_that_works_alone(tmp_path: Path, use: 
     Crowd(tmp_path, candidates=5).run(2)
     rest = use(Slowly())
     found = alone(tmp_path)
-    assert [c.name for c in found if not c.is_reference] == [
+    assert [c.name for c in found if c.is_proposal] == [
         f"trial-{n:05d}" for n in range(len(STARTS))
     ]
     assert not set(begun.done) & set(rest.done)
@@ -201,7 +202,7 @@ def test_minutes_that_are_over_for_one_worker_are_over_for_all(
     crowd = Crowd(tmp_path)
     crowd.run(3)
     assert crowd.errors == []
-    assert not [c for c in crowd.found[0] if not c.is_reference]
+    assert not [c for c in crowd.found[0] if c.is_proposal]
     assert told(study)[TrialState.WAITING] == len(STARTS)
 
 
@@ -235,11 +236,11 @@ class Training:
 
 def test_a_worker_ends_at_its_next_safe_point_and_not_before(tmp_path: Path) -> None:
     me = Worker.this_process(0, code="", now=0.0)
-    candidate = Candidate("trial-00000", next(iter(()), None))  # type: ignore[arg-type]
+    candidate = Candidate("trial-00000", Origin("proposed"), next(iter(()), None))  # type: ignore[arg-type]
     with pytest.raises(Interrupted, match="SIGUSR2 received"):
         with at_work(tmp_path, me, QUICK) as (crew, ending):
             with Attended(Training().entered(), crew, ending.safe_point) as view:
-                view.started(candidate, "probed")
+                view.started(candidate, PROBE)
                 assert crew.take("trial-00000")
                 os.kill(os.getpid(), signal.SIGUSR2)
                 view.note("still at it")

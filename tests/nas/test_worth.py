@@ -21,8 +21,9 @@ from finished_studies import (
     winner,
 )
 
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
 from nas.confidence import Scored
+from nas.evidence import TRAINED
 from nas.report.worth import FEWEST_OF_A_KIND, Worth, worth_of
 from nas.report.worth_words import terms, worth_lines
 
@@ -57,7 +58,8 @@ def test_nothing_is_said_of_nothing() -> None:
 
 def test_winners_are_held_against_the_starting_points_of_the_space() -> None:
     def came(number: int, origin: str, ms: float, db: float, **choices: int) -> Candidate:
-        return replace(winner(number, ms, db), origin=origin, parameters=choices)
+        made = Origin("proposed", origin)
+        return replace(winner(number, ms, db), origin=made, parameters=choices)
 
     study = [
         came(1, "start", 10.0, 32.0, width=16, repeat=2),
@@ -96,7 +98,7 @@ def test_what_chance_gives_is_called_beyond_it_in_one_search_of_twenty() -> None
         study = [
             replace(
                 probed(k, random.uniform(10, 48), random.gauss(31.0, 0.2)),
-                origin="random" if k < 10 else "mutation of trial-1",
+                origin=Origin("proposed", "random" if k < 10 else "mutation of trial-1"),
             )
             for k in range(30)
         ]
@@ -113,7 +115,7 @@ def test_too_few_of_a_kind_tell_nothing_of_guidance() -> None:
 
 
 def test_a_search_that_was_not_guided_says_so() -> None:
-    study = [replace(c, origin="random") for c in long_study()]
+    study = [replace(c, origin=Origin("proposed", "random")) for c in long_study()]
     assert "the search was not guided" in told(study)
 
 
@@ -124,7 +126,7 @@ def test_those_trained_in_full_are_compared_with_the_unguided_among_them() -> No
     assert (found.finalists, found.unguided) == (8, 2)
     assert found.best.mean == pytest.approx(0.44, abs=0.01) and found.lift > 0
     assert "Trained in full, the best of 8 is 0.44 dB better than the best of the 2" in told(study)
-    all_random = worth([replace(c, origin="random") for c in study]).in_full
+    all_random = worth([replace(c, origin=Origin("proposed", "random")) for c in study]).in_full
     assert all_random is not None and (all_random.best, all_random.lift) == (None, 0.0)
 
 
@@ -157,7 +159,7 @@ def test_a_later_best_that_is_level_with_the_one_before_is_no_rise() -> None:
 
 def test_a_longer_training_is_proposed_by_what_training_brought() -> None:
     study = rising(until=5)
-    full = replace(study[5], trained=trained(32.7, 960))
+    full = study[5].having(TRAINED, trained(32.7, 960))
     found = worth([*study[:5], full, *study[6:]]).training
     assert found is not None
     assert (found.gained, found.doublings) == (pytest.approx(1.2), pytest.approx(3.0))

@@ -14,10 +14,11 @@ from PIL import Image
 from latency_models.base import LatencyReport, Precision
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
-from nas.candidate import Candidate
+from nas.candidate import Candidate, Origin
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
 from nas.networks import rules_for
+from nas.stages import corridor
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -78,10 +79,11 @@ def toy_experiment(folder: Path, photos: Path, **changed: Any) -> Experiment:
         rules=rules_for("openvino"),
         ledger=Ledger(folder),
         view=Notes(),
+        stages=corridor(),
     )
     return replace(made, **changed)
 
 
 def small_candidate() -> Candidate:
     """The smallest network worth the name."""
-    return Candidate("trial-00000", SMALL)
+    return Candidate("trial-00000", Origin("proposed"), SMALL)

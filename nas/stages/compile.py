@@ -10,13 +10,13 @@ in a card's cache is faster than that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from latency_models.base import CompileError
 from nas.candidate import Candidate, Rejection
-from nas.experiment import Experiment, StageBody
-from nas.stages import untrained_file
+from nas.evidence import SCREENED
+from nas.experiment import Experiment, Stage, Words
+from nas.receipts import untrained_file
 from search_spaces.skeletons import lower
 
 
@@ -29,14 +29,14 @@ def compile_only(candidate: Candidate, experiment: Experiment) -> Candidate:
     except CompileError as error:
         return replace(candidate, rejected=Rejection("compiles", str(error)))
     least_ms = float(report.conditions["compute_ms"])
-    if candidate.is_reference or least_ms <= target.max_latency_ms:
-        return replace(candidate, screened=report)
+    if not candidate.is_proposal or least_ms <= target.max_latency_ms:
+        return candidate.having(SCREENED, report)
     reason = (
         f"its multiply-adds take {least_ms:.3g} ms at the peak of a {report.device}, over the "
         f"limit of {target.max_latency_ms:g} ms"
     )
     slow = Rejection("latency_ms", reason, least_ms, target.max_latency_ms)
-    return replace(candidate, screened=report, rejected=slow)
+    return replace(candidate.having(SCREENED, report), rejected=slow)
 
 
-STAGES: Mapping[str, StageBody] = {"screened": compile_only}
+COMPILE = Stage(SCREENED, compile_only, Words("compiling", done="compiled"))

@@ -1,0 +1,94 @@
+"""What the stages that train have in common: the training, its checkpoints, the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from latency_models.device import each_wait_once, shared
+from nas.candidate import Candidate
+from nas.evidence import QUANTIZED, TRAINED
+from nas.experiment import Experiment
+from search_spaces.skeletons import lower
+from trainers.base import Progress, TrainReport
+from trainers.budget import Budget
+
+if TYPE_CHECKING:
+    from search_spaces.modules import Network
+
+_TRAINING = "training.ckpt"
+FINE_TUNING = "quantized.ckpt"
+
+
+def drop_checkpoints(candidate: Candidate, experiment: Experiment, *, over: bool = False) -> None:
+    """Remove the checkpoints of stages whose evidence is saved; all of them when it is `over`."""
+    home = experiment.ledger.home(candidate.name)
+    ended = over or candidate.rejected is not None
+    if ended or candidate.has(TRAINED):
+        (home / _TRAINING).unlink(missing_ok=True)
+    if ended or candidate.has(QUANTIZED):
+        for file in home.glob(f"*{FINE_TUNING}"):
+            file.unlink(missing_ok=True)
+
+
+def full_training(
+    candidate: Candidate, experiment: Experiment, budget: Budget, *, until_step: int | None = None
+) -> tuple[Network, TrainReport]:
+    """Train with the whole budget, from where this was left; returns the network as it is then.
+
+    Args:
+        until_step: where to leave it; None for the end.
+
+    Raises:
+        Diverged: the training broke down.
+    """
+    from search_spaces.branches import is_branched
+    from search_spaces.modules import build, load_some_weights
+    from trainers.fit import fit
+
+    network = build(
+        lower(candidate.architecture),
+        seed=experiment.plan.seed,
+        branches=budget.branches,
+        norm=budget.norm,
+        int8=experiment.target.precision == "int8",
+    )
+    if budget.branches != "none" and not any(map(is_branched, network.layers.values())):
+        note = f"branches={budget.branches}: nothing in this network takes them, it trains without"
+        experiment.view.note(note)
+    if experiment.weights is not None:
+        load_some_weights(network, experiment.weights)
+    with giving_way(experiment) as progress:
+        report = fit(
+            network,
+            experiment.task,
+            budget,
+            seed=experiment.plan.seed,
+            until_step=until_step,
+            checkpoint=experiment.ledger.home(candidate.name) / _TRAINING,
+            progress=progress,
+            judged=experiment.view.judged if budget.judge_every else None,
+            companion=experiment.teacher() if experiment.teacher else None,
+        )
+    return network, report
+
+
+@contextmanager
+def giving_way(experiment: Experiment) -> Iterator[Progress]:
+    """Training holds a share of the device and hands it back whenever it tells its progress.
+
+    So no other search on this machine times a network while this one trains.
+    """
+    waits = each_wait_once(experiment.view.note, tick=experiment.view.tick)
+    with ExitStack() as share:
+
+        def progress(done: int, total: int, loss: float) -> None:
+            share.close()
+            experiment.view.step(done, total, loss)
+            if experiment.device:
+                share.enter_context(shared(experiment.device, notice=waits))
+
+        if experiment.device:
+            share.enter_context(shared(experiment.device, notice=waits))
+        yield progress
