@@ -73,7 +73,12 @@ def _eigenvectors(covariance: Tensor) -> Tensor:
     if not covariance.isfinite().all():
         # The next loss tells; LAPACK would raise here.
         return torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    vectors: Tensor = torch.linalg.eigh(covariance)[1]
+    try:
+        vectors: Tensor = torch.linalg.eigh(covariance)[1]
+    except torch.linalg.LinAlgError:
+        # In single precision LAPACK gives up on large covariances of a few tiny gradients.
+        whole = covariance.double() / covariance.abs().max().clamp_min(_EPS)
+        vectors = torch.linalg.eigh(whole)[1].to(covariance.dtype)
     return vectors.flip(1).contiguous()
 
 

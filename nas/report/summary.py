@@ -222,7 +222,7 @@ class Summary:
         most = max(gain.pictures for gain in bare)
         if most:
             return f"no interval: it takes {FEWEST_PICTURES} pictures, and there were {most}"
-        return "no interval: the metric of each picture was not kept when this study was made"
+        return "no interval: the metric of each sample was not kept, or is not known without a network"
 
 
 def summarize(
