@@ -30,7 +30,7 @@ from nas.crew.base import Alone, Crew
 from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
-from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
+from nas.policies.evidence import DRAWN, GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
 from nas.storage import Notice, StorageError, journal, patient
 from nas.trials import Trials
@@ -265,6 +265,8 @@ class Study:
         self._study.sampler = proposal.sampler
         # Made anew, because a sampler is told of a trial when that is made.
         trial = self._trials.reopened(trial.number)
+        if trial.relative_params and DRAWN not in trial.user_attrs:
+            trial.set_user_attr(DRAWN, trial.relative_params)
         architecture = space.propose(trial)
         graph = lower(architecture).canonical_hash()
         trial.set_user_attr(GRAPH, graph)
