@@ -156,6 +156,15 @@ def test_a_studys_policy_may_not_change(tmp_path: Path, photos: Path) -> None:
             pass
 
 
+def test_a_studys_sampler_may_not_change(tmp_path: Path, photos: Path) -> None:
+    begun = [*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}", "policy=optuna"]
+    with assemble(settings(*begun, "sampler=nsga2")):
+        pass
+    with pytest.raises(SettingsError, match="sampler.population_size was 16, now 8"):
+        with assemble(settings(*begun, "sampler=nsga2", "sampler.population_size=8")):
+            pass
+
+
 SAMPLER = "sampler._target_=optuna.samplers"
 
 
