@@ -1,7 +1,7 @@
 """How long a policy takes to propose, by how much is known.
 
-    OMP_NUM_THREADS=1 python benchmarks/ask_time.py             every policy of conf/policy
-    OMP_NUM_THREADS=1 python benchmarks/ask_time.py gaussian_process
+    OMP_NUM_THREADS=1 python benchmarks/ask_time.py             every policy and every sampler
+    OMP_NUM_THREADS=1 python benchmarks/ask_time.py policy=gaussian_process sampler=nsga2
 
 Each runs a search whose outcomes follow from the network: nothing is trained or timed. Printed is
 the processor time of one `propose`, median and 95th percentile over all searches, and that of the
@@ -24,6 +24,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from nas.policies.base import Known, Policy, Question
+from nas.policies.chosen import policy_of
+from nas.spaces import own_classes
 from search_spaces.skeletons import lower
 from search_spaces.work import gmacs
 from trainers.base import Metric
@@ -70,21 +72,20 @@ def line(name: str, seconds: Sequence[float]) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Print a line for each policy and band."""
+    """Print a line for each policy or sampler and band."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    folder = Path(__file__).parents[1] / "conf" / "policy"
-    for name in names or sorted(path.stem for path in folder.glob("*.yaml")):
+    conf = Path(__file__).parents[1] / "conf"
+    groups = ("policy", "sampler")
+    every = [f"{g}={path.stem}" for g in groups for path in sorted((conf / g).glob("*.yaml"))]
+    for name in names or every:
         with initialize_config_module("conf", version_base="1.3"):
-            config = compose("config", [f"policy={name}"])
+            config = compose("config", own_classes([name]))
             space = instantiate(config.search_space, _convert_="all")
-        done = [
-            search(instantiate(config.policy, _convert_="all"), space, seed)
-            for seed in range(SEARCHES)
-        ]
+        done = [search(policy_of(config), space, seed) for seed in range(SEARCHES)]
         for low, high in BANDS:
             took = [seconds for times, _ in done for seconds in times[low:high]]
             print(line(f"{name}, {low} to {high} known", took), flush=True)
-        resumed = instantiate(config.policy, _convert_="all")
+        resumed = policy_of(config)
         began = time.process_time()
         resumed.propose(Question(space, METRIC, LIMIT_MS, PROPOSALS, 0, tuple(done[0][1])))
         print(f"{name}, resumed with {PROPOSALS}: {1e3 * (time.process_time() - began):.0f} ms")

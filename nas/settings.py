@@ -27,7 +27,7 @@ _AT_THE_TOP: Mapping[str, Any] = {
     "teacher": str | None,
     "teacher_weight": float,
 }
-_EARLY = ("search_space", "policy")
+_EARLY = ("search_space", "policy", "sampler")
 """Groups whose own classes load no torch."""
 
 

@@ -18,7 +18,7 @@ from search_spaces.primitives import Input
 from search_spaces.skeletons import lower
 from trainers.base import Task
 
-_GROUPS = ("search_space", "policy")
+_GROUPS = ("search_space", "policy", "sampler")
 _DRAWS = 16
 
 
@@ -26,16 +26,25 @@ def own_classes(arguments: Sequence[str]) -> list[str]:
     """Hydra's overrides for a command line that may name a class of the user's in a group.
 
     `search_space._target_=my_module.MySpace` stands for that class with the fields that are given
-    beside it, as in `search_space.depth=4`: those of the default space are not its own. So does
-    `policy._target_=my_module.MyPolicy`.
+    beside it, as in `search_space.depth=4`: those of the default space are not its own. So do
+    `policy._target_=my_module.MyPolicy` and `sampler._target_=...`.
+
+    Whoever speaks of a sampler means the policy that takes one, and any setting of that sampler,
+    not those of its yaml alone.
     """
     found = list(arguments)
+    if _of(found, "sampler=", "sampler.") and not _of(found, "policy=", "policy._target_="):
+        found = ["policy=optuna", *found]
     for group in _GROUPS:
         named = any(argument.startswith(f"{group}._target_=") for argument in found)
         if named and not any(argument.startswith(f"{group}=") for argument in found):
             fields = [f"+{a}" if a.startswith(f"{group}.") else a for a in found]
             found = [f"~{group}", *fields]
-    return found
+    return [f"++{a}" if a.startswith("sampler.") else a for a in found]
+
+
+def _of(arguments: Sequence[str], *beginnings: str) -> bool:
+    return any(argument.lstrip("+").startswith(beginnings) for argument in arguments)
 
 
 def find_modules_here() -> None:

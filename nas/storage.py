@@ -15,7 +15,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from nas.durable import naming
@@ -30,7 +30,6 @@ _EXAMPLE = "postgresql://user@host:5432/database"
 _ODD = re.compile(r"[^\w.@+~$-]")
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.2, 5.0
 _CONNECT_S, _PATIENT_S = 10, 10**9
-_LOOK_S = 0.5
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -176,7 +175,7 @@ def journal(path: Path, *, alone: bool = False) -> BaseStorage:
         path.with_name(path.name + ".lock").unlink(missing_ok=True)
         mend(path)
     try:
-        return JournalStorage(_NamedJournal(str(path), lock_obj=_MendingLock(path)))
+        return JournalStorage(_NamedJournal(path))
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         # Lines that are read well and make no sense one after the other.
         raise Damaged(_spoilt(path, f"{type(error).__name__}: {error}")) from error
@@ -192,6 +191,10 @@ def _spoilt(path: Path, why: str) -> str:
 class _NamedJournal(JournalFileBackend):
     """Optuna's journal, which says which file it is when something is wrong with it."""
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), lock_obj=_MendingLock(path))
+        self.path = path
+
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The lines from this one on.
 
@@ -205,11 +208,11 @@ class _NamedJournal(JournalFileBackend):
                 number += 1
         except ValueError as error:
             what = f"line {number}: {error}"
-            raise Damaged(_spoilt(Path(self._file_path), what)) from error
+            raise Damaged(_spoilt(self.path, what)) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add lines at the end."""
-        with naming(Path(self._file_path)):
+        with naming(self.path):
             super().append_logs(logs)
 
 
@@ -225,40 +228,27 @@ def mend(path: Path) -> None:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
-class _MendingLock(JournalFileSymlinkLock):
+class _MendingLock(JournalFileOpenLock):
     """Optuna's lock of a journal; who gets it mends the file first.
 
-    Optuna's link holds the journal's path as it was given, and when that leads nowhere (it was
-    relative, or the folder was moved after a kill) a waiting process never takes it for old. This
-    one holds the name beside it.
+    Its other one, a symbolic link to the journal, leads nowhere once the folder was moved or is
+    seen under another path, and is then waited for without an end.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
-        self._lock_target_file = path.name
-        self._path = path
+        self.path = path
 
     def acquire(self) -> bool:
-        self._drop_dangling()
+        """Wait for it; one that was held for long without a sign is taken for left behind."""
         got = super().acquire()
-        mend(self._path)
+        mend(self.path)
         return got
 
     def release(self) -> None:
         """Let it go; after a long sleep another may have taken it for old and removed it."""
         with suppress(RuntimeError):
             super().release()
-
-    def _drop_dangling(self) -> None:
-        """Remove a link that leads nowhere, unless it goes away or changes within the grace."""
-        link, left_s = Path(self._lock_file), float(self.grace_period or 0)
-        with suppress(FileNotFoundError):
-            first = link.lstat()
-            while not link.exists() and link.lstat().st_ino == first.st_ino:
-                if left_s <= 0:
-                    return link.unlink()
-                time.sleep(_LOOK_S)
-                left_s -= _LOOK_S
 
 
 def _postgres(settings: StorageSettings, patience_s: float, notice: Notice) -> BaseStorage:

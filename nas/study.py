@@ -23,7 +23,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from nas.candidate import Candidate, Origin
 from nas.crew.base import Alone, Crew
@@ -31,9 +31,10 @@ from nas.evidence import SCREENED
 from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
-from nas.policies.evidence import GRAPH, LATENCY, Evidence, name_of
+from nas.policies.evidence import DRAWN, GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
 from nas.storage import Notice, StorageError, journal, patient
+from nas.trials import Trials
 from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
@@ -42,7 +43,7 @@ from trainers.base import Metric
 
 _NAME, _START, _INSTEAD = "name", "start", "instead_of"
 _CLOSED, _CODE, _PARKED = "closed", "code", "parked"
-_ORIGIN, _HOME = "origin", "home"
+_ORIGIN, _HOME, _QUEUED = "origin", "home", "queued"
 _MOST_DUPLICATES = 200
 
 
@@ -91,12 +92,14 @@ class Study:
         self._limit_ms = limit_ms
         self._evidence = Evidence()
         self.patience_s, self.notice = patience_s, notice
+        opened = journal(storage, alone=True) if isinstance(storage, Path) else storage
         self._study = optuna.create_study(
             study_name=name,
-            storage=journal(storage, alone=True) if isinstance(storage, Path) else storage,
+            storage=opened,
             directions=["maximize" if metric.mode == "max" else "minimize", "minimize"],
             load_if_exists=True,
         )
+        self._trials = Trials(opened, self._study)
         self._name_axes()
         if home is not None:
             self._belong_to(home)
@@ -139,8 +142,7 @@ class Study:
         }
         for number, wanted in enumerate(space.start):
             if number not in queued:
-                choices = _fitting(space, wanted)
-                self._study.enqueue_trial(choices, user_attrs={_START: number, _ORIGIN: _START})
+                self._queue(_fitting(space, wanted), {_START: number, _ORIGIN: _START})
 
     def allot(self, count: int, *, code: str) -> None:
         """Queue empty proposals until there are `count` in all, for workers to take.
@@ -155,12 +157,11 @@ class Study:
         there = self._study.get_trials(deepcopy=False)
         missing = count - sum(t.state != TrialState.FAIL for t in there)
         for _ in range(missing):
-            self._study.enqueue_trial({})
+            self._queue({}, {})
         waiting = [t for t in there if t.state == TrialState.WAITING]
         for frozen in waiting[missing:] if missing < 0 else []:
-            storage = self._study._storage
-            storage.set_trial_user_attr(frozen._trial_id, _PARKED, True)
-            storage.set_trial_state_values(frozen._trial_id, state=TrialState.FAIL)
+            self._trials.note(frozen.number, _PARKED, True)
+            self._trials.end(frozen.number, TrialState.FAIL)
 
     @property
     def code(self) -> str:
@@ -199,10 +200,12 @@ class Study:
             StudyExhausted: the sampler only repeats itself.
         """
         crew = crew or Alone()
-        for frozen in self._trials(TrialState.RUNNING):
+        for frozen in self._trials.of(TrialState.RUNNING):
             if crew.take(name_of(frozen)):
-                trial = Trial(self._study, frozen._trial_id)
-                candidate = self._propose(trial, space) if _runs(self._study, trial) else None
+                # It may have been told before it was claimed.
+                left = self._trials.read(frozen.number).state == TrialState.RUNNING
+                trial = self._trials.reopened(frozen.number)
+                candidate = self._propose(trial, space) if left else None
                 if candidate is not None:
                     return candidate
                 crew.release(name_of(frozen))
@@ -227,27 +230,20 @@ class Study:
             "up under this limit; widen search_space or lower study.candidates"
         )
 
-    def _trials(self, state: TrialState) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=(state,))
-
     def _pop(self) -> Trial | None:
         """Take a waiting trial out of the queue, as `ask` does, but make no new one."""
-        for frozen in self._trials(TrialState.WAITING):
-            try:
-                taken = self._study._storage.set_trial_state_values(
-                    frozen._trial_id, state=TrialState.RUNNING
-                )
-            except UpdateFinishedTrialError:
-                continue
-            if taken:
-                return Trial(self._study, frozen._trial_id)
-        return None
+        waited = next(self._trials.taken(), None)
+        return None if waited is None else self._trials.reopened(waited.number)
+
+    def _queue(self, choices: Mapping[str, Any], attrs: Mapping[str, Any]) -> None:
+        """Let a trial wait for whoever takes it, with these choices made."""
+        told = {**attrs, **({_QUEUED: dict(choices)} if choices else {})}
+        self._study.enqueue_trial(dict(choices), user_attrs=told)
 
     def _put_back(self, trial: Trial) -> None:
         """Let another worker have these choices later."""
-        frozen = self._study._storage.get_trial(trial._trial_id)
-        queued = frozen.system_attrs.get("fixed_params", {})
-        self._replace(trial, queued, frozen.user_attrs.get(_ORIGIN, ""))
+        attrs = trial.user_attrs
+        self._replace(trial, attrs.get(_QUEUED, {}), attrs.get(_ORIGIN, ""))
 
     def _replace(self, trial: Trial, choices: dict[str, Any], origin: str) -> None:
         """Queue these choices in a trial's place and fail it; once, however often it is begun.
@@ -257,7 +253,7 @@ class Study:
         """
         if not any(t.user_attrs.get(_INSTEAD) == trial.number for t in self._study.get_trials()):
             attrs = {_INSTEAD: trial.number, **({_ORIGIN: origin} if origin else {})}
-            self._study.enqueue_trial(choices, user_attrs=attrs)
+            self._queue(choices, attrs)
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def _propose(self, trial: Trial, space: SearchSpace) -> Candidate | None:
@@ -269,7 +265,9 @@ class Study:
         proposal = self._proposal(trial, space)
         self._study.sampler = proposal.sampler
         # Made anew, because a sampler is told of a trial when that is made.
-        trial = Trial(self._study, trial._trial_id)
+        trial = self._trials.reopened(trial.number)
+        if trial.relative_params and DRAWN not in trial.user_attrs:
+            trial.set_user_attr(DRAWN, trial.relative_params)
         architecture = space.propose(trial)
         graph = lower(architecture).canonical_hash()
         trial.set_user_attr(GRAPH, graph)
@@ -313,11 +311,11 @@ class Study:
         failures and would propose the same network for ever. So is one that nothing was trained
         of, without a violation.
         """
-        for frozen in self._trials(TrialState.RUNNING):
+        for frozen in self._trials.of(TrialState.RUNNING):
             if frozen.user_attrs.get(_NAME) == candidate.name:
                 # Two may tell at once after a claim was lost; they tell the same.
                 with suppress(UpdateFinishedTrialError):
-                    trial = Trial(self._study, frozen._trial_id)
+                    trial = self._trials.reopened(frozen.number)
                     self._tell(trial, candidate, candidate.quality if quality is None else quality)
 
     def _tell(self, trial: Trial, candidate: Candidate, quality: float | None) -> None:
@@ -342,11 +340,6 @@ class Study:
             for t in self._study.get_trials(deepcopy=False)
             if t.datetime_complete is not None and t.state != TrialState.FAIL
         }
-
-
-def _runs(study: optuna.Study, trial: Trial) -> bool:
-    """Whether it still runs: it may have been told before it was claimed."""
-    return study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
 
 
 def choosers(count: int, *, seed: int) -> Iterator[Chooser]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
+import re
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +16,10 @@ LEAVES = ("search_spaces", "latency_models", "trainers")
 ROOMS = ("nas", *LEAVES)
 LONGEST = 400
 HOMES = {
-    "optuna": ("nas/study.py", "nas/storage.py", "nas/crew/measuring.py", "nas/policies/"),
+    "optuna": (
+        "nas/study.py", "nas/trials.py", "nas/storage.py", "nas/crew/measuring.py",
+        "nas/policies/",
+    ),
     "scipy": ("nas/policies/improvement.py",),
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
@@ -102,6 +108,68 @@ def test_what_screening_imports_is_light() -> None:
                 names = [node.module or ""]
             heavy = {n.split(".")[0] for n in names} & {"torch", "openvino", "onnxruntime"}
             assert not heavy, f"{path.relative_to(ROOT)} imports {heavy} when it is loaded"
+
+
+def private(name: str) -> bool:
+    """Whether a name begins with one underscore and does not end with one, as `_target_` does."""
+    return name.startswith("_") and not name.endswith("_")
+
+
+def reached_into(tree: ast.AST) -> set[str]:
+    """Private attributes of objects other than `self`, and private parts of Optuna."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and private(node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            found.update(() if own else {ast.unparse(node)})
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("optuna"):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+            found.update(name for name in names if private(name))
+    return found
+
+
+def taken_over(path: Path) -> set[str]:
+    """Private attributes that a class reads or sets on `self` and has from a class of Optuna's."""
+    module, found = importlib.import_module(f"nas.{_dotted(path)}"), set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        kind = getattr(module, node.name, object) if isinstance(node, ast.ClassDef) else object
+        above = [b for b in inspect.getmro(kind)[1:] if b.__module__.startswith("optuna")]
+        for inner in ast.walk(node) if above else ():
+            if isinstance(inner, ast.Attribute) and private(inner.attr):
+                word = re.compile(rf"\b{inner.attr}\b")
+                found.update({inner.attr} if any(word.search(inspect.getsource(b)) for b in above)
+                             else ())
+    return found
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "nas").with_suffix("").parts)
+
+
+def test_nothing_private_of_optuna_is_touched() -> None:
+    """What Optuna calls private changes without notice; settings_help reads OmegaConf's nodes."""
+    users = [path for path in sources("nas") if path.name != "settings_help.py"]
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in users
+        for name in reached_into(ast.parse(path.read_text())) - {"os._exit"}
+    }
+    assert not found
+    inherited = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in users if any(name.startswith("optuna") for name in imported(path))
+        for name in taken_over(path)
+    }
+    assert not inherited
+
+
+@pytest.mark.parametrize("line", [
+    "study._storage", "self._study._study_id", "trial._trial_id", "a.b()._cached_frozen_trial",
+    "from optuna.storages._base import BaseStorage", "from optuna.storages import _CachedStorage",
+])  # fmt: skip
+def test_what_is_private_is_seen(line: str) -> None:
+    assert reached_into(ast.parse(line))
+    assert not reached_into(ast.parse("self._storage, trial.number, config._target_"))
 
 
 @pytest.mark.parametrize("room", (*ROOMS, "tests", "benchmarks"))

@@ -15,10 +15,10 @@ import yaml
 from nas.commands.overrides import unswept
 from nas.commands.settings_here import OWN, composed
 
-_FIRST = ("target", "task", "budget", "study", "search_space", "policy")
+_FIRST = ("target", "task", "budget", "study", "search_space", "policy", "sampler")
 _DERIVED = ("variant", "planes", "budget_defaults", "network", "label", "hydra")
 """What is made from the command line, or only says what follows from other settings."""
-_REPLACED = ("search_space", "policy")
+_REPLACED = ("search_space", "policy", "sampler")
 """Groups for which people name classes of their own."""
 _INNER = ("_convert_", "_partial_")
 _LONGEST = 60

@@ -33,6 +33,7 @@ from latency_models.base import (
     Precision,
 )
 from nas.storage import Notice, patient
+from nas.trials import Trials
 
 Measuring = Literal["screening", "latency"]
 PROTOCOLS: tuple[Measuring, Measuring] = ("screening", "latency")
@@ -105,7 +106,7 @@ class Requests:
         self._study = optuna.create_study(
             study_name=f"{study}:measurements", storage=storage, load_if_exists=True
         )
-        self._storage = self._study._storage
+        self._trials = Trials(storage, self._study)
 
     @patient
     def want(self, wanted: Wanted) -> None:
@@ -146,14 +147,14 @@ class Requests:
         ask: Mapping[str, Any],
         plan: bytes | None = None,
     ) -> int:
-        """Queue a request; returns its number in the storage."""
+        """Queue a request; returns its number."""
         attrs = {_ASK: dict(ask), _FILE: _pack(onnx)}
         if plan is not None:
             attrs[_PLAN] = _pack(plan)
         if frames is not None:
             attrs[_INPUTS] = pack_frames(frames)
         before = optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=attrs)
-        return self._storage.create_new_trial(self._study._study_id, before)
+        return self._trials.add(before)
 
     def answer_to(self, request: int) -> dict[str, Any] | None:
         """The answer, once it is there; the request is then emptied and closed."""
@@ -164,20 +165,20 @@ class Requests:
 
     @patient
     def _read(self, request: int) -> dict[str, Any] | None:
-        answer: dict[str, Any] | None = self._storage.get_trial(request).user_attrs.get(_ANSWER)
+        answer: dict[str, Any] | None = self._trials.read(request).user_attrs.get(_ANSWER)
         return answer
 
     @patient
     def _close(self, request: int) -> None:
         with suppress(UpdateFinishedTrialError):
             for key in (_FILE, _PLAN, _INPUTS, _ANSWER):
-                self._storage.set_trial_user_attr(request, key, "")
-            self._storage.set_trial_state_values(request, TrialState.COMPLETE, [0.0])
+                self._trials.note(request, key, "")
+            self._trials.end(request, TrialState.COMPLETE, [0.0])
 
     def withdraw(self, request: int) -> None:
         """Nobody waits for it any more, nor for a database that cannot be told so."""
         with suppress(UpdateFinishedTrialError, StorageInternalError):
-            self._storage.set_trial_state_values(request, TrialState.FAIL)
+            self._trials.end(request, TrialState.FAIL)
 
     @patient
     def present(
@@ -210,26 +211,20 @@ class Requests:
     @patient
     def take(self, name: str) -> FrozenTrial | None:
         """The next request: first what this worker had begun before it was restarted."""
-        for trial in self._trials(TrialState.RUNNING):
+        for trial in self._trials.of(TrialState.RUNNING):
             if trial.user_attrs.get(_BY) == name and _ANSWER not in trial.user_attrs:
                 return trial
-        for trial in self._trials(TrialState.WAITING):
-            try:
-                if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                    self._storage.set_trial_user_attr(trial._trial_id, _BY, name)
-                    return trial
-            except UpdateFinishedTrialError:
-                continue
+        for trial in self._trials.taken():
+            with suppress(UpdateFinishedTrialError):  # who asked has just withdrawn it
+                self._trials.note(trial.number, _BY, name)
+                return trial
         return None
 
     @patient
     def reply(self, trial: FrozenTrial, answer: Mapping[str, Any]) -> None:
         """Write an answer; who asked may have withdrawn."""
         with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_user_attr(trial._trial_id, _ANSWER, dict(answer))
-
-    def _trials(self, state: TrialState) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=(state,))
+            self._trials.note(trial.number, _ANSWER, dict(answer))
 
 
 def serve(

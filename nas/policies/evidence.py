@@ -10,6 +10,8 @@ from nas.policies.base import Known
 
 GRAPH, LATENCY = "graph", "latency_ms"
 """User attributes: the canonical hash of what a trial proposes, how fast it was if rejected."""
+DRAWN = "drawn"
+"""User attribute: what a sampler drew at once, for a trial that is interrupted in between."""
 
 
 def name_of(trial: Trial | FrozenTrial) -> str:

@@ -18,6 +18,7 @@ from nas.crew.roster import Pace
 from nas.experiment import Plan, Target
 from nas.policies.chosen import policy_of
 from nas.settings import SettingsError
+from nas.spaces import own_classes
 from nas.storage import StorageSettings
 from nas.tracking.trackers import TrackingSettings
 from runtime.signature import OUTPUT
@@ -59,8 +60,8 @@ def plain(node: DictConfig) -> dict[str, object]:
 def test_there_is_a_choice_for_every_group() -> None:
     groups = {choice.partition("=")[0] for choice in CHOICES}
     assert groups == {
-        "search_space", "task", "target", "budget", "study", "policy", "cluster", "storage",
-        "tracking",
+        "search_space", "task", "target", "budget", "study", "policy", "sampler", "cluster",
+        "storage", "tracking",
     }
 
 
@@ -75,7 +76,7 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
         pytest.importorskip(
             "hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher"
         )
-    config = settings(choice, f"task.data.train={photos}", "task.crop=16")
+    config = settings(*own_classes([choice]), f"task.data.train={photos}", "task.crop=16")
     space = instantiate(config.search_space, _convert_="all")
     assert lower(space.propose(SeededChooser(0))).nodes
     assert isinstance(instantiate(config.budget), Budget)
@@ -158,7 +159,16 @@ def test_a_studys_policy_may_not_change(tmp_path: Path, photos: Path) -> None:
             pass
 
 
-SAMPLER = ("policy=optuna", "policy.sampler._target_=optuna.samplers")
+def test_a_studys_sampler_may_not_change(tmp_path: Path, photos: Path) -> None:
+    begun = [*TOY, f"runs_dir={tmp_path}", f"task.data.train={photos}", "policy=optuna"]
+    with assemble(settings(*begun, "sampler=nsga2")):
+        pass
+    with pytest.raises(SettingsError, match="sampler.population_size was 16, now 8"):
+        with assemble(settings(*begun, "sampler=nsga2", "sampler.population_size=8")):
+            pass
+
+
+SAMPLER = "sampler._target_=optuna.samplers"
 
 
 @pytest.mark.parametrize(
@@ -168,17 +178,24 @@ SAMPLER = ("policy=optuna", "policy.sampler._target_=optuna.samplers")
         (["policy.crossovers=2.0"], "policy.crossovers is 2.0: use 0 to 1"),
         (["+policy.depth=3"], "there is no policy.depth; there are starts, crossovers, grown"),
         (["policy._target_=nowhere.Policy"], "nowhere.Policy, and no such class is found"),
-        (["policy._target_=nas.experiment.Target"], "there is no policy.starts"),
+        (["policy._target_=nas.experiment.Target"], "policy is Target, which has no 'propose'"),
         (["policy=gaussian_process", "policy.drawn=0"], "policy.drawn is 0: it must be at least"),
-        (["policy=optuna", "+policy.sampler.depth=3"], "there is no policy.sampler.depth; there"),
-        ([SAMPLER[0], f"{SAMPLER[1]}.NoSampler"], "NoSampler"),
-        ([SAMPLER[0], f"{SAMPLER[1]}.CmaEsSampler"], "does not do here: .*multi-objective"),
-        ([SAMPLER[0], f"{SAMPLER[1]}.GridSampler"], "missing 1 required .*'search_space'"),
+        (["sampler=nsga2", "sampler.depth=3"], "there is no sampler.depth; there are population"),
+        (["sampler.groups=true"], r"no sampler.groups \(did you mean group\?\)"),
+        (["sampler=nsga2", "sampler.population_size=1"], "sampler does not do here: .*equal to 2"),
+        (["sampler=nsga2", "sampler.population_size=x"], "population_size is 'x': use a whole"),
+        (["sampler.seed=3"], "sampler.seed has no effect: study.seed seeds every trial"),
+        (["policy=random", "sampler=gp"], "sampler is for policy=optuna, and another policy is"),
+        (["policy=optuna", "~sampler"], "policy=optuna needs a sampler: give sampler=tpe"),
+        (["policy=optuna", "+policy.sampler.depth=3"], "policy.sampler has no effect beside"),
+        ([f"{SAMPLER}.NoSampler"], "optuna.samplers.NoSampler, and no such class is found: give"),
+        ([f"{SAMPLER}.CmaEsSampler"], "does not do here: .*multi-objective"),
+        ([f"{SAMPLER}.GridSampler"], "missing 1 required .*'search_space'"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused_in_one_line(overrides: list[str], words: str) -> None:
     with pytest.raises(SettingsError, match=words) as refused:
-        policy_of(settings(*overrides))
+        policy_of(settings(*own_classes(overrides)))
     assert "\n" not in str(refused.value)
 
 

@@ -250,10 +250,9 @@ def test_a_database_that_is_away_is_waited_for(
 ) -> None:
     monkeypatch.setattr("nas.storage._FIRST_WAIT_S", 0.01)
     told: list[str] = []
-    requests = Requests(
-        journal(tmp_path / "study.journal"), "photos", patience_s=60.0, notice=told.append
-    )
-    there, left = requests._storage.get_trial, [3]
+    storage = journal(tmp_path / "study.journal")
+    requests = Requests(storage, "photos", patience_s=60.0, notice=told.append)
+    there, left = storage.get_trial, [3]
 
     def away(number: int) -> Any:
         if left[0]:
@@ -261,7 +260,7 @@ def test_a_database_that_is_away_is_waited_for(
             raise StorageInternalError("the server is gone")
         return there(number)
 
-    monkeypatch.setattr(requests._storage, "get_trial", away)
+    monkeypatch.setattr(storage, "get_trial", away)
     with serving(tmp_path, Device()):
         asking = ServedLatency(requests, "latency", notice=told.append)
         assert asking.measure(b"xx", "int8").median_ms == 2.0

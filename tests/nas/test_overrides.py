@@ -93,9 +93,9 @@ def test_an_addition_is_told_what_was_probably_meant() -> None:
 
 
 def test_an_addition_that_has_a_place_is_fine() -> None:
-    fine = ["+policy.sampler.n_startup_trials=16", "study.seed=1", "-m", "+experiment=mine"]
+    fine = ["++sampler.n_startup_trials=16", "study.seed=1", "-m", "+experiment=mine"]
     # A group of the user's that changes settings leaves nothing of its own name.
-    assert unread_addition(fine, {"policy": {}, "study": {}}, "config") == ""
+    assert unread_addition(fine, {"sampler": {}, "study": {}}, "config") == ""
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
         (["task/loss=structural", "task.planes=luma"], "-luma-structural"),
         (["search_space._target_=my_space.MySpace", "search_space.depth=4"], "-MySpace-depth-4"),
         (["study.seed=2", "policy=gaussian_process"], "-gaussian_process-seed-2"),
-        (["+policy.sampler.n_startup_trials=16"], "-n_startup_trials-16"),
+        (["sampler=nsga2", "sampler.population_size=16"], "-nsga2-population_size-16"),
         (["task.data.train='/my photos/at sea'"], "-at-sea"),
         (["teacher=runs/train/espcn-x2", "task/loss=l1"], "-l1-teacher-espcn-x2"),
     ],

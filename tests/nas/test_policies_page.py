@@ -36,5 +36,6 @@ def test_the_pages_policy_climbs_from_the_best_and_its_search_ends(tmp_path: Pat
 
 
 def test_every_policy_that_ships_is_on_the_page() -> None:
-    for path in (ROOT / "conf" / "policy").glob("*.yaml"):
-        assert f"| `{path.stem}` |" in PAGE
+    for group in ("policy", "sampler"):
+        for path in (ROOT / "conf" / group).glob("*.yaml"):
+            assert f"| `{path.stem}` |" in PAGE

@@ -66,7 +66,7 @@ def test_long_lists_are_shortened_and_lines_fit() -> None:
     assert "search_space.start=[...] (6 in all)" in text
     assert "search_space.ops=[conv,separable,factorized,residual,squeeze,...] (12 in all)" in text
     assert max(map(len, text.splitlines())) <= 100
-    assert len(text.splitlines()) < 170
+    assert len(text.splitlines()) < 175
 
 
 def test_choices_and_overrides_change_what_is_told() -> None:
@@ -75,6 +75,15 @@ def test_choices_and_overrides_change_what_is_told() -> None:
     assert "budget.max_steps=10000" in text and "target.threads=3" in text
     assert "task.planes=rgb                             # or luma, or ycbcr420" in text
     assert "cluster=<one of gpus, local, slurm>" in text
+    assert "sampler=<one of gp, nsga2, random, tpe, tpe_multivariate>" in text
+
+
+def test_a_sampler_is_told_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert search.main(["sampler=nsga2", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "\nsampler=nsga2, or gp, random, tpe, tpe_multivariate\n  # A genetic" in text
+    assert "  sampler.population_size=16                  # networks within" in text
+    assert "\npolicy=optuna, or" in text
 
 
 def test_every_choice_of_every_group_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,24 @@ def test_a_policy_of_ones_own_takes_the_place_of_the_default_one() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["sampler=nsga2"], ["policy=optuna", "sampler=nsga2"]),
+        (["sampler.group=true"], ["policy=optuna", "++sampler.group=true"]),
+        (["+sampler.group=true"], ["policy=optuna", "+sampler.group=true"]),
+        (["policy=optuna", "sampler=gp"], ["policy=optuna", "sampler=gp"]),
+        (["policy=random", "sampler=gp"], ["policy=random", "sampler=gp"]),
+        (["sampler._target_=my.Sampler", "sampler.depth=3"],
+         ["~sampler", "policy=optuna", "+sampler._target_=my.Sampler", "+sampler.depth=3"]),
+    ],
+)
+def test_who_speaks_of_a_sampler_means_the_policy_that_takes_one(
+    given: list[str], meant: list[str]
+) -> None:
+    assert own_classes(given) == meant
+
+
+@pytest.mark.parametrize(
     "given",
     [
         ["search_space.kernels=[3]"],

@@ -198,7 +198,7 @@ def test_without_the_scores_of_pictures_it_says_why_there_is_no_interval() -> No
     assert summary.judged_on == ""
     text = printed(summary)
     assert "is 0.51 dB better (no interval)" in text
-    assert "no interval: the metric of each picture was not kept" in text
+    assert "no interval: the metric of each sample was not kept" in text
     few = summary_of(*(on_pictures(c, 3) for c in finished_study()), scores=(30.0, 31.0, 33.86))
     assert few.unsure == "no interval: it takes 5 pictures, and there were 3"
     assert few.judged_on == "3 pictures"

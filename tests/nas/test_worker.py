@@ -219,8 +219,9 @@ def test_a_network_that_two_workers_draw_at_once_is_not_examined_by_both(
     one, other = shared(here), shared(here)
     drawn = one._propose(first, replace(SPACE, start=()))
     assert drawn is not None
-    again = other._study._storage.get_trial(second._trial_id)
-    assert again.user_attrs == {"start": 1, "origin": "start", "graph": "x"}
+    again = other._trials.read(second.number)
+    assert again.user_attrs.keys() == {"start", "origin", "queued", "graph"}
+    assert again.user_attrs["graph"] == "x"
 
 
 class Training:
