@@ -220,6 +220,12 @@ class Candidate:
         )
 
 
+def report_in(case: Mapping[str, Any], what: Evidence[R]) -> R | None:
+    """One report of a case file of any format, whatever else stands there; None without it."""
+    found = case.get("evidence", case).get(what.name)
+    return None if found is None else what.report.from_json(found)
+
+
 def _of_first_format(data: Mapping[str, Any]) -> dict[str, Any]:
     """What the first format would be in this one."""
     if "evidence" in data:
