@@ -49,15 +49,6 @@ class Origin:
     kind: Literal["proposed", "published", "given"]
     by: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse any other kind.
-
-        Raises:
-            ValueError: names it.
-        """
-        if self.kind not in ("proposed", "published", "given"):
-            raise ValueError(f"origin '{self.kind}': use proposed, published or given")
-
 
 PUBLISHED, GIVEN = Origin("published"), Origin("given")
 

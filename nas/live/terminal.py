@@ -48,8 +48,8 @@ def view_for(
     return PlainView(console, watch, plan, target, metric)
 
 
-class RichView:
-    """Shows a search as one live picture, drawn at most four times a second while training."""
+class RichView(LivePicture):
+    """Shows a search, at most four times a second while it trains."""
 
     def __init__(
         self,
@@ -61,46 +61,29 @@ class RichView:
         baseline: float | None = None,
     ) -> None:
         """Prepare it; nothing is drawn before it is entered."""
-        self._watch, self._metric = watch, metric
+        super().__init__(console, watch.clock)
+        self._watch, self._plan, self._target = watch, plan, target
+        self._metric, self._baseline = metric, baseline
         self._front: list[Candidate] = []
 
-        def made() -> RenderableType:
-            return draw(
-                watch, self._front, plan, target, metric, baseline, width=console.width
-            )
-
-        self.picture = LivePicture(console, made, watch.clock)
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self.picture.live.start()
-        self.picture.draw()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the last picture and the cursor as a terminal should have it."""
-        try:
-            self._watch.current = None
-            self.picture.draw()
-        finally:
-            self.picture.live.stop()
+    def made(self, *, width: int) -> RenderableType:
+        """Funnel, front, and what is done now."""
+        return draw(
+            self._watch, self._front, self._plan, self._target, self._metric, self._baseline,
+            width=width,
+        )
 
     def __call__(self, event: Event) -> None:
         """Draw what is different now."""
         self._watch(event)
         match event:
             case Note(line):
-                self.picture.print(line)
+                self.print(line)
             case Finished():
                 alive = [c for c in self._watch.candidates if not c.rejected and c.is_proposal]
                 self._front = front(alive, self._metric)
         wait_s = {Step: REFRESH_S, Judged: REFRESH_S, Tick: TICK_S}
-        self.picture.draw(after_s=wait_s.get(type(event), 0.0))
+        self.draw(after_s=wait_s.get(type(event), 0.0))
 
 
 class PlainView:

@@ -159,48 +159,33 @@ class PlainTraining:
             self._print(f"{self._course.doing}{far}")
 
 
-class RichTraining:
-    """Shows one training as a live picture; what has ended scrolls away above it."""
+class RichTraining(LivePicture):
+    """Shows one training; what has ended scrolls away above it."""
 
     def __init__(
         self, console: Console, target: Target, metric: Metric, baseline: float, clock: Clock
     ) -> None:
         """Prepare it; nothing is drawn before it is entered."""
-        self._target, self._metric, self._course = target, metric, Course(clock)
+        super().__init__(console, clock, transient=True)
+        self._target, self._metric, self._baseline = target, metric, baseline
+        self._course = Course(clock)
 
-        def made() -> RenderableType:
-            return draw(self._course, target, metric, baseline, width=console.width)
-
-        self._picture = LivePicture(console, made, clock, transient=True)
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._picture.live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the terminal as it should be."""
-        self._picture.live.stop()
+    def made(self, *, width: int) -> RenderableType:
+        """How far it is, and how good."""
+        return draw(self._course, self._target, self._metric, self._baseline, width=width)
 
     def __call__(self, event: Event) -> None:
         """Draw how far it is, and print what came out above that."""
         self._course(event)
         match event:
             case Note(line):
-                self._picture.print(line)
+                self.print(line)
             case Finished():
-                self._picture.print(_ended(event, self._target, self._metric))
+                self.print(_ended(event, self._target, self._metric))
             case Started() | Judged():
-                self._picture.draw()
-            case Step():
-                self._picture.draw(after_s=REFRESH_S)
-            case Tick():
-                self._picture.draw(after_s=TICK_S)
+                self.draw()
+            case Step() | Tick():
+                self.draw(after_s=REFRESH_S if isinstance(event, Step) else TICK_S)
 
 
 def _ended(event: Finished, target: Target, metric: Metric) -> str:

@@ -133,7 +133,7 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
         out.truncate(0)
         view(Started(probed(3, 20.0, 32.0), STAGE["probed"]))
         view(Step(WINNER, PROBED, 57, 120, 0.0213))
-        view.picture.draw()
+        view.draw()
         picture = out.getvalue()
     for words in ("onnxruntime", "at most 50.0 ms", "too slow", "57/120", "short training",
                   "14.2 ms", "+0.79", "ecbsr_m4c16", "remaining ~0 s", "●", "◆"):
@@ -144,9 +144,9 @@ def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
     view, _ = rich(Clock())
     for candidate in judged_study():
         view(Finished(candidate, STAGE["exported"], again=True))
-    view.picture.draw()
+    view.draw()
     out = io.StringIO()
-    Console(file=out, width=110).print(view.picture.live.renderable)
+    Console(file=out, width=110).print(view.live.renderable)
     assert "best per latency, over 12 pictures" in out.getvalue()
 
 
@@ -157,7 +157,7 @@ def test_the_live_view_fits_its_terminal(width: int) -> None:
         view._watch(Finished(candidate, STAGE["screened"], again=True))
     view(Finished(winner(1, 14.2, 32.41), STAGE["exported"], again=True))
     out = io.StringIO()
-    Console(file=out, width=width).print(view.picture.live.renderable)
+    Console(file=out, width=width).print(view.live.renderable)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) < 24
