@@ -1,6 +1,6 @@
 """The functions: what the commands do, from Python, for scripts and notebooks.
 
-Nothing is printed, no signal is handled and no global setting stays changed; listeners (`view`)
+Nothing is printed, no signal is handled and no global setting stays changed; `listeners`
 hear what goes on. A call that was interrupted carries on when it is repeated with the same folder
 and the same arguments.
 """
@@ -19,9 +19,9 @@ from latency_models.base import PRECISIONS, DeviceError, Precision
 from nas.assemble import Order, build, fitting
 from nas.candidate import Candidate
 from nas.durable import digest, read_record, write_folder
+from nas.events import Event, Listener
 from nas.evidence import EXPORTED
 from nas.experiment import Experiment, Plan, Target
-from nas.live.view import Unwatched, View
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.cells import Cell, Questions, measure_cell
 from nas.networks import MANIFEST, Form, resolve
@@ -96,7 +96,7 @@ def search(
     plan: Plan | None = None,
     budget: Budget | None = None,
     policy: Policy | None = None,
-    view: View | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Found:
     """Find the best networks of a space under the target's limit; the same call carries on.
 
@@ -105,7 +105,7 @@ def search(
         plan: how far it goes; `Plan(<name of the folder>)` where none is given.
         budget: of each training.
         policy: decides what is proposed; breeding where none is given.
-        view: told what goes on.
+        listeners: told what goes on (`nas.events`).
 
     Raises:
         SettingsError: something does not fit; the message says what to change.
@@ -114,8 +114,8 @@ def search(
         Interrupted: the training was told to end.
     """
     folder = Path(folder)
-    plan = plan or Plan(folder.name)
-    with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:
+    plan, budget = plan or Plan(folder.name), budget or Budget()
+    with _experiment(folder, space, task, target, plan, budget, listeners) as experiment:
         study = Study(
             experiment.folder / JOURNAL,
             name=plan.name,
@@ -124,7 +124,7 @@ def search(
             policy=policy,
             limit_ms=target.max_latency_ms,
             home=experiment.folder,
-            notice=experiment.view.note,
+            notice=experiment.note,
         )
         candidates = run_study(experiment, study)
         outcome = conclude(experiment, candidates)
@@ -142,7 +142,7 @@ def train(
     target: Target | None = None,
     budget: Budget | None = None,
     seed: int = 0,
-    view: View | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Trained:
     """Train one network with the whole budget, quantize and export it; the same call carries on.
 
@@ -159,9 +159,10 @@ def train(
     folder = Path(folder)
     named = network if isinstance(network, Architecture) else str(network)
     space = OneNetwork(named, task.signature.scale)
-    plan, target = Plan(folder.name, seed=seed), target or Target(max_latency_ms=inf)
+    plan, budget = Plan(folder.name, seed=seed), budget or Budget()
+    target = target or Target(max_latency_ms=inf)
     name = label(named) if isinstance(named, str) else f"of-{named.id}"
-    with _experiment(folder, space, task, target, plan, budget or Budget(), view) as experiment:
+    with _experiment(folder, space, task, target, plan, budget, listeners) as experiment:
         candidate = train_one(experiment, name)
     if candidate.rejected is not None or not candidate.has(EXPORTED):
         why = candidate.rejected.reason if candidate.rejected else "it was not exported"
@@ -249,7 +250,7 @@ def _experiment(
     target: Target,
     plan: Plan,
     budget: Budget,
-    view: View | None,
+    listeners: Sequence[Listener],
 ) -> Iterator[Experiment]:
     """The experiment, with its engine's children, which end with it."""
     if plan.table is not None:
@@ -263,9 +264,14 @@ def _experiment(
         folder, plan, target, budget, settings,
         make=lambda: fitting(plan, target, budget, space=lambda: space, task=lambda: task),
     )
+
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
     with quiet(), ExitStack() as stack:
         try:
-            made = build(order, stack, lambda *_: nullcontext(view or Unwatched()))
+            made = build(order, stack, lambda *_: nullcontext(tell))
         except (ValueError, DataError, DeviceError) as error:
             raise SettingsError(str(error)) from error
         yield made

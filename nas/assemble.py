@@ -27,14 +27,15 @@ from latency_models.cached import CachedLatency
 from latency_models.isolated import IsolatedLatency
 from nas.crew.base import Alone, Crew
 from nas.crew.served import ServedLatency
+from nas.curves import CurveWriter
 from nas.durable import write_aside
+from nas.events import Listener, Note
 from nas.experiment import Experiment, Plan, Target
 from nas.folder import claim_folder, drop_unused, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
 from nas.ledger import SETTINGS, Ledger, as_json
 from nas.live.terminal import view_for
-from nas.live.view import View
 from nas.networks import rules_for
 from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
@@ -58,8 +59,8 @@ from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
 
-Watcher = Callable[[Plan, Target, Task, Budget], AbstractContextManager[View]]
-"""Makes the view of a search, to be entered."""
+Watcher = Callable[[Plan, Target, Task, Budget], AbstractContextManager[Listener]]
+"""Makes who shows a search on the terminal, to be entered."""
 _ALONE = Alone()
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
@@ -67,8 +68,8 @@ _NOT_HERE: Any = None
 
 def view_of_search(
     plan: Plan, target: Target, task: Task, budget: Budget
-) -> AbstractContextManager[View]:
-    """The view of a search that suits this terminal."""
+) -> AbstractContextManager[Listener]:
+    """Who shows a search as it suits this terminal."""
     return view_for(
         Console(), plan, target, task.metric, budget=budget, baseline=task.baseline()
     )
@@ -86,7 +87,7 @@ def assemble(
 
     Args:
         config: every group of `conf/`.
-        watcher: makes the view, which is entered before anything is timed.
+        watcher: makes who shows it, which is entered before anything is timed.
         crew: the others who work in the same folder; None to hold it alone.
         served: measuring workers who have the device; None to time on this machine.
 
@@ -296,18 +297,16 @@ def _built(
     ledger = Ledger(folder)
     ledger.all()  # a case file that names another place is told before anything is timed
     changed = compare_pictures(folder, task)
-    view = stack.enter_context(watcher(plan, target, task, budget))
-    view.note(why)
-    for notice in (*getattr(task, "notices", ()), *changed):
-        view.note(notice)
-    if target.caution:
-        view.note(target.caution)
+    shown = stack.enter_context(watcher(plan, target, task, budget))
+    caution = [target.caution] if target.caution else []
+    for notice in (why, *getattr(task, "notices", ()), *changed, *caution):
+        shown(Note(notice))
     quick: IsolatedLatency | ServedLatency | None = None
     full: IsolatedLatency | ServedLatency | None = None
     if builder is not None:
         quick = compiling_timer(builder, target, stack)
     elif simulation is None:
-        quick, full = timers(engine, served, stack, view)
+        quick, full = timers(engine, served, stack, shown)
     if engine is not None and quick is not None and builder is None:
         require_precision(quick, target)
     if crew.alone:
@@ -327,8 +326,8 @@ def _built(
         runner=full or _NOT_HERE,
         rules=rules_for(target.engine),
         ledger=ledger,
-        view=view,
         stages=simulation.stages if simulation else corridor(compiles=plan.compiles),
+        listeners=(CurveWriter(ledger), shown),
         device=engine.device() if engine and builder is None else "",
         crew=crew,
     )

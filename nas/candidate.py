@@ -49,15 +49,6 @@ class Origin:
     kind: Literal["proposed", "published", "given"]
     by: str = ""
 
-    def __post_init__(self) -> None:
-        """Refuse any other kind.
-
-        Raises:
-            ValueError: names it.
-        """
-        if self.kind not in ("proposed", "published", "given"):
-            raise ValueError(f"origin '{self.kind}': use proposed, published or given")
-
 
 PUBLISHED, GIVEN = Origin("published"), Origin("given")
 
@@ -218,6 +209,12 @@ class Candidate:
             None if rejected is None else Rejection(**rejected),
             data["outlook"],
         )
+
+
+def report_in(case: Mapping[str, Any], what: Evidence[R]) -> R | None:
+    """One report of a case file of any format, whatever else stands there; None without it."""
+    found = case.get("evidence", case).get(what.name)
+    return None if found is None else what.report.from_json(found)
 
 
 def _of_first_format(data: Mapping[str, Any]) -> dict[str, Any]:

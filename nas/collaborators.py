@@ -12,6 +12,7 @@ from latency_models.engines import ENGINES
 from nas.crew.measuring import PROTOCOLS, Requests, Wanted
 from nas.crew.served import ServedLatency
 from nas.crew.version import code_version
+from nas.events import Listener
 from nas.experiment import Experiment, Target
 from nas.settings import SettingsError, storage_settings, typed
 from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
@@ -111,4 +112,5 @@ def tracked(experiment: Experiment, tracker: Tracker | None) -> Experiment:
     """The same experiment, its trainings written down for the tracker."""
     if tracker is None:
         return experiment
-    return replace(experiment, view=Tracked(experiment.view, experiment, tracker))
+    listeners: list[Listener] = [*experiment.listeners, Tracked(experiment, tracker)]
+    return replace(experiment, listeners=listeners)

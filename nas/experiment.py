@@ -15,9 +15,9 @@ from latency_models.base import Arrays, Frames, LatencyModel, Precision
 from latency_models.cards import CARDS
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
+from nas.events import Event, Listener, Note
 from nas.evidence import EXPORTED, PROBED, Evidence
 from nas.ledger import Ledger
-from nas.live.view import View
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
 from trainers.base import Companion, Task
@@ -224,15 +224,12 @@ class Stage:
     Attributes:
         evidence: what it leaves; by that it is known.
         body: takes a candidate and returns one with that evidence, or with a rejection.
-        training: the evidence of the training that its steps are part of, as a probe's are the
-            first ones of the full training; None where nothing is trained.
         proposals_only: whether what was published or given passes it by.
     """
 
     evidence: Evidence[Any]
     body: Callable[[Candidate, Experiment], Candidate]
     words: Words
-    training: Evidence[Any] | None = None
     proposals_only: bool = False
 
     @property
@@ -249,11 +246,12 @@ class Experiment:
         screening: times candidates, quickly.
         latency: times what is compared and what ships, by the full protocol.
         runner: the same engine, to look at its outputs.
+        stages: in their order.
+        listeners: told what goes on, one after the other.
         device: what the engine runs on; training gives way to whoever times on it.
         crew: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
-        stages: in their order.
     """
 
     folder: Path
@@ -267,12 +265,21 @@ class Experiment:
     runner: Runner
     rules: QuantRules
     ledger: Ledger
-    view: View
     stages: Sequence[Stage]
+    listeners: Sequence[Listener] = ()
     device: str = ""
     crew: Crew = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Companion] | None = None
+
+    def tell(self, event: Event) -> None:
+        """Let everybody know who listens."""
+        for listener in self.listeners:
+            listener(event)
+
+    def note(self, line: str) -> None:
+        """Tell a line that should be read."""
+        self.tell(Note(line))
 
     @property
     def simulated(self) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from latency_models.base import PRECISIONS, Precision
 from latency_models.engines.trt_library import LIBRARIES
 from latency_models.int8_support import largest_weight
-from nas.candidate import Candidate
+from nas.candidate import report_in
 from nas.durable import read_checked, read_record
 from nas.evidence import SCREENED
 from nas.kinds import meant
@@ -328,11 +328,11 @@ def _from_case(path: Path) -> Network:
 
 
 def _timed_form(case: Any) -> Form:
-    timed = Candidate.from_json(case).get(SCREENED)
+    timed = report_in(case, SCREENED)
     if timed is None:
         return Form()
-    _, _, height, width = timed.input_shape
-    return Form(timed.precision, (height, width), timed.batch_size)
+    height, width = map(int, timed.input_shape[2:])
+    return Form(timed.precision, (height, width), int(timed.batch_size))
 
 
 def read_architecture(path: Path) -> Architecture:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.candidate import GIVEN, Candidate, trial_of
+from nas.candidate import GIVEN, Candidate, report_in, trial_of
 from nas.durable import read_record
+from nas.events import Finished
 from nas.evidence import TRAINED
-from nas.experiment import Experiment, Stage
+from nas.experiment import Experiment
 from nas.inputs import compare_network
 from nas.kinds import meant
 from nas.ledger import load_arrays
-from nas.live.view import View
 from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
 from nas.pipeline import advance
 from nas.settings import SettingsError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from torch import nn
 
-CURVE = "curve.jsonl"
 _USUAL_SCALE = 2
 
 
@@ -139,7 +137,7 @@ def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32
 
 
 def _weights_sha256(case: Any) -> str:
-    trained = Candidate.from_json(case).get(TRAINED)
+    trained = report_in(case, TRAINED)
     return trained.weights_sha256 if trained else ""
 
 
@@ -235,49 +233,6 @@ def prepared(experiment: Experiment, config: DictConfig) -> Experiment:
     return experiment
 
 
-class Recorded:
-    """A view that also writes every look at the metric to a file, a line of JSON each.
-
-    A training that was killed repeats the steps since its last checkpoint, and their lines.
-    """
-
-    def __init__(self, inner: View, path: Path) -> None:
-        """Add to the file, or begin it."""
-        self._inner, self._path = inner, path
-        self._stage: Stage | None = None
-        self._loss: float | None = None
-
-    def note(self, line: str) -> None:
-        """Pass it on."""
-        self._inner.note(line)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Pass it on."""
-        self._stage, self._loss = stage, None
-        self._inner.started(candidate, stage)
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Pass it on."""
-        self._loss = loss
-        self._inner.step(done, total, loss)
-
-    def judged(self, step: int, metric: float) -> None:
-        """Write it down and pass it on."""
-        name = self._stage.name if self._stage else ""
-        line = {"stage": name, "step": step, "loss": self._loss, "metric": metric}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        self._inner.judged(step, metric)
-
-    def tick(self) -> None:
-        """Pass it on."""
-        self._inner.tick()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Pass it on."""
-        self._inner.finished(candidate, stage, again=again)
-
-
 def train_one(experiment: Experiment, name: str) -> Candidate:
     """Take the space's only network through every stage; a second call carries on.
 
@@ -288,8 +243,7 @@ def train_one(experiment: Experiment, name: str) -> Candidate:
     candidate = experiment.ledger.load(name)
     if candidate is None:
         candidate = Candidate(name, GIVEN, experiment.space.architecture)
-    watched = replace(experiment, view=Recorded(experiment.view, experiment.folder / CURVE))
     for stage in experiment.stages:
         if candidate.has(stage.evidence):
-            watched.view.finished(candidate, stage, again=True)
-    return advance(candidate, watched, upto=experiment.stages[-1].evidence)
+            experiment.tell(Finished(candidate, stage, again=True))
+    return advance(candidate, experiment, upto=experiment.stages[-1].evidence)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
@@ -24,13 +24,14 @@ from typing import Any, Protocol
 from latency_models.base import CompileError, DeviceError
 from latency_models.engines import cores
 from nas.candidate import Candidate
+from nas.crew.base import Alone
+from nas.curves import CurveWriter
+from nas.events import Event, Finished, Started, Step, Tick
 from nas.evidence import SCREENED, TRAINED
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
-from nas.live.view import Unwatched, View
 from nas.stages.train import TRAIN
 from nas.stages.training import drop_checkpoints
-from nas.tracking.runs import Curve
 from search_spaces.base import InvalidArchitecture
 from search_spaces.quantize import QuantRules
 from trainers.base import Interrupted, Task
@@ -54,30 +55,31 @@ class Work:
     rules: QuantRules
     device: str
     threads: int
-    keeps_curves: bool
 
 
 class Messages(Protocol):
     """A queue between processes."""
 
-    def put(self, item: tuple[str, int, int, float]) -> None:
-        """Send (candidate, step, steps in all, loss)."""
+    def put(self, item: Step) -> None:
+        """Send one."""
 
-    def get_nowait(self) -> tuple[str, int, int, float]:
+    def get_nowait(self) -> Step:
         """Receive one, or raise Empty."""
 
 
-class _Reporting(Unwatched):
-    """The view of a child: its steps are told to the search, which may ask it to end."""
+class _Obedient(Alone):
+    """A child has no others to share with, and ends when the search does."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Tell it, or end here; the checkpoint is then written."""
+    def safe_point(self, doing: str = "") -> None:
+        """End here where the search asks for it; the checkpoint is then written."""
         if _child.ending.is_set():
             raise Interrupted("the search ends")
-        _child.messages.put((self._name, done, total, loss))
+
+
+def _relay(event: Event) -> None:
+    """Tell the search how far a child is."""
+    if isinstance(event, Step):
+        _child.messages.put(replace(event, relayed=True))
 
 
 @dataclass
@@ -119,9 +121,8 @@ def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> No
     work = Work(
         experiment.folder, experiment.plan, experiment.target, experiment.budget,
         experiment.task, experiment.rules, experiment.device, threads,
-        keeps_curves=isinstance(experiment.view, Curve),
     )  # fmt: skip
-    experiment.view.note(f"training {processes} networks at once, {threads} thread(s) each")
+    experiment.note(f"training {processes} networks at once, {threads} thread(s) each")
     with _pool(work, processes) as (pool, messages):
         jobs = {pool.submit(_train, candidate): candidate for candidate in waiting}
         _collect(experiment, jobs, messages)
@@ -162,25 +163,25 @@ def _collect(
     left, shown = dict(jobs), None
     while left:
         done, _ = wait(left, timeout=_LOOK_S)
-        for name, step, total, loss in _received(messages):
-            running = {c.name: c for c in left.values()}
+        for step in _received(messages):
+            name, running = step.candidate.name, {c.name: c for c in left.values()}
             if shown not in running and name in running:
                 shown = name
-                experiment.view.started(running[name], TRAIN)
+                experiment.tell(Started(running[name], TRAIN))
             if name == shown:
-                experiment.view.step(step, total, loss)
-        experiment.view.tick()
+                experiment.tell(step)
+        experiment.tell(Tick())
         for job in done:
             candidate = left.pop(job)
             trained = _outcome(experiment, job, candidate)
             if trained is not None:
                 experiment.ledger.save(trained)
                 drop_checkpoints(trained, experiment)
-                experiment.view.finished(trained, TRAIN)
+                experiment.tell(Finished(trained, TRAIN))
                 shown = None
 
 
-def _received(messages: Messages) -> Iterator[tuple[str, int, int, float]]:
+def _received(messages: Messages) -> Iterator[Step]:
     while True:
         try:
             yield messages.get_nowait()
@@ -195,9 +196,9 @@ def _outcome(
     try:
         return job.result()
     except BrokenProcessPool:
-        experiment.view.note(f"{candidate.name}: its process died; it goes on alone")
+        experiment.note(f"{candidate.name}: its process died; it goes on alone")
     except (CompileError, DeviceError, InvalidArchitecture) as error:
-        experiment.view.note(f"{candidate.name}: {error}; it is tried again alone")
+        experiment.note(f"{candidate.name}: {error}; it is tried again alone")
     return None
 
 
@@ -220,7 +221,7 @@ def _follow(parent: int) -> None:
 
 def _train(candidate: Candidate) -> Candidate:
     """Train one candidate in this child."""
-    work = _child.work
+    work, ledger = _child.work, Ledger(_child.work.folder)
     return TRAIN.body(
         candidate,
         Experiment(
@@ -234,18 +235,10 @@ def _train(candidate: Candidate) -> Candidate:
             latency=_NOT_HERE,
             runner=_NOT_HERE,
             rules=work.rules,
-            ledger=Ledger(work.folder),
-            view=_watched(candidate, work),
+            ledger=ledger,
             stages=(TRAIN,),
+            listeners=(CurveWriter(ledger), _relay),
             device=work.device,
+            crew=_Obedient(),
         ),
     )
-
-
-def _watched(candidate: Candidate, work: Work) -> View:
-    """The search shows one training at a time; a tracked one's curve is kept whole here."""
-    view: View = _Reporting(candidate.name)
-    if work.keeps_curves:
-        view = Curve(view, Ledger(work.folder))
-        view.started(candidate, TRAIN)
-    return view

@@ -17,6 +17,7 @@ from typing import Any
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import PUBLISHED, Candidate, Rejection
 from nas.crew.base import LostClaim
+from nas.events import Finished, Started
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
 from nas.experiment import Experiment, Stage
 from nas.finalists import choose_finalists, contenders
@@ -55,12 +56,13 @@ def advance(
         if stage.proposals_only and not candidate.is_proposal:
             continue
         if not candidate.has(stage.evidence):
-            experiment.view.started(candidate, stage)
+            experiment.crew.safe_point(doing=f"{candidate.name} {stage.name}")
+            experiment.tell(Started(candidate, stage))
             candidate = _retried(stage, candidate, experiment)
             experiment.crew.check(candidate.name)
             experiment.ledger.save(candidate)
             drop_checkpoints(candidate, experiment)
-            experiment.view.finished(candidate, stage)
+            experiment.tell(Finished(candidate, stage))
         if stage.evidence == upto:
             break
     return candidate
@@ -77,7 +79,7 @@ def _retried(stage: Stage, candidate: Candidate, experiment: Experiment) -> Cand
         except (CompileError, InvalidArchitecture) as error:
             return replace(candidate, rejected=Rejection("compiles", str(error)))
         except DeviceError as error:
-            experiment.view.note(f"{candidate.name}: {error} (attempt {attempt})")
+            experiment.note(f"{candidate.name}: {error} (attempt {attempt})")
             last = error
     raise BrokenMachine(f"{_MOST_DEVICE_ERRORS} attempts failed; the last: {last}") from last
 
@@ -172,7 +174,7 @@ def _take_on(experiment: Experiment, candidate: Candidate, *, upto: Evidence[Any
         advance(newest, experiment, upto=upto)
         crew.release(candidate.name)
     except LostClaim as lost:
-        experiment.view.note(str(lost))
+        experiment.note(str(lost))
     return True
 
 
@@ -189,11 +191,11 @@ def _is_through(candidate: Candidate, upto: Evidence[Any]) -> bool:
 
 
 def show_known(experiment: Experiment) -> None:
-    """Tell the view what earlier runs of this study have found."""
+    """Tell what earlier runs of this study have found."""
     for candidate in experiment.ledger.all():
         known = [stage for stage in experiment.stages if candidate.has(stage.evidence)]
         for stage in known or experiment.stages[:1]:
-            experiment.view.finished(candidate, stage, again=True)
+            experiment.tell(Finished(candidate, stage, again=True))
 
 
 def explore(experiment: Experiment, study: Study) -> None:
@@ -218,7 +220,7 @@ def explore(experiment: Experiment, study: Study) -> None:
             _examine(experiment, study, candidate)
         elif study.is_over(experiment.crew):
             if study.closed:
-                experiment.view.note(study.closed)
+                experiment.note(study.closed)
             return
         else:
             experiment.crew.wait()
@@ -234,7 +236,7 @@ def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None
         study.tell(candidate, quality=expected.mean if expected else None)
         experiment.crew.release(candidate.name)
     except LostClaim as lost:
-        experiment.view.note(str(lost))
+        experiment.note(str(lost))
 
 
 def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None:

@@ -18,8 +18,8 @@ from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
 from nas.crew.served import ServedLatency
+from nas.events import Listener, Note, Tick
 from nas.experiment import Runner, Target
-from nas.live.view import View
 from nas.networks import rules_for
 from nas.receipts import SCREENING
 from nas.settings import SettingsError
@@ -115,16 +115,23 @@ def compiling_timer(engine: AheadOfTime, target: Target, stack: ExitStack) -> Is
 
 
 def timers(
-    engine: Engine | None, served: Served | None, stack: ExitStack, view: View
+    engine: Engine | None, served: Served | None, stack: ExitStack, tell: Listener
 ) -> tuple[IsolatedLatency | ServedLatency, IsolatedLatency | ServedLatency]:
     """What times candidates quickly, and what times by the full protocol."""
+
+    def note(line: str) -> None:
+        tell(Note(line))
+
+    def tick() -> None:
+        tell(Tick())
+
     if engine is None:
         assert served is not None
-        pair = served(view.note, view.tick)
+        pair = served(note, tick)
         for one in pair:
             stack.callback(one.close)
         return pair
-    waits = each_wait_once(view.note, tick=view.tick)
+    waits = each_wait_once(note, tick=tick)
     quick, full = (
         stack.enter_context(
             IsolatedLatency(partial(MeasuredLatency, engine, protocol), notice=waits)

@@ -75,7 +75,7 @@ def _eigenvectors(covariance: Tensor) -> Tensor:
         return torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
     try:
         vectors: Tensor = torch.linalg.eigh(covariance)[1]
-    except torch.linalg.LinAlgError:
+    except RuntimeError:
         # In single precision LAPACK gives up on large covariances of a few tiny gradients.
         whole = covariance.double() / covariance.abs().max().clamp_min(_EPS)
         vectors = torch.linalg.eigh(whole)[1].to(covariance.dtype)

@@ -169,7 +169,7 @@ def _search_alone(config: DictConfig) -> int:
             policy = policy_of(config)
             with assemble(config, served=served_for(config)) as experiment:
                 study = Study(
-                    storage_for(config, experiment.folder, notice=experiment.view.note),
+                    storage_for(config, experiment.folder, notice=experiment.note),
                     name=experiment.plan.name,
                     seed=experiment.plan.seed,
                     metric=experiment.task.metric,
@@ -177,7 +177,7 @@ def _search_alone(config: DictConfig) -> int:
                     limit_ms=experiment.target.max_latency_ms,
                     home=experiment.folder,
                     patience_s=storage_settings(config).patience_s,
-                    notice=experiment.view.note,
+                    notice=experiment.note,
                 )
                 tracker = tracker_for(config, experiment.folder)
                 candidates = run_study(tracked(experiment, tracker), study)

@@ -29,6 +29,16 @@ class Crew(Protocol):
             LostClaim: somebody else has it by now.
         """
 
+    def safe_point(self, doing: str = "") -> None:
+        """Where this worker may end, between two stages and inside a training.
+
+        Args:
+            doing: what it is at from now on, for the others to see; empty for what it was at.
+
+        Raises:
+            Interrupted: it was asked to end.
+        """
+
     def wait(self) -> None:
         """Let the others work for a while."""
 
@@ -47,6 +57,9 @@ class Alone:
 
     def check(self, what: str) -> None:
         """Nobody can have taken it."""
+
+    def safe_point(self, doing: str = "") -> None:
+        """Ctrl-C ends a search that works alone, at any line."""
 
     def wait(self) -> None:
         """There is nobody to wait for.

@@ -62,7 +62,7 @@ class Claims:
         """
         self.me = me
         self._pace = pace
-        self._safe_point = safe_point or (lambda: None)
+        self._may_end = safe_point or (lambda: None)
         self._folder = folder
         self._claims = folder / CLAIMS
         self._record = folder / WORKERS / f"{me.id}.json"
@@ -95,9 +95,15 @@ class Claims:
         self.me = replace(self.me, doing=doing or self.me.doing, ended=ended)
         self._write(self.me)
 
+    def safe_point(self, doing: str = "") -> None:
+        """End here where that was asked for; else tell the others what this worker is at."""
+        self._may_end()
+        if doing:
+            self.says(doing=doing)
+
     def take(self, what: str) -> bool:
         """Claim it unless a living worker has it; after a dead one it is anybody's."""
-        self._safe_point()
+        self._may_end()
         last = _last(self._claims, what)
         if last is not None:
             if last.worker == self.me.id:
@@ -144,9 +150,9 @@ class Claims:
             self.says(doing=WAITING)
         until = time.monotonic() + self._pace.poll_s
         while (left_s := until - time.monotonic()) > 0:
-            self._safe_point()
+            self._may_end()
             time.sleep(min(left_s, _LOOK_S))
-        self._safe_point()
+        self._may_end()
 
     def _link(self, what: str, number: int) -> bool:
         path = self._claims / f"{what}.{number}"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,6 @@ from nas.assemble import (
     asked_for,
     assemble,
     told_as_settings,
-    view_of_search,
 )
 from nas.collaborators import (
     JOINING_S,
@@ -37,13 +36,12 @@ from nas.collaborators import (
 from nas.crew.roster import Pace, Worker
 from nas.crew.status import report_is_fresh
 from nas.crew.version import check_code, code_version
-from nas.crew.worker import Attended, at_work
+from nas.crew.worker import at_work
 from nas.durable import write_aside
 from nas.experiment import Plan, Target
 from nas.folder import claim_folder, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, as_json
-from nas.live.view import View
 from nas.offers import OFFERS, require_same
 from nas.pipeline import run_study
 from nas.policies.chosen import policy_of
@@ -147,7 +145,7 @@ def work(config: DictConfig) -> None:
     try:
         with at_work(folder, me, pace) as (claims, ending):
             try:
-                _run(config, claims, ending.safe_point)
+                _run(config, claims)
                 claims.says(ended="finished")
             except BaseException as error:
                 claims.says(ended=_why(error))
@@ -164,21 +162,12 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _run(
-    config: DictConfig,
-    claims: Claims,
-    safe_point: Callable[[], None],
-) -> None:
-    def watcher(
-        plan: Plan, target: Target, task: Task, budget: Budget
-    ) -> AbstractContextManager[View]:
-        return Attended(view_of_search(plan, target, task, budget), claims, safe_point)
-
-    served = served_for(config, safe_point=safe_point)
-    with assemble(config, watcher=watcher, crew=claims, served=served) as experiment:
+def _run(config: DictConfig, claims: Claims) -> None:
+    served = served_for(config, safe_point=claims.safe_point)
+    with assemble(config, crew=claims, served=served) as experiment:
         study = _study(
             config, experiment.plan, experiment.task,
-            notice=experiment.view.note, patience_s=JOINING_S,
+            notice=experiment.note, patience_s=JOINING_S,
         )
         check_code(study, claims.me)
         tracker = tracker_for(config, experiment.folder)

@@ -11,16 +11,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import cast
 
-from nas.candidate import Candidate
 from nas.crew.claims import Claims
 from nas.crew.roster import Pace, Worker
-from nas.experiment import Stage
-from nas.live.view import Unwatched, View
 from trainers.base import Interrupted
 
 ENDING = (signal.SIGTERM, signal.SIGUSR2)
@@ -121,58 +118,6 @@ class Ending:
 
     def _break_off(self, number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
-
-
-class Attended:
-    """A view whose calls are safe points, and tell the others what this worker is at."""
-
-    def __init__(
-        self,
-        inner: AbstractContextManager[View],
-        claims: Claims,
-        safe_point: Callable[[], None],
-    ) -> None:
-        self._entered, self._claims, self._safe_point = inner, claims, safe_point
-        self._inner: View = Unwatched()
-
-    def __enter__(self) -> View:
-        self._inner = self._entered.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._entered.__exit__(kind, error, trace)
-
-    def note(self, line: str) -> None:
-        """Pass it on."""
-        self._inner.note(line)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Pass it on; between two stages a worker may end."""
-        self._safe_point()
-        self._claims.says(doing=f"{candidate.name} {stage.name}")
-        self._inner.started(candidate, stage)
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Pass it on; a training may end here."""
-        self._safe_point()
-        self._inner.step(done, total, loss)
-
-    def judged(self, step: int, metric: float) -> None:
-        """Pass it on."""
-        self._inner.judged(step, metric)
-
-    def tick(self) -> None:
-        """Pass it on."""
-        self._inner.tick()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Pass it on."""
-        self._inner.finished(candidate, stage, again=again)
 
 
 @contextmanager

@@ -7,15 +7,15 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.live import Live
-from rich.markup import escape
+from rich.console import Console, RenderableType
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
+from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
 from nas.evidence import ExportReport
 from nas.experiment import Plan, Stage, Target
 from nas.live.panel import draw
+from nas.live.picture import REFRESH_S, TICK_S, LivePicture
 from nas.live.watch import Clock, Watch
 from nas.report.describe import duration, figure, milliseconds
 from nas.stages import corridor
@@ -23,8 +23,6 @@ from nas.winners import front
 from trainers.base import Metric, QuantReport, TrainReport
 from trainers.budget import Budget
 
-_REFRESH_S = 0.25
-_TICK_S = 1.0
 _SUMMARY_S = 10.0
 
 
@@ -50,12 +48,8 @@ def view_for(
     return PlainView(console, watch, plan, target, metric)
 
 
-class RichView:
-    """One live picture at the foot of the terminal; notes scroll away above it.
-
-    It has no thread of its own and draws only when it is told something, at most four times a
-    second while training and once while it waits: nothing may run beside a measurement.
-    """
+class RichView(LivePicture):
+    """Shows a search, at most four times a second while it trains."""
 
     def __init__(
         self,
@@ -67,70 +61,29 @@ class RichView:
         baseline: float | None = None,
     ) -> None:
         """Prepare it; nothing is drawn before it is entered."""
-        self._console, self._watch = console, watch
-        self._plan, self._target, self._metric = plan, target, metric
-        self._baseline = baseline
+        super().__init__(console, watch.clock)
+        self._watch, self._plan, self._target = watch, plan, target
+        self._metric, self._baseline = metric, baseline
         self._front: list[Candidate] = []
-        self._drawn_s = float("-inf")
-        self._live = Live(console=console, auto_refresh=False, transient=False)
 
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._live.start()
-        self._draw()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the last picture and the cursor as a terminal should have it."""
-        try:
-            self._watch.current = None
-            self._draw()
-        finally:
-            self._live.stop()
-
-    def note(self, line: str) -> None:
-        """Print a line above the picture."""
-        self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
-        self._draw()
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Show what begins."""
-        self._watch.started(candidate, stage)
-        self._draw()
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Move the bar."""
-        self._watch.step(done, total, loss)
-        if self._watch.clock() - self._drawn_s >= _REFRESH_S:
-            self._draw()
-
-    def judged(self, step: int, metric: float) -> None:
-        """A search ranks by what a training ends with."""
-
-    def tick(self) -> None:
-        """Let the clock go on; seldom, as another process may be timing."""
-        if self._watch.clock() - self._drawn_s >= _TICK_S:
-            self._draw()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Count it, and see whether it belongs to the best."""
-        self._watch.finished(candidate, stage, again=again)
-        alive = [c for c in self._watch.candidates if not c.rejected and c.is_proposal]
-        self._front = front(alive, self._metric)
-        self._draw()
-
-    def _draw(self) -> None:
-        self._drawn_s = self._watch.clock()
-        picture = draw(
+    def made(self, *, width: int) -> RenderableType:
+        """Funnel, front, and what is done now."""
+        return draw(
             self._watch, self._front, self._plan, self._target, self._metric, self._baseline,
-            width=self._console.width,
+            width=width,
         )
-        self._live.update(picture, refresh=True)
+
+    def __call__(self, event: Event) -> None:
+        """Draw what is different now."""
+        self._watch(event)
+        match event:
+            case Note(line):
+                self.print(line)
+            case Finished():
+                alive = [c for c in self._watch.candidates if not c.rejected and c.is_proposal]
+                self._front = front(alive, self._metric)
+        wait_s = {Step: REFRESH_S, Judged: REFRESH_S, Tick: TICK_S}
+        self.draw(after_s=wait_s.get(type(event), 0.0))
 
 
 class PlainView:
@@ -164,38 +117,23 @@ class PlainView:
         """Say where the search stands at its end."""
         self._print(self._standing())
 
-    def note(self, line: str) -> None:
-        """Print it."""
-        self._print(line)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Tell how many were known before the first new stage begins."""
-        if self._known_before:
+    def __call__(self, event: Event) -> None:
+        """Print what came out, and what is to be read."""
+        if isinstance(event, Started) and self._known_before:
             self._print(f"{self._known_before} reports of an earlier run are used again")
             self._known_before = 0
-        self._watch.started(candidate, stage)
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Take note of it; print only when it is time for a summary."""
-        self._watch.step(done, total, loss)
-        self._tell_now_and_then()
-
-    def judged(self, step: int, metric: float) -> None:
-        """A search ranks by what a training ends with."""
-
-    def tick(self) -> None:
-        """Print only when it is time for a summary."""
-        self._tell_now_and_then()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Print what came out."""
-        self._watch.finished(candidate, stage, again=again)
-        if again:
-            self._known_before += 1
-            return
-        outcome = told(candidate, stage, self._target, self._metric)
-        self._print(f"{candidate.name}  {candidate.architecture.id}  {outcome}")
-        self._tell_now_and_then()
+        self._watch(event)
+        match event:
+            case Note(line):
+                self._print(line)
+            case Finished(again=True):
+                self._known_before += 1
+            case Finished(candidate, stage):
+                outcome = told(candidate, stage, self._target, self._metric)
+                self._print(f"{candidate.name}  {candidate.architecture.id}  {outcome}")
+                self._tell_now_and_then()
+            case Step() | Tick():
+                self._tell_now_and_then()
 
     def _tell_now_and_then(self) -> None:
         if self._watch.clock() - self._told_s >= _SUMMARY_S:

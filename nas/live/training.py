@@ -9,22 +9,20 @@ from typing import Self
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from nas.candidate import Candidate
+from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
 from nas.experiment import Stage, Target
+from nas.live.picture import REFRESH_S, TICK_S, LivePicture
 from nas.live.terminal import told
 from nas.live.watch import Clock
 from nas.report.describe import clock_time, describe, duration, figure, gain
 from trainers.base import Metric
 
-_REFRESH_S = 0.25
-_TICK_S = 1.0
 _TOLD_EVERY_S = 30.0
 _BAR_WIDTH = 36
 _CURVE_WIDTH = 48
@@ -63,18 +61,19 @@ class Course:
         """What goes on; empty before the first stage."""
         return "" if self.stage is None else self.stage.words.doing
 
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """A stage begins."""
-        self.candidate, self.stage = candidate, stage
-        self.done = self.total = 0
-        self.loss, self.began = None, None
-        self.marks.clear()
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Training has come so far."""
-        self.done, self.total, self.loss = done, total, loss
-        if self.began is None:
-            self.began = (done, self.clock())
+    def __call__(self, event: Event) -> None:
+        """Take note of it."""
+        match event:
+            case Started(candidate, stage):
+                self.candidate, self.stage = candidate, stage
+                self.done = self.total = 0
+                self.loss, self.began = None, None
+                self.marks.clear()
+            case Step(done=done, total=total, loss=loss):
+                self.done, self.total, self.loss = done, total, loss
+                self.began = self.began or (done, self.clock())
+            case Judged(step=step, metric=metric):
+                self.marks.append((step, metric))
 
     def remaining_s(self) -> float | None:
         """Time to the end of the stage at the pace so far, or None before there is one."""
@@ -135,106 +134,63 @@ class PlainTraining:
     ) -> None:
         """Nothing to close."""
 
-    def note(self, line: str) -> None:
-        """Print it."""
+    def __call__(self, event: Event) -> None:
+        """Print what came out and each look, and now and then how far it is."""
+        self._course(event)
+        match event:
+            case Note(line):
+                self._print(line)
+            case Judged(step=step, metric=metric):
+                self._told_s = self._course.clock()
+                self._print(f"{self._course.doing}: step {step}: {figure(self._metric, metric)}")
+            case Finished():
+                self._print(_ended(event, self._target, self._metric))
+            case Step() | Tick():
+                self._tell_now_and_then()
+
+    def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Take note of it."""
-        self._course.started(candidate, stage)
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Print it now and then."""
-        self._course.step(done, total, loss)
-        self._tell_now_and_then()
-
-    def judged(self, step: int, metric: float) -> None:
-        """Print it."""
-        self._course.marks.append((step, metric))
-        self._told_s = self._course.clock()
-        words = self._course.doing
-        self.note(f"{words}: step {step}: {figure(self._metric, metric)}")
-
-    def tick(self) -> None:
-        """Say now and then how far it is."""
-        self._tell_now_and_then()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Print what came out."""
-        known = " (of an earlier run)" if again else ""
-        self.note(told(candidate, stage, self._target, self._metric) + known)
 
     def _tell_now_and_then(self) -> None:
         now_s = self._course.clock()
         if self._course.stage and now_s - self._told_s >= _TOLD_EVERY_S:
             self._told_s = now_s
             far = f": {self._course.progress()}" if self._course.total else "..."
-            self.note(f"{self._course.doing}{far}")
+            self._print(f"{self._course.doing}{far}")
 
 
-class RichTraining:
-    """One live picture at the foot of the terminal; what has ended scrolls away above it."""
+class RichTraining(LivePicture):
+    """Shows one training; what has ended scrolls away above it."""
 
     def __init__(
         self, console: Console, target: Target, metric: Metric, baseline: float, clock: Clock
     ) -> None:
         """Prepare it; nothing is drawn before it is entered."""
-        self._console, self._target = console, target
-        self._metric, self._baseline = metric, baseline
+        super().__init__(console, clock, transient=True)
+        self._target, self._metric, self._baseline = target, metric, baseline
         self._course = Course(clock)
-        self._drawn_s = float("-inf")
-        self._live = Live(console=console, auto_refresh=False, transient=True)
 
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._live.start()
-        return self
+    def made(self, *, width: int) -> RenderableType:
+        """How far it is, and how good."""
+        return draw(self._course, self._target, self._metric, self._baseline, width=width)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the terminal as it should be."""
-        self._live.stop()
+    def __call__(self, event: Event) -> None:
+        """Draw how far it is, and print what came out above that."""
+        self._course(event)
+        match event:
+            case Note(line):
+                self.print(line)
+            case Finished():
+                self.print(_ended(event, self._target, self._metric))
+            case Started() | Judged():
+                self.draw()
+            case Step() | Tick():
+                self.draw(after_s=REFRESH_S if isinstance(event, Step) else TICK_S)
 
-    def note(self, line: str) -> None:
-        """Print a line above the picture."""
-        self._console.print(f"[dim]·[/] {escape(line)}", highlight=False)
 
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Show what begins."""
-        self._course.started(candidate, stage)
-        self._draw()
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Move the bar."""
-        self._course.step(done, total, loss)
-        if self._course.clock() - self._drawn_s >= _REFRESH_S:
-            self._draw()
-
-    def judged(self, step: int, metric: float) -> None:
-        """Lengthen the curve."""
-        self._course.marks.append((step, metric))
-        self._draw()
-
-    def tick(self) -> None:
-        """Let the clock go on; seldom, as another process may be timing."""
-        if self._course.clock() - self._drawn_s >= _TICK_S:
-            self._draw()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Print what came out above the picture."""
-        known = " (of an earlier run)" if again else ""
-        self.note(told(candidate, stage, self._target, self._metric) + known)
-
-    def _draw(self) -> None:
-        self._drawn_s = self._course.clock()
-        picture = draw(
-            self._course, self._target, self._metric, self._baseline, width=self._console.width
-        )
-        self._live.update(picture, refresh=True)
+def _ended(event: Finished, target: Target, metric: Metric) -> str:
+    known = " (of an earlier run)" if event.again else ""
+    return told(event.candidate, event.stage, target, metric) + known
 
 
 def draw(

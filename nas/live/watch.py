@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nas.candidate import Candidate
+from nas.events import Event, Finished, Started, Step
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
 from nas.experiment import Plan, Stage
 from nas.finalists import CONTENDERS
@@ -40,7 +41,7 @@ class Now:
 
 
 class Watch:
-    """Follows the calls of a `View` and knows counts, durations and what is left."""
+    """Follows what a search tells and knows counts, durations and what is left."""
 
     def __init__(
         self, plan: Plan, budget: Budget | None = None, clock: Clock = time.monotonic
@@ -73,25 +74,21 @@ class Watch:
         """Time since this run began."""
         return self.clock() - self._began_s
 
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """A stage begins."""
-        self.current = Now(candidate, stage, self.clock())
-        if not candidate.is_proposal or stage.evidence not in (SCREENED, PROBED):
-            self._search_over = True
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Training has come so far."""
-        if self.current is not None:
-            now = self.current
-            self.current = replace(now, done=done, total=total, loss=loss)
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool) -> None:
-        """A stage ends; evidence of an earlier run has no duration."""
+    def __call__(self, event: Event) -> None:
+        """Take note of it; evidence of an earlier run has no duration."""
         now = self.current
-        if not again and now is not None and now.stage is stage:
-            self._durations_s[stage.evidence].append(self.clock() - now.began_s)
-        self._known[candidate.name] = candidate
-        self.current = None
+        match event:
+            case Started(candidate, stage):
+                self.current = Now(candidate, stage, self.clock())
+                if not candidate.is_proposal or stage.evidence not in (SCREENED, PROBED):
+                    self._search_over = True
+            case Step(done=done, total=total, loss=loss) if now is not None:
+                self.current = replace(now, done=done, total=total, loss=loss)
+            case Finished(candidate, stage, again):
+                if not again and now is not None and now.stage is stage:
+                    self._durations_s[stage.evidence].append(self.clock() - now.began_s)
+                self._known[candidate.name] = candidate
+                self.current = None
 
     def remaining_s(self) -> float | None:
         """Estimated time to the end of the plan, or None while it cannot be told."""

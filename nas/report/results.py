@@ -72,7 +72,7 @@ def conclude(
     if experiment.simulated:
         counted = replace(counted, winners=len(summary.winners))
         notes.append(outcome_words(experiment, candidates))
-        experiment.view.note(notes[-1])
+        experiment.note(notes[-1])
     expected = forecasts(candidates, experiment)
 
     def forecast(candidate: Candidate) -> Scored | None:

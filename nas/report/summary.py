@@ -55,14 +55,19 @@ class Funnel:
         ]
 
     def told(self, stages: Iterable[Stage], *, of: int) -> str:
-        """All of it in a line, as `5/16 timed untrained, 1 too slow, 2 failed, 2 trained briefly`.
+        """A line: `5 of 16 timed untrained, 1 too slow, 2 failed, 2 trained briefly`.
 
         Args:
             of: how many proposals are planned.
         """
-        first, *rest = [f"{count} {stage.words.done}" for stage, count in self.steps(stages)]
-        refused = [f"{self.too_slow} too slow", f"{self.failed} failed"]
-        return f"{', '.join([first.replace(' ', f' of {of} ', 1), *refused, *rest])}"
+        (first, examined), *others = self.steps(stages)
+        parts = [
+            f"{examined} of {of} {first.words.done}",
+            f"{self.too_slow} too slow",
+            f"{self.failed} failed",
+            *(f"{count} {stage.words.done}" for stage, count in others),
+        ]
+        return ", ".join(parts)
 
     def to_json(self) -> dict[str, int]:
         """All counts beside each other."""
@@ -222,7 +227,7 @@ class Summary:
         most = max(gain.pictures for gain in bare)
         if most:
             return f"no interval: it takes {FEWEST_PICTURES} pictures, and there were {most}"
-        return "no interval: the metric of each sample was not kept, or is not known without a network"
+        return "no interval: the metric of each sample was not kept, or is none without a network"
 
 
 def summarize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nas.candidate import Candidate, Rejection
-from nas.evidence import PROBED, TRAINED
+from nas.evidence import PROBED
 from nas.experiment import Experiment, Stage, Words
 from nas.stages.training import full_training
 from trainers.base import Diverged
@@ -29,6 +29,5 @@ PROBE = Stage(
     PROBED,
     probe,
     Words("short training", done="trained briefly", bar="fast enough: trained briefly"),
-    training=TRAINED,
     proposals_only=True,
 )

@@ -11,7 +11,7 @@ from nas.candidate import Candidate, Rejection
 from nas.evidence import QUANTIZED, TRAINED
 from nas.experiment import Experiment, Stage, Words
 from nas.ledger import pack_scales, save_arrays
-from nas.stages.training import FINE_TUNING, giving_way
+from nas.stages.training import FINE_TUNING, giving_way, looks
 from nas.trained import INT8_WEIGHTS, engine_run, trained_network
 from search_spaces.quantize import place
 from trainers.base import Diverged, QuantReport
@@ -43,8 +43,9 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
             inputs=all_inputs(network, experiment.task.signature, shown),
             tensors_first=True,
         )
+        judged = looks(candidate, experiment, QUANTIZED)
         try:
-            with giving_way(experiment) as progress:
+            with giving_way(candidate, experiment, QUANTIZED) as progress:
                 tuned = fine_tune(
                     prepared,
                     experiment.task,
@@ -52,7 +53,7 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
                     seed=experiment.plan.seed,
                     checkpoint=home / FINE_TUNING,
                     progress=progress,
-                    judged=experiment.view.judged if experiment.budget.judge_every else None,
+                    judged=judged if experiment.budget.judge_every else None,
                     companion=experiment.teacher() if experiment.teacher else None,
                 )
         except Diverged as error:
@@ -83,7 +84,7 @@ def _in_float(network: Network, experiment: Experiment) -> frozenset[int]:
     budget = experiment.budget
     if budget.quant_max_drop is None:
         return frozenset()
-    experiment.view.note("int8: looking for layers that have to stay in float")
+    experiment.note("int8: looking for layers that have to stay in float")
     choice = choose_float_layers(
         network,
         experiment.task,
@@ -104,4 +105,4 @@ def _hurt(experiment: Experiment) -> Rejection:
     return Rejection("quantizes", reason)
 
 
-QUANTIZE = Stage(QUANTIZED, quantize, Words("quantizing", done="quantized"), training=QUANTIZED)
+QUANTIZE = Stage(QUANTIZED, quantize, Words("quantizing", done="quantized"))

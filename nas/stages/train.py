@@ -34,5 +34,4 @@ TRAIN = Stage(
     TRAINED,
     train,
     Words("full training", done="trained in full", bar="the best of them trained in full"),
-    training=TRAINED,
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from latency_models.device import each_wait_once, shared
 from nas.candidate import Candidate
-from nas.evidence import QUANTIZED, TRAINED
+from nas.events import Judged, Step, Tick
+from nas.evidence import QUANTIZED, TRAINED, Evidence
 from nas.experiment import Experiment
 from search_spaces.skeletons import lower
+from trainers.base import Judged as Look
 from trainers.base import Progress, TrainReport
 from trainers.budget import Budget
 
@@ -56,10 +58,10 @@ def full_training(
     )
     if budget.branches != "none" and not any(map(is_branched, network.layers.values())):
         note = f"branches={budget.branches}: nothing in this network takes them, it trains without"
-        experiment.view.note(note)
+        experiment.note(note)
     if experiment.weights is not None:
         load_some_weights(network, experiment.weights)
-    with giving_way(experiment) as progress:
+    with giving_way(candidate, experiment, TRAINED) as progress:
         report = fit(
             network,
             experiment.task,
@@ -68,27 +70,36 @@ def full_training(
             until_step=until_step,
             checkpoint=experiment.ledger.home(candidate.name) / _TRAINING,
             progress=progress,
-            judged=experiment.view.judged if budget.judge_every else None,
+            judged=looks(candidate, experiment, TRAINED) if budget.judge_every else None,
             companion=experiment.teacher() if experiment.teacher else None,
         )
     return network, report
 
 
 @contextmanager
-def giving_way(experiment: Experiment) -> Iterator[Progress]:
+def giving_way(
+    candidate: Candidate, experiment: Experiment, training: Evidence[Any]
+) -> Iterator[Progress]:
     """Training holds a share of the device and hands it back whenever it tells its progress.
 
-    So no other search on this machine times a network while this one trains.
+    So no other search on this machine times a network while this one trains. And there a worker
+    may end, for the checkpoint is written then.
     """
-    waits = each_wait_once(experiment.view.note, tick=experiment.view.tick)
+    waits = each_wait_once(experiment.note, tick=lambda: experiment.tell(Tick()))
     with ExitStack() as share:
 
         def progress(done: int, total: int, loss: float) -> None:
             share.close()
-            experiment.view.step(done, total, loss)
+            experiment.tell(Step(candidate, training, done, total, loss))
+            experiment.crew.safe_point()
             if experiment.device:
                 share.enter_context(shared(experiment.device, notice=waits))
 
         if experiment.device:
             share.enter_context(shared(experiment.device, notice=waits))
         yield progress
+
+
+def looks(candidate: Candidate, experiment: Experiment, training: Evidence[Any]) -> Look:
+    """What a training calls when it has looked at its metric."""
+    return lambda step, metric: experiment.tell(Judged(candidate, training, step, metric))

@@ -10,25 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from nas.candidate import Candidate
+from nas.curves import Row, history
 from nas.durable import read_record
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
-from nas.experiment import Experiment, Stage
-from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
-from nas.live.view import View
+from nas.experiment import Experiment
+from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY
 from nas.redact import redacted
 from nas.report.describe import describe
 from nas.report.drawing import drawing_file
 from nas.report.summary import funnel, is_winner
-from nas.stages import corridor
 from nas.trained import engine_run
 from nas.winners import hypervolume
 from search_spaces.skeletons import lower
 from trainers.base import Pixels, Shows
 from trainers.data.planes import shown
 
-CURVE = "curve.jsonl"
 _IMAGES = 4
-Row = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -65,71 +62,6 @@ class TrackedRun:
     drawing: str | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     bundles: Mapping[str, Path] = field(default_factory=dict)
-
-
-class Curve:
-    """A view's listener that keeps losses and metrics of trainings beside the evidence."""
-
-    def __init__(self, inner: View, ledger: Ledger) -> None:
-        self._inner, self._ledger = inner, ledger
-        self._now: tuple[str, Stage] | None = None
-
-    def note(self, line: str) -> None:
-        """Pass it on."""
-        self._inner.note(line)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        """Pass it on, and remember whose training this is."""
-        self._now = (candidate.name, stage)
-        self._inner.started(candidate, stage)
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        """Keep the loss."""
-        # A worker may end inside the call below, and the step was made.
-        self._keep(step=done, loss=loss)
-        self._inner.step(done, total, loss)
-
-    def judged(self, step: int, metric: float) -> None:
-        """Keep the metric."""
-        self._keep(step=step, metric=metric)
-        self._inner.judged(step, metric)
-
-    def tick(self) -> None:
-        """Pass it on."""
-        self._inner.tick()
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Pass it on."""
-        self._inner.finished(candidate, stage, again=again)
-
-    def _keep(self, **values: float) -> None:
-        if self._now is None:
-            return
-        name, stage = self._now
-        if stage.training is None:
-            return
-        line = json.dumps({"stage": stage.training.name, **values}) + "\n"
-        with (self._ledger.home(name) / CURVE).open("ab", buffering=0) as file:
-            file.write(line.encode())
-
-
-def history(home: Path) -> list[Row]:
-    """The curves of one candidate; steps that were made twice count as they were made last."""
-    path = home / CURVE
-    if not path.is_file():
-        return []
-    rows: dict[tuple[str, float], Row] = {}
-    for line in path.read_text().splitlines():
-        try:
-            said = json.loads(line)
-            stage, step = said.pop("stage"), float(said.pop("step"))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            # A worker was killed while it wrote this line.
-            continue
-        row = rows.setdefault((stage, step), {"step": step})
-        row.update({f"{stage}/{key}": value for key, value in said.items()})
-    order = [stage.name for stage in corridor()]
-    return [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))]
 
 
 def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:

@@ -18,12 +18,12 @@ from typing import Any, Literal, Protocol
 
 from nas.candidate import Candidate
 from nas.durable import read_record, write_aside
+from nas.events import Event, Finished
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
-from nas.experiment import Experiment, Stage
-from nas.live.view import View
+from nas.experiment import Experiment
 from nas.study import Study
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
-from nas.tracking.runs import Curve, TrackedRun, candidate_run, study_run
+from nas.tracking.runs import TrackedRun, candidate_run, study_run
 
 FOLDER, MARK = "tracking", "tracked.json"
 _WANDB_HOST = "api.wandb.ai"
@@ -147,18 +147,19 @@ class TensorBoardTracker:
             writer.close()
 
 
-class Tracked(Curve):
-    """A view that has each candidate's run written when its training is over."""
+class Tracked:
+    """The listener that has each candidate's run written when its training is over."""
 
-    def __init__(self, inner: View, experiment: Experiment, tracker: Tracker) -> None:
-        super().__init__(inner, experiment.ledger)
+    def __init__(self, experiment: Experiment, tracker: Tracker) -> None:
+        """Nothing is written yet."""
         self._experiment, self._tracker = experiment, tracker
 
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        """Pass it on; what was quantized, or failed on the way there, has its run written."""
-        super().finished(candidate, stage, again=again)
-        if not again and stage.evidence in (TRAINED, QUANTIZED) and _is_over(candidate):
-            _write(candidate, self._experiment, self._tracker)
+    def __call__(self, event: Event) -> None:
+        """Write the run of what was quantized, or failed on the way there."""
+        match event:
+            case Finished(candidate, stage, again=False):
+                if stage.evidence in (TRAINED, QUANTIZED) and _is_over(candidate):
+                    _write(candidate, self._experiment, self._tracker)
 
 
 def track_study(

@@ -18,7 +18,8 @@ from typing import Any
 from fake_search import FakeStages
 
 from nas.candidate import Candidate, Origin
-from nas.evidence import EXPORTED
+from nas.events import Step
+from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
 from nas.experiment import Experiment, Stage
 from trainers.base import Interrupted
 
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STEPS = 10
 LOG = "stages.log"
+_TRAINING = (PROBED, TRAINED, QUANTIZED)
 FIXED = (
     "task.data.train=bundled", "study.references=[ecbsr_m4c16]", "target.max_latency_ms=40",
     "target.engine=openvino", "crew={beat_s: 0.5, lease_s: 3, poll_s: 0.3, grace_s: 20}",
@@ -82,11 +84,12 @@ def toy(fake: Stage) -> Stage:
         mark = home / f"{evidence}.ckpt"
         done = int(mark.read_text()) if mark.is_file() else 0
         try:
-            while done < (STEPS if fake.training else 1):
+            while done < (STEPS if fake.evidence in _TRAINING else 1):
                 time.sleep(step_s)
                 done += 1
                 log(experiment.folder, f"step {candidate.name} {evidence} {done}")
-                experiment.view.step(done, STEPS, 1.0 / done)
+                experiment.tell(Step(candidate, fake.evidence, done, STEPS, 1.0 / done))
+                experiment.crew.safe_point()
         except Interrupted:
             mark.write_text(str(done))
             raise

@@ -10,6 +10,7 @@ from typing import Any
 from finished_studies import PSNR, receipt, trained
 
 from nas.candidate import Candidate, Rejection
+from nas.events import Event, Finished, Judged, Listener, Note, Started
 from nas.evidence import (
     EXPORTED,
     KNOWN,
@@ -48,28 +49,21 @@ class FakeTask:
 
 @dataclass
 class Notes:
-    """A view that keeps what it is told."""
+    """A listener that keeps what it is told."""
 
     lines: list[str] = field(default_factory=list)
     events: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def note(self, line: str) -> None:
-        self.lines.append(line)
-
-    def started(self, candidate: Candidate, stage: Stage) -> None:
-        self.events.append(("started", candidate.name, stage.name))
-
-    def step(self, done: int, total: int, loss: float) -> None:
-        pass
-
-    def judged(self, step: int, metric: float) -> None:
-        self.events.append(("judged", str(step), ""))
-
-    def tick(self) -> None:
-        pass
-
-    def finished(self, candidate: Candidate, stage: Stage, *, again: bool = False) -> None:
-        self.events.append(("again" if again else "finished", candidate.name, stage.name))
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Note(line):
+                self.lines.append(line)
+            case Started(candidate, stage):
+                self.events.append(("started", candidate.name, stage.name))
+            case Judged(step=step):
+                self.events.append(("judged", str(step), ""))
+            case Finished(candidate, stage, again):
+                self.events.append(("again" if again else "finished", candidate.name, stage.name))
 
 
 def latency_ms(candidate: Candidate) -> float:
@@ -135,7 +129,7 @@ class FakeStages:
         return candidate.having(EXPORTED, report)
 
 
-def experiment(folder: Path, view: Any = None, **plan: Any) -> Experiment:
+def experiment(folder: Path, listener: Listener | None = None, **plan: Any) -> Experiment:
     """A small search; the collaborators of real stages are missing."""
     missing: Any = None
     chosen = {"candidates": 8, "finalists": 3, "references": ("ecbsr_m4c16", "fsrcnn"), **plan}
@@ -152,8 +146,8 @@ def experiment(folder: Path, view: Any = None, **plan: Any) -> Experiment:
         runner=missing,
         rules=CPU_RULES,
         ledger=Ledger(folder),
-        view=view or Notes(),
         stages=corridor(),
+        listeners=() if listener is None else (listener,),
     )
 
 

@@ -15,8 +15,8 @@ import pytest
 from toy_search import SMALL, write_photos
 
 import nas
+from nas.events import Event, Step
 from nas.evidence import TRAINED
-from nas.live.view import Unwatched
 from nas.policies.random import Random
 from nas.settings import SettingsError
 from runtime import load
@@ -83,20 +83,15 @@ def test_a_search_leaves_bundles_that_run_and_the_same_call_carries_on(
 def test_one_network_is_trained_and_its_bundle_goes_where_it_is_needed(
     task: SuperResolution, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Steps(Unwatched):
-        last = 0
-
-        def step(self, done: int, total: int, loss: float) -> None:
-            self.last = done
-
-    view = Steps()
+    heard: list[Event] = []
     trained = unchanged(
         lambda: nas.train(
-            SMALL, task, folder=tmp_path / "run", target=TARGET, budget=BUDGET, view=view
+            SMALL, task, folder=tmp_path / "run", target=TARGET, budget=BUDGET,
+            listeners=(heard.append,),
         ),
         capfd,
     )
-    assert view.last == BUDGET.max_steps
+    assert [event.done for event in heard if isinstance(event, Step)][-1] == BUDGET.max_steps
     assert trained.candidate.has(TRAINED)
     shipped = nas.export(trained.bundle, tmp_path / "product" / "network")
     assert load(shipped)(task.examples()[0].low).ndim == 3

@@ -103,8 +103,7 @@ def test_the_first_format_told_proposals_from_published_networks_by_their_names(
     ("changed", "words"),
     [
         ({"format": 3}, "format 3: this version reads up to 2"),
-        ({"evidence": {"polished": {}}}, "'polished': known are screened, probed"),
-        ({"origin": {"kind": "stolen"}}, "use proposed, published or given"),
+        ({"evidence": {"varnished": {}}}, "'varnished': known are screened, probed"),
     ],
 )
 def test_what_a_case_file_holds_that_this_version_does_not_know_is_named(

@@ -17,6 +17,7 @@ from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_p
 from latency_models.base import CompileError, EngineUnavailable, LatencyReport
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from nas.candidate import Rejection
+from nas.events import Finished, Started
 from nas.evidence import PROBED, SCREENED, TRAINED
 from nas.experiment import Experiment, Plan, Target
 from nas.ledger import Ledger
@@ -154,10 +155,9 @@ def test_a_search_that_only_compiles_speaks_of_compiling(tmp_path: Path) -> None
     plan = Plan("rtx", candidates=4, screen="compile")
     view = view_for(Console(file=out, width=80), plan, RTX, Metric("psnr_y", "dB", "max"))
     with view:
-        view.started(small_candidate(), COMPILE)
-        view.finished(
-            replace(small_candidate(), rejected=Rejection("compiles", "no kernel")), COMPILE
-        )
+        view(Started(small_candidate(), COMPILE))
+        refused = replace(small_candidate(), rejected=Rejection("compiles", "no kernel"))
+        view(Finished(refused, COMPILE))
     assert "compiling: rejected, no kernel" in out.getvalue()
     assert "-- 1 of 4 compiled, 0 too slow, 1 failed; " in out.getvalue()
     assert "timed" not in out.getvalue() and "trained" not in out.getvalue()

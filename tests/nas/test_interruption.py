@@ -92,7 +92,7 @@ def test_a_search_that_is_killed_at_every_stage_ends_complete_and_repeats_nothin
     bundle = study / finalist["evidence"]["exported"]["folder"]
     assert json.loads((bundle / "case.json").read_text()) == finalist
     left = {path.name for path in study.glob("candidates/*/*")}
-    assert left == {"case.json", "fp32.npz", "int8.npz"}
+    assert left == {"case.json", "curve.jsonl", "fp32.npz", "int8.npz"}
     assert {path.name for path in study.iterdir()} == {
         ".identity", ".lock", "candidates", "winners", "inputs.json", "latency.sqlite",
         "report.html", "screening.sqlite", "settings.json", "study.journal",

@@ -197,6 +197,26 @@ def test_a_case_file_that_names_another_place_is_told_by_its_path(tmp_path: Path
         Ledger(tmp_path).all()
 
 
+@pytest.mark.parametrize(
+    ("written", "damaged", "words"),
+    [
+        ('"kind": "proposed"', '"kind": "stolen"', "Origin.kind is stolen"),
+        ('"steps": 120', '"steps": "many"', "TrainReport.steps is many"),
+        ('"probed"', '"probes"', "evidence 'probes': known are screened, probed"),
+    ],
+)
+def test_a_case_file_with_values_of_another_kind_is_damaged(
+    tmp_path: Path, written: str, damaged: str, words: str
+) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.save(probed(1, 20.0, 32.0))
+    path = ledger.home("trial-1") / "case.json"
+    assert written in path.read_text()
+    path.write_text(path.read_text().replace(written, damaged))
+    with pytest.raises(Damaged, match=words):
+        ledger.load("trial-1")
+
+
 def test_the_folder_of_a_bundle_lies_in_the_study() -> None:
     exported = winner(8, 31.5, 33.10)[EXPORTED]
     assert exported is not None

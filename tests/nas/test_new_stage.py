@@ -17,6 +17,7 @@ from rich.console import Console
 import nas.stages
 from nas.candidate import Candidate
 from nas.commands import status
+from nas.events import Finished
 from nas.evidence import KNOWN, TRAINED, Evidence
 from nas.experiment import Experiment, Stage, Words
 from nas.ledger import Ledger
@@ -89,7 +90,7 @@ def test_the_terminal_the_report_and_the_status_tell_of_it(
 
     watch = Watch(PLAN)
     for candidate in found:
-        watch.finished(candidate, POLISH, again=True)
+        watch(Finished(candidate, POLISH, again=True))
     picture = draw(watch, found[:1], PLAN, TARGET, PSNR, BASELINE, width=120)
     Console(file=out, width=120).print(picture)
     assert "polished           3" in out.getvalue()

@@ -42,12 +42,12 @@ def test_a_device_error_is_retried_and_never_blamed_on_the_candidate(
             raise DeviceError("the engine's process was killed")
 
     use(FakeStages(fail_twice))
-    view = Notes()
-    here = experiment(tmp_path, view, candidates=3, references=())
+    notes = Notes()
+    here = experiment(tmp_path, notes, candidates=3, references=())
     found = run_study(here, study_of(here))
     assert not [c for c in found if c.rejected and c.rejected.constraint != "latency_ms"]
     assert len(found) == 3
-    assert any("the engine's process was killed (attempt 2)" in line for line in view.lines)
+    assert any("the engine's process was killed (attempt 2)" in line for line in notes.lines)
 
 
 def test_a_device_that_keeps_failing_stops_the_search_and_rejects_nobody(
@@ -221,14 +221,14 @@ def test_a_space_that_is_used_up_ends_the_search_with_what_there_is(
 ) -> None:
     monkeypatch.setattr(nas.study, "_MOST_DUPLICATES", 40)
     use(FakeStages())
-    view = Notes()
+    notes = Notes()
     tiny = SuperResolutionSpace(
         widths=(8,), max_repeat=1, bases=("nearest",), reductions=("none",), ops=("conv",),
         kernels=(3,), activations=("relu",),
     )
-    here = replace(experiment(tmp_path, view, candidates=10, references=()), space=tiny)
+    here = replace(experiment(tmp_path, notes, candidates=10, references=()), space=tiny)
     assert len(run_study(here, study_of(here))) == 4
-    assert any("the search space is used up" in line for line in view.lines)
+    assert any("the search space is used up" in line for line in notes.lines)
 
 
 def test_after_its_minutes_a_search_proposes_nothing_new_and_ends_what_was_begun(
@@ -241,11 +241,11 @@ def test_after_its_minutes_a_search_proposes_nothing_new_and_ends_what_was_begun
         return clock[0]
 
     monkeypatch.setattr(time, "monotonic", minutes_pass)
-    view = Notes()
-    here = experiment(tmp_path, view, candidates=64, finalists=2, max_minutes=5.0)
+    notes = Notes()
+    here = experiment(tmp_path, notes, candidates=64, finalists=2, max_minutes=5.0)
     found = run_study(here, study_of(here))
     proposed = [c for c in found if c.is_proposal]
     assert 1 <= len(proposed) <= 6
     assert all(c.rejected or c.has(PROBED) for c in proposed)
-    assert any("study.max_minutes reached" in line for line in view.lines)
+    assert any("study.max_minutes reached" in line for line in notes.lines)
     assert ("ecbsr_m4c16", "quantized") in stages.calls

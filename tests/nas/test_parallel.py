@@ -14,13 +14,14 @@ from toy_search import SMALL, small_candidate, toy_experiment, write_photos
 
 from nas import parallel
 from nas.candidate import Candidate, Origin
+from nas.curves import CURVE, CurveWriter, history
+from nas.events import Event, Step
 from nas.evidence import TRAINED
 from nas.experiment import Experiment, Plan
 from nas.ledger import Ledger
 from nas.parallel import processes_for, train_at_once
 from nas.stages.screen import screen
 from nas.stages.train import train
-from nas.tracking.runs import Curve, history
 from nas.trained import FLOAT_WEIGHTS
 
 
@@ -43,8 +44,8 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
     torch.set_num_threads(1)
     plan = Plan("toy", training_processes=0)
     notes = Notes()
-    tracked = Curve(notes, Ledger(tmp_path / "once"))
-    at_once = toy_experiment(tmp_path / "once", photos, plan=plan, view=tracked)
+    listeners = (CurveWriter(Ledger(tmp_path / "once")), notes)
+    at_once = toy_experiment(tmp_path / "once", photos, plan=plan, listeners=listeners)
     in_turn = toy_experiment(tmp_path / "turn", photos, plan=plan)
     candidates = two(at_once)
     train_at_once(at_once, candidates)
@@ -55,16 +56,18 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
         assert saved[TRAINED].metric == expected.metric
         assert saved[TRAINED].steps == at_once.budget.max_steps
         assert (at_once.ledger.home(candidate.name) / FLOAT_WEIGHTS).is_file()
-        assert history(at_once.ledger.home(candidate.name))[-1]["step"] == at_once.budget.max_steps
+        home = at_once.ledger.home(candidate.name)
+        assert history(home)[-1]["step"] == at_once.budget.max_steps
+        lines = (home / CURVE).read_text().splitlines()
+        assert len(set(lines)) == len(lines), "kept where the step is made, and nowhere else"
     finished = {name for kind, name, _ in notes.events if kind == "finished"}
     assert finished == {candidate.name for candidate in candidates}
     assert "training 2 networks at once, 1 thread(s) each" in notes.lines
 
 
-class Impatient(Notes):
+def impatient(event: Event) -> None:
     """Stops the search as soon as anything is told of a training."""
-
-    def step(self, done: int, total: int, loss: float) -> None:
+    if isinstance(event, Step):
         raise KeyboardInterrupt
 
 
@@ -74,7 +77,7 @@ def test_an_interrupt_leaves_checkpoints_and_no_process(
 ) -> None:
     monkeypatch.setattr(parallel, "cores", lambda: 2)
     endless = toy_experiment(
-        tmp_path, photos, plan=Plan("toy", training_processes=2), view=Impatient()
+        tmp_path, photos, plan=Plan("toy", training_processes=2), listeners=(impatient,)
     )
     endless = replace(endless, budget=replace(endless.budget, max_steps=100_000))
     candidates = two(endless)

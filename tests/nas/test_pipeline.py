@@ -166,12 +166,12 @@ def test_a_finished_search_repeats_nothing(tmp_path: Path, use: Any) -> None:
 def test_the_view_is_told_what_earlier_runs_have_found(tmp_path: Path, use: Any) -> None:
     use(FakeStages())
     found = searched(tmp_path)
-    view = Notes()
-    here = experiment(tmp_path, view)
+    notes = Notes()
+    here = experiment(tmp_path, notes)
     run_study(here, study_of(here))
-    told = {(name, stage) for kind, name, stage in view.events if kind == "again"}
+    told = {(name, stage) for kind, name, stage in notes.events if kind == "again"}
     assert told == {(c.name, stage) for c in found for stage in evidence(c)}
-    assert {kind for kind, *_ in view.events} == {"again"}
+    assert {kind for kind, *_ in notes.events} == {"again"}
 
 
 def test_a_larger_plan_carries_a_finished_search_on(tmp_path: Path, use: Any) -> None:

@@ -153,7 +153,7 @@ def test_the_command_hands_the_patience_on(
         target = SimpleNamespace(max_latency_ms=50.0)
         yield SimpleNamespace(
             folder=tmp_path, plan=SimpleNamespace(name="x", seed=0), target=target,
-            task=SimpleNamespace(metric=PSNR), view=SimpleNamespace(note=print),
+            task=SimpleNamespace(metric=PSNR), note=print,
         )
 
     def study(*_: Any, patience_s: float, **__: Any) -> None:

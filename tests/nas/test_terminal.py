@@ -23,6 +23,7 @@ from finished_studies import (
 from rich.console import Console
 
 from nas.candidate import Candidate
+from nas.events import Finished, Note, Started, Step, Tick
 from nas.evidence import PROBED, SETTLED
 from nas.live.terminal import PlainView, RichView, view_for
 from nas.live.watch import Watch
@@ -31,6 +32,7 @@ from trainers.budget import Budget
 
 STAGES = ("screened", "probed", "trained", "quantized", "exported")
 STAGE = {stage.name: stage for stage in corridor()}
+WINNER = winner(1, 20.0, 33.0)
 
 
 class Clock:
@@ -59,14 +61,14 @@ def rich(clock: Clock, width: int = 110) -> tuple[RichView, io.StringIO]:
 
 
 def tell(view: RichView | PlainView, candidate: Candidate, stage: str) -> None:
-    view.started(candidate, STAGE[stage])
-    view.finished(candidate, STAGE[stage])
+    view(Started(candidate, STAGE[stage]))
+    view(Finished(candidate, STAGE[stage]))
 
 
 def pass_through(watch: Watch, clock: Clock, candidate: Candidate, stage: str, s: float) -> None:
-    watch.started(candidate, STAGE[stage])
+    watch(Started(candidate, STAGE[stage]))
     clock.now_s += s
-    watch.finished(candidate, STAGE[stage], again=False)
+    watch(Finished(candidate, STAGE[stage]))
 
 
 def test_a_plain_line_tells_what_came_out_of_a_stage() -> None:
@@ -95,10 +97,10 @@ def test_a_plain_line_tells_the_second_receipt() -> None:
 def test_plain_lines_tell_where_the_search_stands_at_most_every_ten_seconds() -> None:
     clock = Clock()
     view, out = plain(clock)
-    view.started(probed(1, 20.0, 32.0), STAGE["probed"])
+    view(Started(probed(1, 20.0, 32.0), STAGE["probed"]))
     for step in range(1, 31):
         clock.now_s += 1.0
-        view.step(step, 120, 0.02)
+        view(Step(WINNER, PROBED, step, 120, 0.02))
     standing = [line for line in out.getvalue().splitlines() if line.startswith("--")]
     assert len(standing) == 3
     assert standing[0].endswith("10 s so far, … to go; now short training trial-1 10/120")
@@ -108,8 +110,8 @@ def test_evidence_of_an_earlier_run_is_counted_in_one_line() -> None:
     view, out = plain(Clock())
     with view:
         for candidate in (too_slow(1, 60.0), too_slow(2, 70.0)):
-            view.finished(candidate, STAGE["screened"], again=True)
-        view.started(probed(3, 20.0, 32.0), STAGE["screened"])
+            view(Finished(candidate, STAGE["screened"], again=True))
+        view(Started(probed(3, 20.0, 32.0), STAGE["screened"]))
     assert "2 reports of an earlier run are used again" in out.getvalue()
     assert "trial-1" not in out.getvalue()
     assert "2 of 16 timed untrained, 2 too slow" in out.getvalue()
@@ -118,7 +120,7 @@ def test_evidence_of_an_earlier_run_is_counted_in_one_line() -> None:
 def test_brackets_in_a_reason_are_printed_as_they_are() -> None:
     for view, out in (plain(Clock()), rich(Clock())):
         with view:
-            view.note("skipped [bold]a.png[/bold] [/]")
+            view(Note("skipped [bold]a.png[/bold] [/]"))
             tell(view, broken(1, "bad [red]node[/] [/x]"), "screened")
         assert "[bold]a.png[/bold] [/]" in out.getvalue()
 
@@ -127,11 +129,11 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
     view, out = rich(Clock())
     with view:
         for candidate in finished_study():
-            view.finished(candidate, STAGE["screened"], again=True)
+            view(Finished(candidate, STAGE["screened"], again=True))
         out.truncate(0)
-        view.started(probed(3, 20.0, 32.0), STAGE["probed"])
-        view.step(57, 120, 0.0213)
-        view._draw()
+        view(Started(probed(3, 20.0, 32.0), STAGE["probed"]))
+        view(Step(WINNER, PROBED, 57, 120, 0.0213))
+        view.draw()
         picture = out.getvalue()
     for words in ("onnxruntime", "at most 50.0 ms", "too slow", "57/120", "short training",
                   "14.2 ms", "+0.79", "ecbsr_m4c16", "remaining ~0 s", "●", "◆"):
@@ -141,10 +143,10 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
 def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
     view, _ = rich(Clock())
     for candidate in judged_study():
-        view.finished(candidate, STAGE["exported"], again=True)
-    view._draw()
+        view(Finished(candidate, STAGE["exported"], again=True))
+    view.draw()
     out = io.StringIO()
-    Console(file=out, width=110).print(view._live.renderable)
+    Console(file=out, width=110).print(view.live.renderable)
     assert "best per latency, over 12 pictures" in out.getvalue()
 
 
@@ -152,10 +154,10 @@ def test_the_live_view_says_on_how_many_pictures_networks_were_judged() -> None:
 def test_the_live_view_fits_its_terminal(width: int) -> None:
     view, _ = rich(Clock(), width)
     for candidate in finished_study():
-        view._watch.finished(candidate, STAGE["screened"], again=True)
-    view.finished(winner(1, 14.2, 32.41), STAGE["exported"], again=True)
+        view._watch(Finished(candidate, STAGE["screened"], again=True))
+    view(Finished(winner(1, 14.2, 32.41), STAGE["exported"], again=True))
     out = io.StringIO()
-    Console(file=out, width=width).print(view._live.renderable)
+    Console(file=out, width=width).print(view.live.renderable)
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) < 24
@@ -167,12 +169,12 @@ def test_the_live_view_draws_at_most_four_times_a_second_while_training() -> Non
     clock = Clock()
     view, out = rich(clock)
     with view:
-        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
+        view(Started(probed(1, 20.0, 32.0), STAGE["probed"]))
         before = out.tell()
-        view.step(1, 120, 0.1)
+        view(Step(WINNER, PROBED, 1, 120, 0.1))
         assert out.tell() == before
         clock.now_s += 0.3
-        view.step(2, 120, 0.1)
+        view(Step(WINNER, PROBED, 2, 120, 0.1))
         assert out.tell() > before
 
 
@@ -180,13 +182,13 @@ def test_the_clock_of_the_live_view_goes_on_while_the_search_waits() -> None:
     clock = Clock()
     view, out = rich(clock)
     with view:
-        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
+        view(Started(probed(1, 20.0, 32.0), STAGE["probed"]))
         before = out.tell()
-        view.tick()
+        view(Tick())
         assert out.tell() == before, "not twice in a second"
         for second in (1, 2):
             clock.now_s += 1.0
-            view.tick()
+            view(Tick())
             assert f"elapsed 0:0{second}" in out.getvalue()
 
 
@@ -195,14 +197,14 @@ def test_plain_lines_tell_where_a_search_stands_that_waits() -> None:
     view, out = plain(clock)
     for _ in range(25):
         clock.now_s += 1.0
-        view.tick()
+        view(Tick())
     assert [line[:2] for line in out.getvalue().splitlines()] == ["--", "--"]
 
 
 def test_an_interrupt_leaves_a_clean_terminal() -> None:
     view, out = rich(Clock())
     with pytest.raises(KeyboardInterrupt), view:
-        view.started(probed(1, 20.0, 32.0), STAGE["probed"])
+        view(Started(probed(1, 20.0, 32.0), STAGE["probed"]))
         raise KeyboardInterrupt
     hidden, shown = "\x1b[?25l", "\x1b[?25h"
     assert out.getvalue().rfind(shown) > out.getvalue().rfind(hidden)
@@ -248,7 +250,7 @@ def test_remaining_time_falls_while_a_stage_runs_and_ends_at_nothing() -> None:
 def test_evidence_of_an_earlier_run_is_not_timed() -> None:
     clock = Clock()
     watch = Watch(PLAN, Budget(), clock)
-    watch.finished(probed(1, 20.0, 32.0), STAGE["screened"], again=True)
-    watch.finished(probed(1, 20.0, 32.0), STAGE["probed"], again=True)
+    watch(Finished(probed(1, 20.0, 32.0), STAGE["screened"], again=True))
+    watch(Finished(probed(1, 20.0, 32.0), STAGE["probed"], again=True))
     assert watch.funnel.came(PROBED) == 1
     assert watch.remaining_s() is None

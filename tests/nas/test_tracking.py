@@ -10,21 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_search import Notes
 from finished_studies import PSNR, probed, trained
 from toy_search import small_candidate, toy_experiment, write_photos
 from wandb_files import ReadRun, read_runs
 
 from nas.candidate import Candidate, Rejection
+from nas.curves import CurveWriter
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
 from nas.experiment import Experiment
-from nas.ledger import Ledger
 from nas.pipeline import advance
-from nas.stages.screen import SCREEN
-from nas.stages.train import TRAIN
 from nas.storage import journal
 from nas.study import Study
-from nas.tracking.runs import Curve, history, study_run
+from nas.tracking.runs import study_run
 from nas.tracking.trackers import (
     MARK,
     Tracked,
@@ -48,7 +45,7 @@ def tracked(folder: Path, photos: Path, kind: str) -> tuple[Experiment, list[Can
     (folder / "settings.json").write_text(json.dumps(settings))
     tracker = open_tracker(TrackingSettings(kind=kind, mode="offline"), folder)
     assert tracker is not None
-    here = replace(here, view=Tracked(here.view, here, tracker))
+    here = replace(here, listeners=(CurveWriter(here.ledger), Tracked(here, tracker)))
     candidate = advance(small_candidate(), here, upto=EXPORTED)
     storage = journal(folder / "study.journal")
     study = Study(storage, name="toy", seed=0, metric=here.task.metric)
@@ -162,23 +159,6 @@ def test_tensorboard_shows_the_same(tmp_path: Path, photos: Path) -> None:
     assert events.Tags()["images"]
     said = events.Tensors("summary/text_summary")[0].tensor_proto.string_val[0].decode()
     assert f"{candidate[QUANTIZED].metric}" in said
-
-
-def test_steps_that_were_made_twice_count_once(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    curve = Curve(Notes(), ledger)
-    curve.started(small_candidate(), TRAIN)
-    for step, loss in ((50, 0.5), (100, 0.4), (50, 0.3)):
-        curve.step(step, 200, loss)
-    curve.judged(100, 31.0)
-    curve.started(small_candidate(), SCREEN)
-    curve.step(50, 100, 9.9)
-    with (ledger.home(small_candidate().name) / "curve.jsonl").open("a") as file:
-        file.write('{"stage": "tra')
-    assert history(ledger.home(small_candidate().name)) == [
-        {"step": 50, "trained/loss": 0.3},
-        {"step": 100, "trained/loss": 0.4, "trained/metric": 31.0},
-    ]
 
 
 def test_hypervolume_is_the_area_that_the_points_dominate() -> None:

@@ -20,12 +20,12 @@ from latency_models.measured import MeasuredLatency
 from nas.candidate import GIVEN, Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
+from nas.curves import CurveWriter, history
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import Ledger, load_arrays, save_arrays
 from nas.networks import UnknownNetwork
 from nas.one_network import (
-    CURVE,
     OneNetwork,
     architecture_named,
     begun,
@@ -84,13 +84,12 @@ def test_every_look_at_the_metric_is_a_line_of_the_curve(
     tmp_path: Path, photos: Path, saved: Path
 ) -> None:
     made = experiment(tmp_path / "run", photos, saved)
-    done = train_one(made, "mine")
-    lines = [json.loads(line) for line in (made.folder / CURVE).read_text().splitlines()]
-    assert [(line["stage"], line["step"]) for line in lines] == [
-        ("trained", 3), ("trained", 6), ("trained", 8), ("quantized", 3), ("quantized", 4),
-    ]  # fmt: skip
-    assert done.has(TRAINED)
-    assert lines[2]["metric"] == done[TRAINED].metric
+    done = train_one(replace(made, listeners=(CurveWriter(made.ledger),)), "mine")
+    rows = history(made.ledger.home("mine"))
+    looks = [row for row in rows if "trained/metric" in row]
+    assert [row["step"] for row in looks] == [3, 6, 8]
+    assert looks[-1]["trained/metric"] == done[TRAINED].metric
+    assert [row["step"] for row in rows if "quantized/metric" in row] == [3, 4]
 
 
 def test_a_second_call_repeats_nothing_and_tells_what_is_known(
@@ -98,7 +97,7 @@ def test_a_second_call_repeats_nothing_and_tells_what_is_known(
 ) -> None:
     first = train_one(experiment(tmp_path / "run", photos, saved), "mine")
     notes = Notes()
-    again = train_one(experiment(tmp_path / "run", photos, saved, view=notes), "mine")
+    again = train_one(experiment(tmp_path / "run", photos, saved, listeners=(notes,)), "mine")
     assert again == first
     assert [kind for kind, _, _ in notes.events] == ["again"] * 4
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from finished_studies import BASELINE, PSNR, TARGET, published
 from rich.console import Console
 
+from nas.events import Finished, Judged, Note, Started, Step
+from nas.evidence import TRAINED
 from nas.live.training import Course, PlainTraining, RichTraining, curve, training_view
 from nas.stages import corridor
 from trainers.base import Metric
@@ -40,14 +42,14 @@ def view(clock: Clock, *, terminal: bool) -> tuple[PlainTraining | RichTraining,
 
 def watch_a_training(shown: PlainTraining | RichTraining, clock: Clock) -> None:
     with shown:
-        shown.note("an [engine]")
-        shown.started(CANDIDATE, STAGE["trained"])
-        shown.step(50, 1000, 0.5)
+        shown(Note("an [engine]"))
+        shown(Started(CANDIDATE, STAGE["trained"]))
+        shown(Step(CANDIDATE, TRAINED, 50, 1000, 0.5))
         clock.now_s += 60
-        shown.step(100, 1000, 0.25)
-        shown.judged(100, 31.0)
-        shown.judged(200, 30.5)
-        shown.finished(CANDIDATE, STAGE["trained"])
+        shown(Step(CANDIDATE, TRAINED, 100, 1000, 0.25))
+        shown(Judged(CANDIDATE, TRAINED, 100, 31.0))
+        shown(Judged(CANDIDATE, TRAINED, 200, 30.5))
+        shown(Finished(CANDIDATE, STAGE["trained"]))
 
 
 def test_without_a_terminal_every_look_is_a_line() -> None:
@@ -74,7 +76,7 @@ def test_a_terminal_shows_progress_the_best_and_the_gain() -> None:
 
 def test_a_network_without_a_limit_is_told_its_latency_alone() -> None:
     shown, out = view(Clock(), terminal=False)
-    shown.finished(CANDIDATE, STAGE["screened"])
+    shown(Finished(CANDIDATE, STAGE["screened"]))
     assert "inf" not in out.getvalue()
     assert "ms" in out.getvalue()
 
@@ -82,20 +84,20 @@ def test_a_network_without_a_limit_is_told_its_latency_alone() -> None:
 def test_the_remaining_time_of_a_resumed_training_counts_from_its_resumption() -> None:
     clock = Clock()
     course = Course(clock)
-    course.started(CANDIDATE, STAGE["trained"])
-    course.step(500, 1000, 0.1)
+    course(Started(CANDIDATE, STAGE["trained"]))
+    course(Step(CANDIDATE, TRAINED, 500, 1000, 0.1))
     assert course.remaining_s() is None
     clock.now_s += 10
-    course.step(600, 1000, 0.1)
+    course(Step(CANDIDATE, TRAINED, 600, 1000, 0.1))
     assert course.remaining_s() == 40.0
 
 
 def test_a_new_stage_forgets_the_marks_of_the_last() -> None:
     course = Course(Clock())
-    course.started(CANDIDATE, STAGE["trained"])
+    course(Started(CANDIDATE, STAGE["trained"]))
     course.marks.append((10, 30.0))
     assert course.best(PSNR) == (10, 30.0)
-    course.started(CANDIDATE, STAGE["quantized"])
+    course(Started(CANDIDATE, STAGE["quantized"]))
     assert course.best(PSNR) is None
 
 

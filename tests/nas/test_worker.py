@@ -8,25 +8,27 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_search import FakeStages, Notes, experiment, study_of
+from fake_search import FakeStages, experiment, study_of
 from optuna.trial import TrialState
+from toy_search import small_candidate
 
-from nas.candidate import Candidate, Origin
+from nas.candidate import Candidate
 from nas.crew.claims import Claims, claims
 from nas.crew.roster import Pace, Worker, workers
 from nas.crew.version import check_code
-from nas.crew.worker import Attended, Ending, at_work
+from nas.crew.worker import Ending, at_work
+from nas.events import Event, Step
+from nas.evidence import TRAINED
 from nas.experiment import Experiment
 from nas.pipeline import run_study
 from nas.settings import SettingsError
-from nas.stages.probe import PROBE
+from nas.stages.training import giving_way
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -224,29 +226,22 @@ def test_a_network_that_two_workers_draw_at_once_is_not_examined_by_both(
     assert again.user_attrs["graph"] == "x"
 
 
-class Training:
-    """A view's inner half that counts steps."""
-
-    def __init__(self) -> None:
-        self.notes = Notes()
-
-    @contextmanager
-    def entered(self) -> Iterator[Any]:
-        yield self.notes
-
-
 def test_a_worker_ends_at_its_next_safe_point_and_not_before(tmp_path: Path) -> None:
     me = Worker.this_process(0, code="", now=0.0)
-    candidate = Candidate("trial-00000", Origin("proposed"), next(iter(()), None))  # type: ignore[arg-type]
+    candidate, heard = small_candidate(), list[Event]()
     with pytest.raises(Interrupted, match="SIGUSR2 received"):
-        with at_work(tmp_path, me, QUICK) as (crew, ending):
-            with Attended(Training().entered(), crew, ending.safe_point) as view:
-                view.started(candidate, PROBE)
-                assert crew.take("trial-00000")
+        with at_work(tmp_path, me, QUICK) as (crew, _):
+            here = replace(experiment(tmp_path, heard.append), crew=crew)
+            crew.safe_point(doing="trial-00000 probed")
+            assert crew.take("trial-00000")
+            with giving_way(candidate, here, TRAINED) as progress:
+                progress(50, 100, 0.2)
                 os.kill(os.getpid(), signal.SIGUSR2)
-                view.note("still at it")
+                here.note("still at it")
                 assert claims(tmp_path)[0].what == "trial-00000"
-                view.step(50, 100, 0.1)
+                progress(100, 100, 0.1)
+    # The last step was made, and is told before the end.
+    assert heard[-1] == Step(candidate, TRAINED, 100, 100, 0.1)
     assert claims(tmp_path) == []
     (record,) = workers(tmp_path)
     assert record.doing == "trial-00000 probed"

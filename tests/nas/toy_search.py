@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fake_search import Notes
 from finished_studies import receipt
 from PIL import Image
 
@@ -78,7 +77,6 @@ def toy_experiment(folder: Path, photos: Path, **changed: Any) -> Experiment:
         runner=MeasuredLatency(engine),
         rules=rules_for("openvino"),
         ledger=Ledger(folder),
-        view=Notes(),
         stages=corridor(),
     )
     return replace(made, **changed)

@@ -40,7 +40,7 @@ class Digits:
     def scores(self, run):
         made = run([{INPUT: picture[None]} for picture in self.judged])
         guesses = [int(one[OUTPUT].argmax()) for one in made]
-        return tuple(100.0 * (g == w) for g, w in zip(guesses, self.wanted))
+        return tuple(100.0 * (g == w) for g, w in zip(guesses, self.wanted, strict=True))
 
     def baseline(self):
         return 100.0 * float(np.mean(self.wanted == np.bincount(self.labels).argmax()))

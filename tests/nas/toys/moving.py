@@ -45,12 +45,13 @@ class Moving:
         """Frames (1, T, 3, height, width), their motion, and the large pictures."""
         speed = draws.uniform(-1.5, 1.5, 2)
         rows, columns = height * SCALE, width * SCALE
-        room = [side - used for side, used in zip(self.picture.shape[2:], (rows, columns))]
-        places = (draws.random(2) * room)[None] + SCALE * speed[None, ::-1] * np.arange(frames)[:, None]
-        bounced = np.abs((places + np.array(room)) % (2 * np.array(room)) - np.array(room))
-        corners = np.round(bounced).astype(int)
+        room = np.array(self.picture.shape[2:]) - (rows, columns)
+        places = draws.random(2) * room + SCALE * speed[::-1] * np.arange(frames)[:, None]
+        # At the picture's border the camera turns round.
+        corners = np.round(np.abs((places + room) % (2 * room) - room)).astype(int)
         steps = np.diff(corners, axis=0, prepend=corners[:1])
-        large = torch.stack([self.picture[0, :, y : y + rows, x : x + columns] for y, x in corners])
+        cuts = [self.picture[0, :, y : y + rows, x : x + columns] for y, x in corners]
+        large = torch.stack(cuts)
         low = (functional.avg_pool2d(large, SCALE) * 255).round() / 255
         motion = torch.from_numpy(steps[:, ::-1] / SCALE).float()
         return low, motion[:, :, None, None].expand(-1, -1, height, width).contiguous(), large
@@ -58,7 +59,7 @@ class Moving:
     def batch(self, step, *, seed, size, device="cpu"):
         draws = np.random.default_rng((seed, step))
         films = [self.film(draws, FRAMES, self.crop, self.crop) for _ in range(size)]
-        low, motion, large = (torch.stack(part).to(device) for part in zip(*films))
+        low, motion, large = (torch.stack(part).to(device) for part in zip(*films, strict=True))
         return Batch({"frame": low, "motion": motion}, large, FRAMES)
 
     def loss(self, outputs, batch):
