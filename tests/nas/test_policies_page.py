@@ -28,7 +28,7 @@ def test_the_pages_policy_climbs_from_the_best_and_its_search_ends(tmp_path: Pat
     # Without starting points, so that the policy is asked from the first network on.
     code, output, errors = nas(verb, *arguments, *SHORT, "search_space.start=[]", folder=tmp_path)
     assert code == 0, errors
-    origins = [case["origin"] for case in cases(tmp_path / "runs" / "toy").values()]
+    origins = [case["origin"]["by"] for case in cases(tmp_path / "runs" / "toy").values()]
     assert origins[:2] == ["random"] * 2
     assert all(origin.startswith("a step from trial-") for origin in origins[2:])
     settings = json.loads((tmp_path / "runs" / "toy" / "settings.json").read_text())

@@ -158,9 +158,9 @@ def test_nothing_but_the_study_is_left_where_it_was_called(ended: Ended) -> None
     assert {path.name for path in ended.folder.iterdir()} == {"limit", "photos", "runs"}
 
 
-def test_nothing_but_evidence_and_weights_is_left(ended: Ended) -> None:
+def test_nothing_but_evidence_curves_and_weights_is_left(ended: Ended) -> None:
     names = {path.name for path in ended.study.glob("candidates/*/*")}
-    assert names == {"case.json", "fp32.npz", "int8.npz"}
+    assert names == {"case.json", "curve.jsonl", "fp32.npz", "int8.npz"}
 
 
 def test_the_same_command_again_repeats_nothing(ended: Ended) -> None:
