@@ -73,13 +73,21 @@ def _eigenvectors(covariance: Tensor) -> Tensor:
     if not covariance.isfinite().all():
         # The next loss tells; LAPACK would raise here.
         return torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    vectors = _eigh(covariance)
+    if not vectors.isfinite().all():
+        # In single precision LAPACK gives up on wide covariances of a few tiny gradients: some
+        # versions raise, others give values that are not finite.
+        vectors = _eigh(covariance.double() / covariance.abs().max()).to(covariance.dtype)
+    return vectors.flip(1).contiguous()
+
+
+def _eigh(covariance: Tensor) -> Tensor:
+    """Eigenvectors as columns, the least first; all NaN where none were found."""
     try:
         vectors: Tensor = torch.linalg.eigh(covariance)[1]
     except RuntimeError:
-        # In single precision LAPACK gives up on large covariances of a few tiny gradients.
-        whole = covariance.double() / covariance.abs().max().clamp_min(_EPS)
-        vectors = torch.linalg.eigh(whole)[1].to(covariance.dtype)
-    return vectors.flip(1).contiguous()
+        return torch.full_like(covariance, torch.nan)
+    return vectors
 
 
 def _direction(state: dict[str, Any], gradient: Tensor, beta1: float, beta2: float) -> Tensor:

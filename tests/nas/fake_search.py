@@ -26,6 +26,7 @@ from nas.ledger import Ledger
 from nas.pipeline import run_study
 from nas.stages import corridor
 from nas.study import Study
+from runtime.signature import one_to_one
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -41,7 +42,7 @@ class FakeTask:
     """Nothing but what the pipeline itself asks for."""
 
     metric: Metric = PSNR
-    scale = 2
+    signature = one_to_one(3, 3, 2)
 
     def baseline(self) -> float:
         return 30.0

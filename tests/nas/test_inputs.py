@@ -23,7 +23,7 @@ from nas.inputs import INPUTS, compare_network, compare_pictures, remembered_not
 from nas.ledger import SETTINGS
 from nas.report.results import conclude
 from nas.settings import SettingsError
-from trainers.base import DataError, Digests, Example, Task
+from trainers.base import DataError, Digests, Example, Pixels, Run, Task
 
 
 @dataclass
@@ -34,6 +34,15 @@ class OwnTask:
 
     def examples(self) -> list[Example]:
         return self.pictures
+
+    def picture(self, run: Run, example: Example) -> Pixels:
+        raise NotImplementedError
+
+    def unaided(self, example: Example) -> Pixels:
+        raise NotImplementedError
+
+    def judge(self, output: Pixels, example: Example) -> float:
+        raise NotImplementedError
 
 
 class KnownTask(OwnTask):

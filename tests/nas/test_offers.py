@@ -17,7 +17,7 @@ from nas.spaces import check_space
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser
 
-TASK: Any = SimpleNamespace(in_channels=3, out_channels=3, scale=2, crop=32)
+TASK: Any = SimpleNamespace(signature=one_to_one(3, 3, 2), crop=32)
 TARGET = Target(height=64, width=96)
 
 

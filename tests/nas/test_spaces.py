@@ -19,8 +19,9 @@ TARGET = Target(height=64, width=96)
 
 
 def task(**changed: Any) -> Any:
-    fields = {"in_channels": 3, "out_channels": 3, "scale": 2, "crop": 32}
-    return SimpleNamespace(**(fields | changed))
+    crop = changed.pop("crop", 32)
+    numbers = {"in_channels": 3, "out_channels": 3, "scale": 2} | changed
+    return SimpleNamespace(signature=one_to_one(*numbers.values()), crop=crop)
 
 
 class One:

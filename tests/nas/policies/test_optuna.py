@@ -18,6 +18,7 @@ from synthetic import Search, judged
 
 import nas.study
 from nas.candidate import Candidate, Rejection
+from nas.evidence import PROBED, SCREENED
 from nas.policies.base import Policy
 from nas.policies.chosen import policy_of
 from nas.policies.optuna import Optuna
@@ -80,12 +81,12 @@ def opened(folder: Path, name: str, *, seed: int = 0) -> Study:
 def told(study: Study, candidate: Candidate) -> Candidate:
     """Judge a candidate and tell the study."""
     quality, latency_ms = judged(candidate.architecture)
-    candidate = replace(candidate, screened=receipt(latency_ms))
+    candidate = candidate.having(SCREENED, receipt(latency_ms))
     if latency_ms > LIMIT_MS:
         slow = Rejection("latency_ms", "too slow", latency_ms, LIMIT_MS)
         candidate = replace(candidate, rejected=slow)
     else:
-        candidate = replace(candidate, probed=trained(quality))
+        candidate = candidate.having(PROBED, trained(quality))
     study.tell(candidate)
     return candidate
 
