@@ -292,7 +292,8 @@ def test_what_tensorrt_says_is_told_where_nothing_could_be_measured_too(
     assert main([str(path), "--engine", "openvino", "--check"]) == 2
     told = capsys.readouterr()
     assert told.out.startswith("TensorRT check of net, by ") and "Foo is not known" in told.out
-    assert told.err.startswith("nas: nothing could be measured: ")
+    # Another process may have the device just then, which is told too.
+    assert told.err.splitlines()[-1].startswith("nas: nothing could be measured: ")
 
 
 @pytest.mark.parametrize("damaged", [b"", bytes(4096)], ids=["empty", "zeros"])

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from real_search import cases, nas
 
+from nas.candidate import Candidate
 from nas.evidence import QUANTIZED
 from nas.ledger import load_arrays, unpack_scales
-from nas.networks import read_case, rules_for
+from nas.networks import rules_for
 from nas.one_network import trained_in
 from nas.trained import INT8_WEIGHTS
 from runtime import load
@@ -109,9 +110,9 @@ def test_its_int8_file_does_not_drift_from_torch_over_a_hundred_frames(
     load_weights(network, weights)
     in_float = run_of(network.eval(), signature)(frames)
     arrays = load_arrays(moving.home / INT8_WEIGHTS, sha256="")
+    quantized, placement, scales = unpack_scales(arrays, graph, rules_for("openvino"))
     as_quantized = run_of(
-        restore(network, *_reordered(unpack_scales(arrays, graph, rules_for("openvino")))),
-        signature,
+        restore(network, placement, quantized, scales), signature
     )(frames)
     shipped = list(load(moving.bundle).over(frames))
     assert load(moving.bundle).precision == "int8"
@@ -120,11 +121,6 @@ def test_its_int8_file_does_not_drift_from_torch_over_a_hundred_frames(
     # Single frames differ by what is in them, so ten at each end.
     assert np.mean(to_float[-10:]) > np.mean(to_float[1:11]) - 0.5
     assert min(to_int8) > 45
-
-
-def _reordered(parts: Any) -> Any:
-    weights, placement, scales = parts
-    return placement, weights, scales
 
 
 def test_what_is_carried_matters(
@@ -151,7 +147,7 @@ def test_a_classifier_of_digits_is_found_and_is_right_nine_times_in_ten(tmp_path
         "search_space.classes=10", "target.height=32", "target.width=32",
         "budget.max_steps=150", "budget.batch_size=32",
     )
-    assert read_case(found.bundle / "case.json")[QUANTIZED].metric > 85
+    assert Candidate.from_json(found.case)[QUANTIZED].metric > 85
     assert "top1 over 360" in found.output
     scores = load(found.bundle).run(np.zeros((1, 1, 32, 32), np.float32))
     assert scores.shape == (1, 10)
