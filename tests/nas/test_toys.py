@@ -91,6 +91,13 @@ def apart_db(one: dict[str, Any], other: dict[str, Any]) -> float:
     return float(min(100.0, -10 * np.log10(np.mean(error**2) + 1e-12)))
 
 
+@pytest.mark.parametrize("name", ["digits.py", "conf/task/digits.yaml"])
+def test_the_page_on_tasks_shows_the_files_that_are_tried_here(name: str) -> None:
+    page = (TOYS.parents[2] / "docs" / "your_own_task.md").read_text()
+    shown = page.partition(f"<!-- file: {name} -->\n")[2].split("```")[1].partition("\n")[2]
+    assert shown.strip() == (TOYS / name).read_text().strip()
+
+
 def test_a_network_with_a_memory_is_found_trained_quantized_and_exported(moving: Found) -> None:
     found = cases(moving.study)[str(moving.case["name"])]
     assert set(found["evidence"]) >= {"screened", "probed", "trained", "quantized", "exported"}
