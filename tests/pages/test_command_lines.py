@@ -65,7 +65,8 @@ def _prepare(desk: Desk, folder: Path, page: str) -> None:
     """What the page's reader has: its own files, a network or two, a search that has ended."""
     sources = [page, "docs/your_own_space.md"] if page == "README.md" else [page]
     for text in ((ROOT / source).read_text() for source in sources if source in PAGES):
-        for name, code in re.findall(r"<!-- file: (\S+) -->\n```(?:python|yaml)\n(.*?)```", text, re.S):
+        block = r"<!-- file: (\S+) -->\n```(?:python|yaml)\n(.*?)```"
+        for name, code in re.findall(block, text, re.S):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(code)
     if (folder / "my_nets.py").is_file():
