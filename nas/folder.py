@@ -85,6 +85,9 @@ def plain_settings(config: DictConfig) -> dict[Any, Any]:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     settings: dict[Any, Any] = redacted_all(resolved)
+    if not settings.get("targets"):
+        # One target is told as it always was.
+        settings.pop("targets", None)
     if "storage" in config:
         settings["storage"]["url"] = storage_settings(config).shown
     return settings

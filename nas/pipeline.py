@@ -10,6 +10,7 @@ search that died on any line goes on where it stopped.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -251,7 +252,7 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
                 f"{remedy}"
             )
     target, plan = experiment.target, experiment.plan
-    times = [c[SCREENED].median_ms for c in trials if c.has(SCREENED)]
+    times = [c.first_latency_ms for c in trials if c.receipts]
     slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]
     if len(times) >= min(plan.patience, plan.candidates) and len(slow) == len(times):
         fastest = f"the fastest of {len(times)} takes {min(times):.3g} ms"
@@ -261,11 +262,26 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
                 f"at the card's peak the least multiply-adds of {len(times)} take {least_ms:.3g} "
                 "ms"
             )
+        if experiment.limits_ms:
+            raise NothingFastEnough(_none_meets_all(trials, experiment))
         raise NothingFastEnough(
             f"no network is within target.max_latency_ms={target.max_latency_ms:g}: {fastest} at "
             f"{target.height}x{target.width} in {target.precision}; raise the limit, shrink the "
             "input, or offer smaller networks (search_space.widths)"
         )
+
+
+def _none_meets_all(trials: Sequence[Candidate], experiment: Experiment) -> str:
+    """Which of several limits how many miss, and what to change."""
+    missed = Counter(max(c.shares, key=c.shares.__getitem__) for c in trials if c.shares)
+    told = (
+        f"{count} over {experiment.limits_ms[name]:g} ms on {name}"
+        for name, count in missed.most_common()
+    )
+    return (
+        f"no network of {missed.total()} is within every limit ({', '.join(told)}): raise it, "
+        "make that target's input smaller, or offer smaller networks (search_space.widths)"
+    )
 
 
 def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:

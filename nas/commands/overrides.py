@@ -29,6 +29,8 @@ _TEXTS = re.compile(
 _LONGEST = 60
 MULTIRUN = {"-m", "--multirun"}
 SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
+_TAKEN = re.compile(r"\+?target(@targets\.(?P<name>[\w-]+))?=(?P<option>.+)")
+_TOLD_OF = re.compile(r"\+*targets\.(?P<name>[\w-]+)\.")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -104,6 +106,27 @@ def named(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     variant = variant_of(arguments)
     return [*([f"variant={quoted(variant)}"] if variant else []), *arguments]
+
+
+def with_targets(arguments: Sequence[str]) -> list[str]:
+    """The settings that make each further target that these speak of, before them.
+
+    `targets.small.height=180` speaks of one called `small`. It begins as the group that `target`
+    is taken from, or as `target@targets.small=<another>` says.
+    """
+    usual, begins, rest = "cpu", dict[str, str](), list[str]()
+    for argument in arguments:
+        taken, told = _TAKEN.fullmatch(argument), _TOLD_OF.match(argument)
+        if taken is not None and taken["name"]:
+            begins[taken["name"]] = taken["option"]
+            continue
+        if taken is not None:
+            usual = taken["option"]
+        elif told is not None:
+            begins.setdefault(told["name"], "")
+        rest.append(argument)
+    made = [f"+target@targets.{name}={option or usual}" for name, option in begins.items()]
+    return [*made, *rest]
 
 
 def _word(name: str, value: str) -> str:

@@ -150,7 +150,7 @@ def test_every_comparison_of_a_judged_study_says_how_sure_it_is() -> None:
 
 def test_without_scores_the_report_says_why_there_is_no_interval() -> None:
     text = report(finished_study())
-    assert "No interval: the metric of each picture was not kept" in text
+    assert "No interval: the metric of each sample was not kept" in text
     assert "12 pictures" not in text
 
 

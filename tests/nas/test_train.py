@@ -13,7 +13,7 @@ from drawn import SeededChooser
 from fake_search import Notes
 from hydra import compose, initialize_config_module
 from real_search import ROOT, nas
-from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
+from toy_search import SMALL, ScriptedLatency, on_rig, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
@@ -106,7 +106,7 @@ def test_a_network_over_a_limit_that_was_given_is_refused_with_its_latency(
     tmp_path: Path, photos: Path, saved: Path
 ) -> None:
     made = experiment(tmp_path / "run", photos, saved)
-    tight = replace(made, target=replace(made.target, max_latency_ms=1.0))
+    tight = on_rig(made, target=replace(made.target, max_latency_ms=1.0))
     done = train_one(tight, "mine")
     assert done.rejected is not None
     assert "takes 5 ms, over the 1" in done.rejected.reason
