@@ -117,12 +117,12 @@ def targets_of(config: DictConfig) -> dict[str, Target]:
     from nas.experiment import Target, require_together
 
     found = {MAIN: Target(**typed("target", Target, config.target))}
-    for name, node in (config.get("targets") or {}).items():
+    for name, node in _plain(config.get("targets") or {}, "targets").items():
         at = f"targets.{name}"
         if name in found:
             raise SettingsError(f"{at}: that is what `target` is called, give it another name")
         try:
-            found[str(name)] = Target(**typed(at, Target, node))
+            found[name] = Target(**typed(at, Target, node))
         except ValueError as error:
             raise SettingsError(str(error).replace("target.", f"{at}.")) from error
     require_together(found)
