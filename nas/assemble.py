@@ -189,6 +189,13 @@ def fitting(
     for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
         if getattr(budget, field) not in known:
             raise UnknownName(f"budget.{field}", getattr(budget, field), known)
+    if plan.limits and len(targets) > 1:
+        raise SettingsError("study.limits are those of one target: leave out one of the two")
+    if max(plan.limits, default=0.0) > targets[MAIN].max_latency_ms:
+        raise SettingsError(
+            f"study.limits has {max(plan.limits):g} ms, and nothing slower than "
+            f"target.max_latency_ms={targets[MAIN].max_latency_ms:g} is searched: raise that"
+        )
     searched = space()
     for name in plan.references:
         reference_named(name)

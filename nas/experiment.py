@@ -168,6 +168,8 @@ class Plan:
         max_minutes: no new candidate is proposed after this many minutes, all runs of the study
             together; what was begun is ended. None for no limit.
         patience: give up when so many candidates were timed and none was fast enough.
+        limits: latencies in ms, at most the target's limit, for each of which the best network
+            is told and shipped too.
         references: published networks to train and time beside the front.
         seed: of the sampler, the weights and the crops.
         training_processes: how many finalists are trained at once, each in a process of its own;
@@ -185,6 +187,7 @@ class Plan:
     horizon: int | None = None
     max_minutes: float | None = None
     patience: int = 24
+    limits: Sequence[float] = ()
     references: Sequence[str] = ()
     seed: int = 0
     training_processes: int = 1
@@ -217,6 +220,9 @@ class Plan:
             raise ValueError(f"study.seed is {self.seed}: use 0 to {_SEEDS - 1}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"study.max_minutes is {self.max_minutes}: it must be positive")
+        for limit_ms in self.limits:
+            if not 0 < limit_ms < inf:
+                raise ValueError(f"study.limits has {limit_ms}: give positive milliseconds")
         if self.horizon is not None and not 1 <= self.horizon <= _MOST_STEPS:
             raise ValueError(
                 f"study.horizon is {self.horizon}: use 1 to {_MOST_STEPS} steps, or null"

@@ -23,7 +23,8 @@ _OUTSIDE = (
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
-    "candidates", "finalists", "max_minutes", "patience", "references", "training_processes"
+    "candidates", "finalists", "limits", "max_minutes", "patience", "references",
+    "training_processes",
 )
 
 

@@ -26,7 +26,7 @@ from nas.forecast import forecasts
 from nas.parallel import train_at_once
 from nas.stages.training import drop_checkpoints
 from nas.study import Study, StudyExhausted
-from nas.winners import front
+from nas.winners import best_within, front
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
@@ -119,7 +119,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         return experiment.ledger.all()
     _require_any(_now(experiment, [*published, *chosen]), experiment)
     last = experiment.stages[-1].evidence
-    while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.has(last)]:
+    while best := [c for c in shipping(_now(experiment, chosen), experiment) if not c.has(last)]:
         together(experiment, best, upto=last)
     for candidate in experiment.ledger.all():
         drop_checkpoints(candidate, experiment, over=True)
@@ -287,6 +287,15 @@ def _none_meets_all(trials: Sequence[Candidate], experiment: Experiment) -> str:
 def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that the search proposed, published networks left out."""
     return [c for c in candidates if c.is_proposal]
+
+
+def shipping(candidates: Sequence[Candidate], experiment: Experiment) -> list[Candidate]:
+    """Who ships: the front, and the best under each limit of the plan, as far as it is known."""
+    alive = [c for c in candidates if c.has(QUANTIZED) and not c.rejected]
+    metric = experiment.task.metric
+    best = (best_within(alive, limit_ms, metric) for limit_ms in experiment.plan.limits)
+    ships = [*shippable(candidates, experiment), *(c for c in best if c is not None)]
+    return list({c.name: c for c in ships}.values())
 
 
 def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:

@@ -29,6 +29,7 @@ from nas.report.tables import (
     sentence,
     signed_ends,
     took,
+    under_limits,
 )
 from nas.report.worth import Worth
 from trainers.base import Metric
@@ -94,6 +95,7 @@ def render(
         _headline(summary, funnel, plan, circumstances.date),
         _plot(candidates, summary),
         "<h2>The numbers</h2>" + _numbers(summary),
+        _within(summary),
         _comparisons(summary),
         _funnel(funnel, candidates),
         "" if worth is None else searched(worth, summary.metric),
@@ -266,6 +268,12 @@ def _gain(gain: Gain | None, metric: Metric) -> str:
     if gain.low is not None:
         ends = f'<span class="ci">{escape(signed_ends(metric, gain))}</span>'
     return f'<td class="n">{escape(gained(metric, gain))}{ends}</td>'
+
+
+def _within(summary: Summary) -> str:
+    if not summary.within:
+        return ""
+    return f"<h2>The best under each limit</h2>{bullets(under_limits(summary))}"
 
 
 def _comparisons(summary: Summary) -> str:

@@ -69,6 +69,7 @@ def conclude(
         baseline_scores=unaided,
         horizon=experiment.plan.horizon,
         further={name: rig.target for name, rig in further.items()},
+        limits_ms=experiment.plan.limits,
     )
     counted, notes = funnel(candidates), list(notes)
     if experiment.simulated:

@@ -175,6 +175,7 @@ class Summary:
             was ahead of the others before may be behind them now.
         comparisons: one for each reference with a latency and a metric.
         further: targets beside the first one, by name, whose limits are kept too.
+        within: for each limit of the plan, in ms, the best winner under it, or None.
         advice: what to do when there is no winner, else None.
         simulated: whether a table answered in place of the machine.
         horizon: steps of the long training that outlooks are of; None where there are none.
@@ -190,6 +191,7 @@ class Summary:
     simulated: bool = False
     horizon: int | None = None
     further: Mapping[str, Target] = field(default_factory=dict)
+    within: tuple[tuple[float, Row | None], ...] = ()
 
     @property
     def best(self) -> Row | None:
@@ -245,6 +247,7 @@ def summarize(
     baseline_scores: Sequence[float] = (),
     horizon: int | None = None,
     further: Mapping[str, Target] | None = None,
+    limits_ms: Sequence[float] = (),
 ) -> Summary:
     """Put a study's end together.
 
@@ -255,6 +258,7 @@ def summarize(
         baseline_scores: that of each picture.
         horizon: steps of the training that outlooks are of.
         further: targets beside the first one, by name.
+        limits_ms: for each of which the best winner is told.
     """
     further = further or {}
     unaided = Scored(baseline, tuple(baseline_scores))
@@ -288,6 +292,11 @@ def summarize(
         simulated=simulated,
         horizon=horizon if any(row.outlook is not None for row in rows.values()) else None,
         further=further,
+        within=tuple(
+            (limit_ms, None if best is None else rows[best.name])
+            for limit_ms in sorted(set(limits_ms))
+            for best in [best_within(winners, limit_ms, metric)]
+        ),
     )
 
 

@@ -48,6 +48,7 @@ def print_table(
         console.print(Text(summary.outlook_words))
     for line in steps(summary):
         console.print(Text(line))
+    _print_list(console, "the best under each limit:", under_limits(summary))
     _print_list(
         console, "beside published networks:",
         [sentence(c, summary.metric) for c in summary.comparisons],
@@ -159,6 +160,16 @@ def steps(summary: Summary) -> list[str]:
         which = "winner on the front" if behind else "winner"
         level = [f"each {which} is better than the next faster one, by more than chance"]
     return behind + level
+
+
+def under_limits(summary: Summary) -> list[str]:
+    """The best winner under each limit of the plan."""
+    return [
+        f"{milliseconds(limit_ms)}: " + ("no winner is as fast" if row is None else (
+            f"{row.label}, {figure(summary.metric, row.metric or 0.0)} in {took(row)}"
+        ))
+        for limit_ms, row in summary.within
+    ]
 
 
 def sentence(comparison: Comparison, metric: Metric) -> str:

@@ -95,6 +95,10 @@ def test_the_status_of_a_study_tells_every_limit_and_latency(tmp_path: Path) -> 
     (["targets.b.width=8", "target@targets.b=rtx"],
      ["+target@targets.b=rtx", "targets.b.width=8"]),
     (["target.height=180"], ["target.height=180"]),
+    (["study.limits=[8,33,16.5]"], ["study.limits=[8,33,16.5]", "target.max_latency_ms=33"]),
+    (["study.limits=[8,16]", "target.max_latency_ms=20"],
+     ["study.limits=[8,16]", "target.max_latency_ms=20"]),
+    (["study.limits=[]"], ["study.limits=[]"]),
 ])
 def test_a_further_target_is_made_by_speaking_of_it(typed: list[str], meant: list[str]) -> None:
     assert with_targets(typed) == meant
@@ -122,6 +126,8 @@ def test_settings_of_one_target_are_kept_as_they_always_were() -> None:
     (["targets.small.height=9", "measuring=served"], "measuring=served times on one engine"),
     (["targets.small.height=9", "study.screen=compile"], "study.screen=compile estimates for one"),
     (["targets.small.height=9", "study.table=x.gz"], "study.table was measured on one target"),
+    (["study.limits=[8,-1]"], "study.limits has -1: give positive milliseconds"),
+    (["study.limits=[fast]"], "study.limits is '['fast']': use a list, each of it a number"),
     (["targets=5"], "targets is '5', which is no group of settings"),
 ])
 def test_targets_that_cannot_be_are_refused_in_one_line(arguments: list[str], words: str) -> None:
