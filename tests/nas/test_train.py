@@ -58,7 +58,7 @@ def saved(tmp_path: Path) -> Path:
 def experiment(folder: Path, photos: Path, network: Path, **changed: Any) -> Experiment:
     toy = toy_experiment(folder, photos, space=OneNetwork(str(network), 2))
     unlimited = replace(toy.target, max_latency_ms=float("inf"))
-    return replace(toy, target=unlimited, budget=replace(toy.budget, judge_every=3), **changed)
+    return on_rig(toy, target=unlimited, budget=replace(toy.budget, judge_every=3), **changed)
 
 
 def test_a_network_is_trained_quantized_and_exported_as_a_winner_is(
