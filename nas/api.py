@@ -8,7 +8,7 @@ and the same arguments.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
 from math import inf
@@ -20,8 +20,8 @@ from nas.assemble import Order, build, fitting
 from nas.candidate import Candidate
 from nas.durable import digest, read_record, write_folder
 from nas.events import Event, Listener
-from nas.evidence import EXPORTED
-from nas.experiment import Experiment, Plan, Target
+from nas.evidence import EXPORTED, MAIN
+from nas.experiment import Experiment, Plan, Target, require_together
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.cells import Cell, Questions, measure_cell
 from nas.networks import MANIFEST, Form, resolve
@@ -97,15 +97,18 @@ def search(
     budget: Budget | None = None,
     policy: Policy | None = None,
     listeners: Sequence[Listener] = (),
+    targets: Mapping[str, Target] | None = None,
 ) -> Found:
     """Find the best networks of a space under the target's limit; the same call carries on.
 
     Args:
+        target: what networks are trained, quantized and judged for.
         folder: of the study; made where it is missing.
         plan: how far it goes; `Plan(<name of the folder>)` where none is given.
         budget: of each training.
         policy: decides what is proposed; breeding where none is given.
         listeners: told what goes on (`nas.events`).
+        targets: further ones by name, whose limits every winner has to meet too.
 
     Raises:
         SettingsError: something does not fit; the message says what to change.
@@ -115,7 +118,8 @@ def search(
     """
     folder = Path(folder)
     plan, budget = plan or Plan(folder.name), budget or Budget()
-    with _experiment(folder, space, task, target, plan, budget, listeners) as experiment:
+    every = {MAIN: target, **(targets or {})}
+    with _experiment(folder, space, task, every, plan, budget, listeners) as experiment:
         study = Study(
             experiment.folder / JOURNAL,
             name=plan.name,
@@ -162,7 +166,8 @@ def train(
     plan, budget = Plan(folder.name, seed=seed), budget or Budget()
     target = target or Target(max_latency_ms=inf)
     name = label(named) if isinstance(named, str) else f"of-{named.id}"
-    with _experiment(folder, space, task, target, plan, budget, listeners) as experiment:
+    every = {MAIN: target}
+    with _experiment(folder, space, task, every, plan, budget, listeners) as experiment:
         candidate = train_one(experiment, name)
     if candidate.rejected is not None or not candidate.has(EXPORTED):
         why = candidate.rejected.reason if candidate.rejected else "it was not exported"
@@ -247,7 +252,7 @@ def _experiment(
     folder: Path,
     space: SearchSpace,
     task: Task,
-    target: Target,
+    targets: Mapping[str, Target],
     plan: Plan,
     budget: Budget,
     listeners: Sequence[Listener],
@@ -257,12 +262,20 @@ def _experiment(
         raise SettingsError("plan.table is for `nas search study.table=...`")
     parts = {"search_space": space, "task": task}
     settings: dict[Any, Any] = {
-        "study": asdict(plan), "target": asdict(target), "budget": asdict(budget),
+        "study": asdict(plan), "target": asdict(targets[MAIN]), "budget": asdict(budget),
         **{name: _described(part) for name, part in parts.items()},
     }
+    if further := {name: asdict(one) for name, one in targets.items() if name != MAIN}:
+        settings["targets"] = further
+        if plan.compiles:
+            raise SettingsError("plan.screen=compile estimates for one card: leave out targets")
+    try:
+        require_together(targets)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
     order = Order(
-        folder, plan, target, budget, settings,
-        make=lambda: fitting(plan, target, budget, space=lambda: space, task=lambda: task),
+        folder, plan, targets, budget, settings,
+        make=lambda: fitting(plan, targets, budget, space=lambda: space, task=lambda: task),
     )
 
     def tell(event: Event) -> None:

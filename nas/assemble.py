@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,7 +30,8 @@ from nas.crew.served import ServedLatency
 from nas.curves import CurveWriter
 from nas.durable import write_aside
 from nas.events import Listener, Note
-from nas.experiment import Experiment, Plan, Target
+from nas.evidence import MAIN
+from nas.experiment import Experiment, Plan, Rig, Target, require_same_rules
 from nas.folder import claim_folder, drop_unused, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
@@ -39,7 +40,8 @@ from nas.live.terminal import view_for
 from nas.networks import rules_for
 from nas.offers import OFFERS, Offers, require_same
 from nas.own_code import place, told
-from nas.settings import SettingsError, check_calls, typed
+from nas.report.describe import aim_words
+from nas.settings import SettingsError, check_calls, targets_of, typed
 from nas.spaces import check_space, find_modules_here
 from nas.stages import corridor
 from nas.table.simulation import Simulation, simulation_for
@@ -62,6 +64,7 @@ from trainers.devices import settle
 Watcher = Callable[[Plan, Target, Task, Budget], AbstractContextManager[Listener]]
 """Makes who shows a search on the terminal, to be entered."""
 _ALONE = Alone()
+_Timer = IsolatedLatency | ServedLatency | None
 _NOT_HERE: Any = None
 """What times and runs networks, in a search that a table answers."""
 
@@ -138,7 +141,7 @@ class Asked:
     """What the settings ask for, made and held against each other."""
 
     plan: Plan
-    target: Target
+    targets: Mapping[str, Target]
     budget: Budget
     space: SearchSpace
     task: Task
@@ -153,14 +156,14 @@ def asked_for(config: DictConfig) -> Asked:
         InstantiationException: a class cannot be made.
         DataError: the pictures are missing or unusable.
     """
-    target = Target(**typed("target", Target, config.target))
+    targets = targets_of(config)
     plan = Plan(**typed("study", Plan, config.study))
     budget = Budget(**typed("budget", Budget, config.budget))
     find_modules_here()
     for group in ("search_space", "task"):
         check_calls(group, config[group])
     return fitting(
-        plan, target, budget,
+        plan, targets, budget,
         space=lambda: instantiate(config.search_space, _convert_="all"),
         task=lambda: instantiate(config.task),
     )
@@ -168,13 +171,16 @@ def asked_for(config: DictConfig) -> Asked:
 
 def fitting(
     plan: Plan,
-    target: Target,
+    targets: Mapping[str, Target],
     budget: Budget,
     *,
     space: Callable[[], SearchSpace],
     task: Callable[[], Task],
 ) -> Asked:
     """Make space and task, and hold all of it against each other.
+
+    Args:
+        targets: by name, the first one called `main`.
 
     Raises:
         ValueError: says what does not fit.
@@ -183,6 +189,13 @@ def fitting(
     for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
         if getattr(budget, field) not in known:
             raise UnknownName(f"budget.{field}", getattr(budget, field), known)
+    if plan.limits and len(targets) > 1:
+        raise SettingsError("study.limits are those of one target: leave out one of the two")
+    if max(plan.limits, default=0.0) > targets[MAIN].max_latency_ms:
+        raise SettingsError(
+            f"study.limits has {max(plan.limits):g} ms, and nothing slower than "
+            f"target.max_latency_ms={targets[MAIN].max_latency_ms:g} is searched: raise that"
+        )
     searched = space()
     for name in plan.references:
         reference_named(name)
@@ -201,8 +214,9 @@ def fitting(
             f"{made.metric.name} of {made.baseline_name} is {made.baseline()}: a task whose "
             "values are not finite cannot rank networks"
         )
-    offers = check_space(searched, made, target)
-    return Asked(plan, target, budget, searched, made, offers)
+    further = {name: target for name, target in targets.items() if name != MAIN}
+    offers = check_space(searched, made, targets[MAIN], further)
+    return Asked(plan, targets, budget, searched, made, offers)
 
 
 @dataclass(frozen=True)
@@ -211,6 +225,7 @@ class Order:
 
     Attributes:
         folder: of the study.
+        targets: by name, the first one called `main`.
         settings: all of it as plain data, to be kept and held against the next run's.
         make: makes what it is about, once an engine is found.
         simulation: what answers in place of the machine.
@@ -218,7 +233,7 @@ class Order:
 
     folder: Path
     plan: Plan
-    target: Target
+    targets: Mapping[str, Target]
     budget: Budget
     settings: dict[Any, Any]
     make: Callable[[], Asked]
@@ -236,7 +251,7 @@ def ordered(config: DictConfig) -> Order:
     return Order(
         folder=Path(str(config.runs_dir)).expanduser() / plan.name,
         plan=plan,
-        target=Target(**typed("target", Target, config.target)),
+        targets=targets_of(config),
         budget=Budget(**typed("budget", Budget, config.budget)),
         settings=plain_settings(config),
         make=partial(asked_for, config),
@@ -274,7 +289,8 @@ def build(
 def _built(
     order: Order, stack: ExitStack, watcher: Watcher, crew: Crew, served: Served | None
 ) -> Experiment:
-    plan, target, folder, simulation = order.plan, order.target, order.folder, order.simulation
+    plan, folder, simulation = order.plan, order.folder, order.simulation
+    target = order.targets[MAIN]
     require_same_settings(folder, order.settings)
     engine: Engine | None = None
     builder: AheadOfTime | None = None
@@ -287,22 +303,29 @@ def _built(
         why = f"{engine.name} {engine.version()} compiles here; nothing is timed or trained"
     elif served is None:
         engine, why = engine_for(target)
+    others = {n: engine_for(one) for n, one in order.targets.items() if n != MAIN}
     name = engine.name if engine else simulation.about.engine if simulation else target.engine
     settle(order.budget)
     asked = order.make()
     space, task, budget = asked.space, asked.task, asked.budget
     plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
-    target = replace(asked.target, engine=name)
+    target = replace(asked.targets[MAIN], engine=name)
+    targets = {MAIN: target} | {
+        n: replace(asked.targets[n], engine=found.name) for n, (found, _) in others.items()
+    }
+    rules = {n: rules_for(one.engine) for n, one in targets.items()}
+    require_same_rules(targets, rules)
     require_same(folder, asked.offers)
     ledger = Ledger(folder)
     ledger.all()  # a case file that names another place is told before anything is timed
     changed = compare_pictures(folder, task)
     shown = stack.enter_context(watcher(plan, target, task, budget))
     caution = [target.caution] if target.caution else []
-    for notice in (why, *getattr(task, "notices", ()), *changed, *caution):
+    beside = [f"{n}: {aim_words(targets[n])} ({why})" for n, (_, why) in others.items()]
+    for notice in (why, *beside, *getattr(task, "notices", ()), *changed, *caution):
         shown(Note(notice))
-    quick: IsolatedLatency | ServedLatency | None = None
-    full: IsolatedLatency | ServedLatency | None = None
+    quick: _Timer = None
+    full: _Timer = None
     if builder is not None:
         quick = compiling_timer(builder, target, stack)
     elif simulation is None:
@@ -314,26 +337,38 @@ def _built(
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
     here = "" if crew.alone else f"-{socket.gethostname()}"
+
+    def rig(name: str, quick: _Timer, full: _Timer, device: str) -> Rig:
+        return Rig(
+            name,
+            targets[name],
+            quick=_cached(quick, folder / f"screening{here}.sqlite"),
+            full=_cached(full, folder / f"latency{here}.sqlite"),
+            runner=full or _NOT_HERE,
+            rules=rules[name],
+            device=device,
+        )
+
+    rigs = {MAIN: rig(MAIN, quick, full, engine.device() if engine and builder is None else "")}
+    for other, (found, _) in others.items():
+        pair = timers(found, None, stack, shown)
+        require_precision(pair[0], targets[other])
+        rigs[other] = rig(other, *pair, found.device())
     return Experiment(
         folder=folder,
         plan=plan,
-        target=target,
+        rigs=rigs,
         budget=budget,
         space=space,
         task=task,
-        screening=_cached(quick, folder / f"screening{here}.sqlite"),
-        latency=_cached(full, folder / f"latency{here}.sqlite"),
-        runner=full or _NOT_HERE,
-        rules=rules_for(target.engine),
         ledger=ledger,
         stages=simulation.stages if simulation else corridor(compiles=plan.compiles),
         listeners=(CurveWriter(ledger), shown),
-        device=engine.device() if engine and builder is None else "",
         crew=crew,
     )
 
 
-def _cached(timer: IsolatedLatency | ServedLatency | None, path: Path) -> LatencyModel:
+def _cached(timer: _Timer, path: Path) -> LatencyModel:
     if timer is None:
         return cast(LatencyModel, _NOT_HERE)
     return CachedLatency(timer, path)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import LatencyReport, Precision
+from latency_models.base import Precision
 from latency_models.trt_examined import Examiner
 from nas.candidate import Candidate, Rejection
 from nas.durable import digest, write_folder
 from nas.evidence import EXPORTED, ExportReport
-from nas.experiment import Experiment
+from nas.experiment import Experiment, Rig, Target
 from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
 from nas.receipts import settled
@@ -26,80 +25,119 @@ WINNERS = "winners"
 
 
 def export(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Write the bundle `winners/<architecture id>/`; refuse a file that misses the limit.
+    """Write the bundle `winners/<architecture id>/`; refuse a file that misses its limit.
 
     The bundle appears whole or not at all: it is made beside and renamed into place.
     """
-    target = experiment.target
+    exported, files = candidate, dict[str, bytes]()
+    for rig in experiment.rigs.values():
+        report, made = _shipped(candidate, experiment, rig, there=files)
+        limit_ms, shipped_ms = rig.target.max_latency_ms, report.shipped.median_ms
+        if shipped_ms > limit_ms:
+            where = f" on {rig.name}" if len(experiment.rigs) > 1 else ""
+            reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {limit_ms:g}{where}"
+            missed = Rejection("latency_ms", reason, shipped_ms, limit_ms)
+            return replace(candidate, rejected=missed)
+        exported = exported.having(EXPORTED.on(rig.name), report)
+        files |= made
+    experiment.crew.check(candidate.name)
+    _write_bundle(experiment, exported, files)
+    return exported
+
+
+def _shipped(
+    candidate: Candidate, experiment: Experiment, rig: Rig, *, there: Mapping[str, bytes]
+) -> tuple[ExportReport, dict[str, bytes]]:
+    """What ships on one target and its files by their names without `.onnx`.
+
+    A further target's are called `<target>-<precision>`, unless a file that is there already is
+    the same.
+    """
+    target = rig.target
     precisions: list[Precision] = ["fp32"]
     if target.precision != "fp32":
         precisions.append(target.precision)
     files = {
-        p: shipped_file(candidate, experiment, p, target.height, target.width)
+        p: shipped_file(
+            candidate, experiment, p, target.height, target.width, rules=rig.rules
+        )
         for p in precisions
     }
-    receipts = {p: experiment.latency.measure(files[p], p) for p in precisions}
-    receipts[target.precision] = settled(experiment, files[target.precision])
-    errors = {p: _parity(candidate, experiment, p, files[p]) for p in precisions}
-    folder = f"{WINNERS}/{candidate.architecture.id}"
+    receipts = {p: rig.full.measure(files[p], p) for p in precisions}
+    receipts[target.precision] = settled(rig, files[target.precision])
+    errors = {p: _parity(candidate, experiment, rig, p, files[p]) for p in precisions}
+    names = {p: p if rig is experiment.main else f"{rig.name}-{p}" for p in files}
+    for name, onnx in there.items():
+        names |= {p: name for p in files if files[p] == onnx}
     report = ExportReport(
-        folder,
+        f"{WINNERS}/{candidate.architecture.id}",
         receipts[target.precision],
         receipts["fp32"],
         {p: worst for p, (worst, _) in errors.items()},
         {p: mean for p, (_, mean) in errors.items()},
+        "" if rig is experiment.main else f"{names[target.precision]}.onnx",
     )
-    exported = candidate.having(EXPORTED, report)
-    shipped_ms = report.shipped.median_ms
-    if shipped_ms > target.max_latency_ms:
-        reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {target.max_latency_ms:g}"
-        missed = Rejection("latency_ms", reason, shipped_ms, target.max_latency_ms)
-        return replace(candidate, rejected=missed)
-    experiment.crew.check(candidate.name)
-    _write_bundle(experiment.folder / folder, exported, files, report)
-    return exported
+    return report, {names[p]: onnx for p, onnx in files.items()}
 
 
 def _write_bundle(
-    folder: Path, candidate: Candidate, files: dict[Precision, bytes], report: ExportReport
+    experiment: Experiment, candidate: Candidate, files: Mapping[str, bytes]
 ) -> None:
+    reports = {name: candidate[EXPORTED.on(name)] for name in experiment.rigs}
+    main = candidate[EXPORTED]
+    latency, parity = _receipts(main), _errors(main)
+    if len(reports) > 1:
+        latency["targets"] = {
+            name: {
+                "limit_ms": candidate.limits_ms[name],
+                "file": report.file or f"{report.shipped.precision}.onnx",
+                **_receipts(report),
+            }
+            for name, report in reports.items()
+        }
+        parity["targets"] = {name: _errors(report) for name, report in reports.items()}
     documents = {
         "architecture.json": candidate.architecture.to_json(),
-        "latency.json": {p: asdict(r) for p, r in _receipts(report, files).items()},
-        "parity.json": {
-            "max_abs_error": dict(report.max_abs_error),
-            "mean_abs_error": dict(report.mean_abs_error),
-        },
+        "latency.json": latency,
+        "parity.json": parity,
         "tensorrt.json": _for_tensorrt(files),
         "case.json": candidate.to_json(),
     }
-    contents = {f"{precision}.onnx": onnx for precision, onnx in files.items()}
+    contents = {f"{name}.onnx": onnx for name, onnx in files.items()}
     contents |= {name: (as_json(d) + "\n").encode() for name, d in documents.items()}
     manifest = {name: digest(content) for name, content in contents.items()}
+    folder = experiment.folder / main.folder
     write_folder(folder, contents | {MANIFEST: (as_json(manifest) + "\n").encode()})
 
 
-def _for_tensorrt(files: Mapping[Precision, bytes]) -> dict[str, Any]:
+def _receipts(report: ExportReport) -> dict[str, Any]:
+    """By precision; one where fp32 ships."""
+    each = (report.fp32, report.shipped)
+    return {receipt.precision: asdict(receipt) for receipt in each}
+
+
+def _errors(report: ExportReport) -> dict[str, Any]:
+    return {
+        "max_abs_error": dict(report.max_abs_error),
+        "mean_abs_error": dict(report.mean_abs_error),
+    }
+
+
+def _for_tensorrt(files: Mapping[str, bytes]) -> dict[str, Any]:
     """What TensorRT says of each file, and who was asked."""
     with Examiner() as examiner:
-        said = {p: examiner.examine(onnx) for p, onnx in files.items()}
+        said = {name: examiner.examine(onnx) for name, onnx in files.items()}
     by = "; ".join(dict.fromkeys(examined.by for examined in said.values()))
-    return {"by": by, **{p: [asdict(f) for f in one.findings] for p, one in said.items()}}
-
-
-def _receipts(
-    report: ExportReport, files: dict[Precision, bytes]
-) -> dict[str, LatencyReport]:
-    return {p: report.fp32 if p == "fp32" else report.shipped for p in files}
+    return {"by": by, **{n: [asdict(f) for f in one.findings] for n, one in said.items()}}
 
 
 def _parity(
-    candidate: Candidate, experiment: Experiment, precision: Precision, onnx: bytes
+    candidate: Candidate, experiment: Experiment, rig: Rig, precision: Precision, onnx: bytes
 ) -> tuple[float, float]:
     """Largest and mean difference between the engine on this file and the torch module."""
-    frames = _deployment_frames(candidate, experiment)
+    frames = _deployment_frames(candidate, experiment, rig.target)
     carried = candidate.architecture.signature.carried
-    engine = experiment.runner.run(onnx, precision, frames, carried)
+    engine = rig.runner.run(onnx, precision, frames, carried)
     module = _module(candidate, experiment, precision)(frames)
     differences = [
         np.abs(one[port.name] - other[port.name])
@@ -120,13 +158,14 @@ def _module(candidate: Candidate, experiment: Experiment, precision: Precision) 
     from search_spaces.fake_quantize import restore
 
     arrays = int8_arrays(candidate, experiment)
-    weights, placement, scales = unpack_scales(arrays, network.graph, experiment.rules)
+    weights, placement, scales = unpack_scales(arrays, network.graph, experiment.main.rules)
     return run_of(restore(network, placement, weights, scales), signature)
 
 
-def _deployment_frames(candidate: Candidate, experiment: Experiment) -> list[Arrays]:
+def _deployment_frames(
+    candidate: Candidate, experiment: Experiment, target: Target
+) -> list[Arrays]:
     """A sample of the task, mirrored until it fills the deployment's inputs."""
-    target = experiment.target
     ports = {port.name: port for port in candidate.architecture.signature.given}
 
     def full(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:

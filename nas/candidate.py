@@ -11,6 +11,7 @@ from latency_models.base import LatencyReport
 from nas.evidence import (
     EXPORTED,
     KNOWN,
+    MAIN,
     PROBED,
     QUANTIZED,
     SCREENED,
@@ -19,6 +20,7 @@ from nas.evidence import (
     Evidence,
     R,
     Report,
+    known_as,
     require_plain,
 )
 from nas.kinds import one_of
@@ -84,7 +86,9 @@ class Candidate:
     Attributes:
         name: `trial-<number>` for a proposal, the network's name for any other.
         parameters: the sampler's choices that led to it, kept to build neighbours.
-        evidence: a report of each stage that it has been through, by the stage's name.
+        evidence: a report of each stage that it has been through, by the key of the evidence.
+        limits_ms: of a search with several targets what it has to keep on each, by the target's
+            name, the first one before the others; empty for one target.
         outlook: the metric that a much longer training is expected to give (`study.horizon`);
             None where nothing is known of that.
     """
@@ -96,6 +100,7 @@ class Candidate:
     evidence: Mapping[str, Report] = field(default_factory=dict)
     rejected: Rejection | None = None
     outlook: float | None = None
+    limits_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a name that is no folder's: the candidate's files lie under it.
@@ -107,7 +112,7 @@ class Candidate:
 
     def get(self, what: Evidence[R]) -> R | None:
         """A stage's report, or None where it has not been through that."""
-        return cast(R | None, self.evidence.get(what.name))
+        return cast(R | None, self.evidence.get(what.key))
 
     def __getitem__(self, what: Evidence[R]) -> R:
         """The report of a stage that it has been through.
@@ -115,20 +120,21 @@ class Candidate:
         Raises:
             KeyError: it has not.
         """
-        return cast(R, self.evidence[what.name])
+        return cast(R, self.evidence[what.key])
 
     def has(self, what: Evidence[Any]) -> bool:
         """Whether it has been through this stage."""
-        return what.name in self.evidence
+        return what.key in self.evidence
 
     def having(self, what: Evidence[R], report: R) -> Self:
         """The same candidate with this report."""
-        return replace(self, evidence={**self.evidence, what.name: report})
+        return replace(self, evidence={**self.evidence, what.key: report})
 
     def without(self, *what: Evidence[Any]) -> Self:
-        """The same candidate as if it had not been through these stages."""
-        names = {one.name for one in what}
-        left = {name: report for name, report in self.evidence.items() if name not in names}
+        """The same candidate as if it had not been through these stages, on any target."""
+        targets = self.limits_ms or (MAIN,)
+        keys = {one.on(target).key for one in what for target in targets}
+        left = {key: report for key, report in self.evidence.items() if key not in keys}
         return replace(self, evidence=left)
 
     @property
@@ -138,17 +144,53 @@ class Candidate:
 
     @property
     def latency_ms(self) -> float:
-        """The best-founded latency there is: of the shipped file, else of the untrained one."""
+        """What it is ranked by: the best-founded latency there is.
+
+        Of several targets the one counts on which it takes most of its limit, in milliseconds of
+        the first one's limit: a network that takes 90 % of its limit somewhere and less elsewhere
+        has 90 % of the first target's.
+
+        Raises:
+            ValueError: it has not been timed.
+        """
+        if shares := self.shares:
+            return max(shares.values()) * self.limits_ms[MAIN]
         if self.receipt is None:
             raise ValueError(f"{self.name} has not been timed")
         return self.receipt.median_ms
 
     @property
+    def first_latency_ms(self) -> float:
+        """What it was ranked by when it was timed for the first time.
+
+        Raises:
+            ValueError: it has not been timed.
+        """
+        return self.without(SETTLED, EXPORTED).latency_ms
+
+    @property
     def receipt(self) -> LatencyReport | None:
-        """The receipt that `latency_ms` comes from."""
-        if (exported := self.get(EXPORTED)) is not None:
+        """The best-founded receipt of the first target: of the shipped file, if there is one."""
+        return self.receipt_on(MAIN)
+
+    @property
+    def receipts(self) -> Mapping[str, LatencyReport]:
+        """That of each target on which it was timed, by the target's name."""
+        found = {target: self.receipt_on(target) for target in self.limits_ms or (MAIN,)}
+        return {target: receipt for target, receipt in found.items() if receipt is not None}
+
+    def receipt_on(self, target: str) -> LatencyReport | None:
+        """That of one target, or None where it was not timed there."""
+        if (exported := self.get(EXPORTED.on(target))) is not None:
             return exported.shipped
-        return self.get(SETTLED) or self.get(SCREENED)
+        return self.get(SETTLED.on(target)) or self.get(SCREENED.on(target))
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Of several targets: what it takes of its limit on each on which it was timed."""
+        if not self.limits_ms:
+            return {}
+        return {t: r.median_ms / self.limits_ms[t] for t, r in self.receipts.items()}
 
     @property
     def judged(self) -> QuantReport | TrainReport | None:
@@ -174,13 +216,16 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back to an equal candidate."""
-        return {
+        plain = {
             "format": FORMAT,
             **asdict(self),
             "id": self.architecture.id,
             "architecture": self.architecture.to_json(),
-            "evidence": {name: report.to_json() for name, report in self.evidence.items()},
+            "evidence": {key: report.to_json() for key, report in self.evidence.items()},
         }
+        if not self.limits_ms:
+            del plain["limits_ms"]
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -197,23 +242,27 @@ class Candidate:
             data = _of_first_format(data)
         if data["format"] != FORMAT:
             raise ValueError(f"format {data['format']}: this version reads up to {FORMAT}")
-        if unknown := set(data["evidence"]) - set(KNOWN):
-            raise ValueError(f"evidence '{min(unknown)}': known are {one_of(list(KNOWN))}")
+        evidence = {}
+        for key, report in data["evidence"].items():
+            if (what := known_as(key)) is None:
+                raise ValueError(f"evidence '{key}': known are {one_of(list(KNOWN))}")
+            evidence[key] = what.report.from_json(report)
         rejected = data["rejected"]
         return cls(
             data["name"],
             Origin(**data["origin"]),
             architecture,
             data["parameters"],
-            {name: KNOWN[name].report.from_json(it) for name, it in data["evidence"].items()},
+            evidence,
             None if rejected is None else Rejection(**rejected),
             data["outlook"],
+            data.get("limits_ms", {}),
         )
 
 
 def report_in(case: Mapping[str, Any], what: Evidence[R]) -> R | None:
     """One report of a case file of any format, whatever else stands there; None without it."""
-    found = case.get("evidence", case).get(what.name)
+    found = case.get("evidence", case).get(what.key)
     return None if found is None else what.report.from_json(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from latency_models.base import LatencyReport
@@ -45,12 +45,23 @@ class Evidence(Generic[R]):
     """The key of one stage's report: `candidate.get(TRAINED)` is a TrainReport or None.
 
     Attributes:
-        name: of the report in case files, and of its stage for people: a past participle.
+        name: of the stage for people: a past participle.
         report: its type, which reads it back.
+        target: which of a search's further targets it speaks of; empty for the first one.
     """
 
     name: str
     report: type[R]
+    target: str = ""
+
+    @property
+    def key(self) -> str:
+        """Under which it stands in case files: `screened`, or `screened@small`."""
+        return f"{self.name}{_ON}{self.target}" if self.target else self.name
+
+    def on(self, target: str) -> Evidence[R]:
+        """The same of one target of a search, by the target's name."""
+        return self if target == MAIN else replace(self, target=target)
 
     def __post_init__(self) -> None:
         """Be known to whoever reads case files.
@@ -64,6 +75,15 @@ class Evidence(Generic[R]):
 
 KNOWN: dict[str, Evidence[Any]] = {}
 """By the names that stand in case files."""
+MAIN = "main"
+"""The first target's name, where a search has several: networks are trained and judged for it."""
+_ON = "@"
+
+
+def known_as(key: str) -> Evidence[Any] | None:
+    """The evidence under this key of a case file, or None where nothing here reads it."""
+    name, _, target = key.partition(_ON)
+    return KNOWN[name].on(target or MAIN) if name in KNOWN else None
 
 
 @dataclass(frozen=True)
@@ -77,6 +97,8 @@ class ExportReport:
         max_abs_error: largest difference of one output value between the engine on a file and
             the torch module it came from, by precision.
         mean_abs_error: the mean difference, by precision.
+        file: of a further target, the name of what ships there; the first one's are called by
+            their precisions.
     """
 
     folder: str
@@ -84,6 +106,7 @@ class ExportReport:
     fp32: LatencyReport
     max_abs_error: Mapping[str, float]
     mean_abs_error: Mapping[str, float]
+    file: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a folder elsewhere.
@@ -96,7 +119,10 @@ class ExportReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
-        return asdict(self)
+        plain = asdict(self)
+        if not self.file:
+            del plain["file"]
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

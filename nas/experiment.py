@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isinf
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -16,7 +17,7 @@ from latency_models.cards import CARDS
 from nas.candidate import Candidate
 from nas.crew.base import Alone, Crew
 from nas.events import Event, Listener, Note
-from nas.evidence import EXPORTED, PROBED, Evidence
+from nas.evidence import EXPORTED, MAIN, PROBED, Evidence
 from nas.ledger import Ledger
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
@@ -104,6 +105,52 @@ class Target:
                 raise ValueError(f"target.{name} is {value}: it must be at most {most}")
 
 
+def require_together(targets: Mapping[str, Target]) -> None:
+    """Refuse several targets that no network can be held against at once.
+
+    Raises:
+        ValueError: says which, and what to change.
+    """
+    if len(targets) == 1:
+        return
+    for name, target in targets.items():
+        at = "target" if name == MAIN else f"targets.{name}"
+        if not re.fullmatch(r"[A-Za-z][\w-]*", name, re.ASCII):
+            raise ValueError(f"{at}: call it by letters, digits, '-' and '_', a letter first")
+        if isinf(target.max_latency_ms):
+            raise ValueError(
+                f"{at}.max_latency_ms is inf: of several targets each needs a limit, so give one "
+                "that is far away"
+            )
+        main = targets[MAIN].precision
+        if target.precision == "int8" and main != "int8":
+            raise ValueError(
+                f"{at}.precision is int8, and networks are quantized for `target`, which ships "
+                f"{main}: let the int8 one be `target`, or give {at}.precision=fp32 or fp16"
+            )
+
+
+def require_same_rules(targets: Mapping[str, Target], rules: Mapping[str, QuantRules]) -> None:
+    """Refuse further int8 targets whose engine wants quantizers elsewhere than the first one's.
+
+    Their files would hold other roundings than those that were fine-tuned and judged.
+
+    Args:
+        targets: by name, with the engines that were found.
+        rules: of each.
+
+    Raises:
+        ValueError: says which, and what to change.
+    """
+    for name, target in targets.items():
+        if target.precision == "int8" and rules[name] != rules[MAIN]:
+            raise ValueError(
+                f"targets.{name} ships int8 on {target.engine}, which wants quantizers at other "
+                f"places than {targets[MAIN].engine}, for which networks are quantized and "
+                f"judged: give targets.{name}.precision=fp32 or fp16, or search for it alone"
+            )
+
+
 @dataclass(frozen=True)
 class Plan:
     """How far a search goes.
@@ -121,6 +168,8 @@ class Plan:
         max_minutes: no new candidate is proposed after this many minutes, all runs of the study
             together; what was begun is ended. None for no limit.
         patience: give up when so many candidates were timed and none was fast enough.
+        limits: latencies in ms, at most the target's limit, for each of which the best network
+            is told and shipped too.
         references: published networks to train and time beside the front.
         seed: of the sampler, the weights and the crops.
         training_processes: how many finalists are trained at once, each in a process of its own;
@@ -138,6 +187,7 @@ class Plan:
     horizon: int | None = None
     max_minutes: float | None = None
     patience: int = 24
+    limits: Sequence[float] = ()
     references: Sequence[str] = ()
     seed: int = 0
     training_processes: int = 1
@@ -170,6 +220,9 @@ class Plan:
             raise ValueError(f"study.seed is {self.seed}: use 0 to {_SEEDS - 1}")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"study.max_minutes is {self.max_minutes}: it must be positive")
+        for limit_ms in self.limits:
+            if not 0 < limit_ms < inf:
+                raise ValueError(f"study.limits has {limit_ms}: give positive milliseconds")
         if self.horizon is not None and not 1 <= self.horizon <= _MOST_STEPS:
             raise ValueError(
                 f"study.horizon is {self.horizon}: use 1 to {_MOST_STEPS} steps, or null"
@@ -199,6 +252,28 @@ class Runner(Protocol):
         self, onnx: bytes, precision: Precision, frames: Frames, carried: Mapping[str, str]
     ) -> Sequence[Arrays]:
         """Compile once and run over frames, for parity and quality on the real engine."""
+
+
+@dataclass(frozen=True)
+class Rig:
+    """One target of a search, and what times and runs networks there.
+
+    Attributes:
+        name: the target's, `main` of the first one.
+        quick: times candidates.
+        full: times what is compared and what ships, by the full protocol.
+        runner: the same engine, to look at its outputs.
+        rules: where the engine wants quantizers.
+        device: what the engine runs on; training gives way to whoever times on it.
+    """
+
+    name: str
+    target: Target
+    quick: LatencyModel
+    full: LatencyModel
+    runner: Runner
+    rules: QuantRules
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -243,12 +318,10 @@ class Experiment:
     """Everything a stage may ask for.
 
     Attributes:
-        screening: times candidates, quickly.
-        latency: times what is compared and what ships, by the full protocol.
-        runner: the same engine, to look at its outputs.
+        rigs: one for each target, by name. Networks are trained, quantized and judged for the
+            first one, and have to meet the limits of all.
         stages: in their order.
         listeners: told what goes on, one after the other.
-        device: what the engine runs on; training gives way to whoever times on it.
         crew: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
@@ -256,21 +329,41 @@ class Experiment:
 
     folder: Path
     plan: Plan
-    target: Target
+    rigs: Mapping[str, Rig]
     budget: Budget
     space: SearchSpace
     task: Task
-    screening: LatencyModel
-    latency: LatencyModel
-    runner: Runner
-    rules: QuantRules
     ledger: Ledger
     stages: Sequence[Stage]
     listeners: Sequence[Listener] = ()
-    device: str = ""
     crew: Crew = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Companion] | None = None
+
+    @property
+    def main(self) -> Rig:
+        """That of the first target."""
+        return next(iter(self.rigs.values()))
+
+    @property
+    def target(self) -> Target:
+        """The first one."""
+        return self.main.target
+
+    @property
+    def in_turn(self) -> Sequence[Rig]:
+        """The rigs as candidates are timed on them: where the limit is shortest, it costs least.
+
+        So whoever misses one limit costs no more than it has to.
+        """
+        return sorted(self.rigs.values(), key=lambda rig: rig.target.max_latency_ms)
+
+    @property
+    def limits_ms(self) -> Mapping[str, float]:
+        """The limit of each of several targets, by name; empty for one."""
+        if len(self.rigs) == 1:
+            return {}
+        return {name: float(rig.target.max_latency_ms) for name, rig in self.rigs.items()}
 
     def tell(self, event: Event) -> None:
         """Let everybody know who listens."""

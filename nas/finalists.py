@@ -63,9 +63,12 @@ def choose_finalists(experiment: Experiment, candidates: Sequence[Candidate]) ->
 
 def _is_lost(candidate: Candidate, experiment: Experiment) -> bool:
     """Whether the second timing was the end of a candidate that was fast enough at first."""
-    if not candidate.has(SETTLED):
+    if not all(candidate.has(SETTLED.on(name)) for name in experiment.rigs):
         return candidate.rejected is not None
-    return candidate[SETTLED].median_ms > experiment.target.max_latency_ms
+    return any(
+        candidate[SETTLED.on(name)].median_ms > rig.target.max_latency_ms
+        for name, rig in experiment.rigs.items()
+    )
 
 
 def _rounds(finalists: int) -> tuple[int, int]:

@@ -23,7 +23,8 @@ _OUTSIDE = (
 )
 """Settings that change where and how a study runs, not what comes of it."""
 _MAY_CHANGE = (
-    "candidates", "finalists", "max_minutes", "patience", "references", "training_processes"
+    "candidates", "finalists", "limits", "max_minutes", "patience", "references",
+    "training_processes",
 )
 
 
@@ -85,6 +86,9 @@ def plain_settings(config: DictConfig) -> dict[Any, Any]:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     settings: dict[Any, Any] = redacted_all(resolved)
+    if not settings.get("targets"):
+        # One target is told as it always was.
+        settings.pop("targets", None)
     if "storage" in config:
         settings["storage"]["url"] = storage_settings(config).shown
     return settings

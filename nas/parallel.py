@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -28,12 +28,11 @@ from nas.crew.base import Alone
 from nas.curves import CurveWriter
 from nas.events import Event, Finished, Started, Step, Tick
 from nas.evidence import SCREENED, TRAINED
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Experiment, Plan, Rig
 from nas.ledger import Ledger
 from nas.stages.train import TRAIN
 from nas.stages.training import drop_checkpoints
 from search_spaces.base import InvalidArchitecture
-from search_spaces.quantize import QuantRules
 from trainers.base import Interrupted, Task
 from trainers.budget import Budget
 
@@ -49,11 +48,9 @@ class Work:
 
     folder: Path
     plan: Plan
-    target: Target
+    rigs: Mapping[str, Rig]
     budget: Budget
     task: Task
-    rules: QuantRules
-    device: str
     threads: int
 
 
@@ -118,10 +115,13 @@ def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> No
     if processes == 1 or experiment.teacher is not None:
         return
     threads = max(1, cores() // processes)
+    rigs = {
+        name: replace(rig, quick=_NOT_HERE, full=_NOT_HERE, runner=_NOT_HERE)
+        for name, rig in experiment.rigs.items()
+    }
     work = Work(
-        experiment.folder, experiment.plan, experiment.target, experiment.budget,
-        experiment.task, experiment.rules, experiment.device, threads,
-    )  # fmt: skip
+        experiment.folder, experiment.plan, rigs, experiment.budget, experiment.task, threads
+    )
     experiment.note(f"training {processes} networks at once, {threads} thread(s) each")
     with _pool(work, processes) as (pool, messages):
         jobs = {pool.submit(_train, candidate): candidate for candidate in waiting}
@@ -227,18 +227,13 @@ def _train(candidate: Candidate) -> Candidate:
         Experiment(
             folder=work.folder,
             plan=work.plan,
-            target=work.target,
+            rigs=work.rigs,
             budget=work.budget,
             space=_NOT_HERE,
             task=work.task,
-            screening=_NOT_HERE,
-            latency=_NOT_HERE,
-            runner=_NOT_HERE,
-            rules=work.rules,
             ledger=ledger,
             stages=(TRAIN,),
             listeners=(CurveWriter(ledger), _relay),
-            device=work.device,
             crew=_Obedient(),
         ),
     )

@@ -10,6 +10,7 @@ search that died on any line goes on where it stopped.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,7 @@ from nas.forecast import forecasts
 from nas.parallel import train_at_once
 from nas.stages.training import drop_checkpoints
 from nas.study import Study, StudyExhausted
-from nas.winners import front
+from nas.winners import best_within, front
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
@@ -118,7 +119,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         return experiment.ledger.all()
     _require_any(_now(experiment, [*published, *chosen]), experiment)
     last = experiment.stages[-1].evidence
-    while best := [c for c in shippable(_now(experiment, chosen), experiment) if not c.has(last)]:
+    while best := [c for c in shipping(_now(experiment, chosen), experiment) if not c.has(last)]:
         together(experiment, best, upto=last)
     for candidate in experiment.ledger.all():
         drop_checkpoints(candidate, experiment, over=True)
@@ -251,7 +252,7 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
                 f"{remedy}"
             )
     target, plan = experiment.target, experiment.plan
-    times = [c[SCREENED].median_ms for c in trials if c.has(SCREENED)]
+    times = [c.first_latency_ms for c in trials if c.receipts]
     slow = [c for c in trials if c.rejected and c.rejected.constraint == "latency_ms"]
     if len(times) >= min(plan.patience, plan.candidates) and len(slow) == len(times):
         fastest = f"the fastest of {len(times)} takes {min(times):.3g} ms"
@@ -261,6 +262,8 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
                 f"at the card's peak the least multiply-adds of {len(times)} take {least_ms:.3g} "
                 "ms"
             )
+        if experiment.limits_ms:
+            raise NothingFastEnough(_none_meets_all(trials, experiment))
         raise NothingFastEnough(
             f"no network is within target.max_latency_ms={target.max_latency_ms:g}: {fastest} at "
             f"{target.height}x{target.width} in {target.precision}; raise the limit, shrink the "
@@ -268,9 +271,31 @@ def _check_progress(trials: Sequence[Candidate], experiment: Experiment) -> None
         )
 
 
+def _none_meets_all(trials: Sequence[Candidate], experiment: Experiment) -> str:
+    """Which of several limits how many miss, and what to change."""
+    missed = Counter(max(c.shares, key=c.shares.__getitem__) for c in trials if c.shares)
+    told = (
+        f"{count} over {experiment.limits_ms[name]:g} ms on {name}"
+        for name, count in missed.most_common()
+    )
+    return (
+        f"no network of {missed.total()} is within every limit ({', '.join(told)}): raise it, "
+        "make that target's input smaller, or offer smaller networks (search_space.widths)"
+    )
+
+
 def proposals(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those that the search proposed, published networks left out."""
     return [c for c in candidates if c.is_proposal]
+
+
+def shipping(candidates: Sequence[Candidate], experiment: Experiment) -> list[Candidate]:
+    """Who ships: the front, and the best under each limit of the plan, as far as it is known."""
+    alive = [c for c in candidates if c.has(QUANTIZED) and not c.rejected]
+    metric = experiment.task.metric
+    best = (best_within(alive, limit_ms, metric) for limit_ms in experiment.plan.limits)
+    ships = [*shippable(candidates, experiment), *(c for c in best if c is not None)]
+    return list({c.name: c for c in ships}.values())
 
 
 def shippable(candidates: Iterable[Candidate], experiment: Experiment) -> list[Candidate]:

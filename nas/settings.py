@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from nas.kinds import meant, shortened, wanted
 
 if TYPE_CHECKING:
+    from nas.experiment import Target
     from nas.storage import StorageSettings
 
 _ENDLESS = ("target.max_latency_ms",)
@@ -56,6 +57,8 @@ def check_settings(config: DictConfig) -> None:
         for name, kind in groups.items():
             if name in config:
                 kind(**typed(name, kind, config[name]))
+        if "target" in config:
+            targets_of(config)
         _check_the_rest(config)
     except ValueError as error:
         raise SettingsError(str(error)) from error
@@ -79,10 +82,51 @@ def _check_the_rest(config: DictConfig) -> None:
         raise SettingsError(
             "target.max_latency_ms is inf: a search needs a limit, so give one that is far away"
         )
+    if config.get("targets"):
+        _check_several(config)
     if config.study.get("screen") == "compile":
         _check_compiling(config)
     if config.worker is not None and config.worker < 0:
         raise SettingsError(f"worker is {config.worker}: use a whole number from 0 on")
+
+
+def _check_several(config: DictConfig) -> None:
+    """Refuse what only knows one target.
+
+    Raises:
+        SettingsError: names it.
+    """
+    for given, why in (
+        (config.measuring == "served", "measuring=served times on one engine"),
+        (config.study.get("screen") == "compile", "study.screen=compile estimates for one card"),
+        (config.study.get("table") is not None, "study.table was measured on one target"),
+    ):
+        if given:
+            raise SettingsError(f"{why}, and there are targets.{min(config.targets)} and target: "
+                                "leave one of the two out")
+
+
+def targets_of(config: DictConfig) -> dict[str, Target]:
+    """The targets that the settings ask for by their names, `target` as `main` before the others.
+
+    Raises:
+        SettingsError: names the setting and what it may be.
+        ValueError: as well.
+    """
+    from nas.evidence import MAIN
+    from nas.experiment import Target, require_together
+
+    found = {MAIN: Target(**typed("target", Target, config.target))}
+    for name, node in _plain(config.get("targets") or {}, "targets").items():
+        at = f"targets.{name}"
+        if name in found:
+            raise SettingsError(f"{at}: that is what `target` is called, give it another name")
+        try:
+            found[name] = Target(**typed(at, Target, node))
+        except ValueError as error:
+            raise SettingsError(str(error).replace("target.", f"{at}.")) from error
+    require_together(found)
+    return found
 
 
 def _check_compiling(config: DictConfig) -> None:

@@ -54,17 +54,22 @@ def find_modules_here() -> None:
         sys.path.append(here)
 
 
-def check_space(space: SearchSpace, task: Task, target: Target) -> Offers:
+def check_space(
+    space: SearchSpace, task: Task, target: Target, further: Mapping[str, Target] | None = None
+) -> Offers:
     """Refuse a space whose networks are not for this task, before any of them is timed.
 
     Some networks are drawn through the sampler, as the search draws them.
+
+    Args:
+        further: targets that every network has to meet too, by name.
 
     Returns:
         what the space offers, by which an edited one is found out later.
 
     Raises:
         ValueError: it is no space, or asks for what a study cannot keep, or its networks take or
-            give pictures of another kind or size, or none of them fits the size of the target or
+            give pictures of another kind or size, or none of them fits the size of a target or
             of a training crop.
     """
     name = type(space).__name__
@@ -76,6 +81,8 @@ def check_space(space: SearchSpace, task: Task, target: Target) -> Offers:
             )
     networks, offers = _drawn(space)
     sizes = {"task.crop": (task.crop, task.crop), "target": (target.height, target.width)}
+    for other, one in (further or {}).items():
+        sizes[f"targets.{other}"] = (one.height, one.width)
     for field, size in sizes.items():
         _check_size(networks, task, field, size)
     return offers

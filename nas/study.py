@@ -27,7 +27,6 @@ from optuna.trial import Trial, TrialState
 
 from nas.candidate import Candidate, Origin
 from nas.crew.base import Alone, Crew
-from nas.evidence import SCREENED
 from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
@@ -44,7 +43,7 @@ from trainers.base import Metric
 _NAME, _START, _INSTEAD = "name", "start", "instead_of"
 _CLOSED, _CODE, _PARKED = "closed", "code", "parked"
 _ORIGIN, _HOME, _QUEUED = "origin", "home", "queued"
-_MOST_DUPLICATES = 200
+_LIMIT, _MOST_DUPLICATES = "latency_ms", 200
 
 
 class StudyExhausted(Exception):
@@ -319,17 +318,16 @@ class Study:
                     self._tell(trial, candidate, candidate.quality if quality is None else quality)
 
     def _tell(self, trial: Trial, candidate: Candidate, quality: float | None) -> None:
+        for name, violation in _violations(candidate).items():
+            _constrain(trial, name, violation)
         if candidate.rejected is not None:
-            _constrain(trial, candidate.rejected.constraint, candidate.rejected.violation)
-            if (receipt := candidate.get(SCREENED)) is not None:
-                trial.set_user_attr(LATENCY, receipt.median_ms)
+            if candidate.receipts:
+                trial.set_user_attr(LATENCY, candidate.first_latency_ms)
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         elif quality is not None:
-            _constrain(trial, "latency_ms", -1.0)
             values = [quality, candidate.latency_ms]
             self._study.tell(trial, values, skip_if_finished=True)
         else:
-            _constrain(trial, "latency_ms", -1.0)
             self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     @patient
@@ -349,6 +347,19 @@ def choosers(count: int, *, seed: int) -> Iterator[Chooser]:
     for number in range(count):
         study.sampler = Wished(seed_of(seed, number), {})
         yield study.ask()
+
+
+def _violations(candidate: Candidate) -> dict[str, float]:
+    """How far beyond each limit it is, relative to it; of several targets one for each.
+
+    Where a proposal missed one limit it was not timed on the targets that come after.
+    """
+    rejected = candidate.rejected
+    if rejected is not None and (rejected.constraint != _LIMIT or not candidate.limits_ms):
+        return {rejected.constraint: rejected.violation}
+    if not candidate.limits_ms:
+        return {_LIMIT: -1.0}
+    return {f"{_LIMIT}@{name}": share - 1.0 for name, share in candidate.shares.items()}
 
 
 def _constrain(trial: Trial, name: str, violation: float) -> None:

@@ -13,7 +13,7 @@ from nas.experiment import Experiment
 from nas.ledger import load_arrays, unpack_scales
 from search_spaces.graph import Graph
 from search_spaces.onnx_writer import Weights, write
-from search_spaces.quantize import Placement, Scales, float_rest
+from search_spaces.quantize import Placement, QuantRules, Scales, float_rest
 from search_spaces.skeletons import lower
 from trainers.base import Arrays, Run
 
@@ -55,22 +55,32 @@ def int8_arrays(candidate: Candidate, experiment: Experiment) -> dict[str, NDArr
 
 
 def shipped_file(
-    candidate: Candidate, experiment: Experiment, precision: str, height: int, width: int
+    candidate: Candidate,
+    experiment: Experiment,
+    precision: str,
+    height: int,
+    width: int,
+    *,
+    rules: QuantRules | None = None,
 ) -> bytes:
-    """The trained network as an ONNX file at one precision and input size."""
-    graph = lower(candidate.architecture)
+    """The trained network as an ONNX file at one precision and input size.
+
+    Args:
+        rules: of the engine that will run it; the first target's if None.
+    """
+    graph, rules = lower(candidate.architecture), rules or experiment.main.rules
     if precision != "int8":
         weights = float_arrays(candidate, experiment)
-        return _file(graph, weights, experiment, precision, height, width, None)
+        return _file(graph, weights, rules, precision, height, width, None)
     arrays = int8_arrays(candidate, experiment)
-    weights, placement, scales = unpack_scales(arrays, graph, experiment.rules)
-    return _file(graph, weights, experiment, precision, height, width, (placement, scales))
+    weights, placement, scales = unpack_scales(arrays, graph, rules)
+    return _file(graph, weights, rules, precision, height, width, (placement, scales))
 
 
 def _file(
     graph: Graph,
     weights: Weights,
-    experiment: Experiment,
+    rules: QuantRules,
     precision: str,
     height: int,
     width: int,
@@ -81,19 +91,19 @@ def _file(
         weights,
         height=height,
         width=width,
-        float_type=float_rest(precision, experiment.rules),
+        float_type=float_rest(precision, rules),
         quantized=quantized,
-        prelu=experiment.rules.prelu,
+        prelu=rules.prelu,
     )
 
 
 def engine_run(candidate: Candidate, experiment: Experiment) -> Run:
-    """The trained network as the engine computes it, compiled anew for each size."""
+    """The trained network as the first target computes it, compiled anew for each size."""
     precision, signature = experiment.target.precision, candidate.architecture.signature
 
     def run(frames: Sequence[Arrays]) -> Sequence[Arrays]:
         height, width = signature.size(frames[0])
         onnx = shipped_file(candidate, experiment, precision, height, width)
-        return experiment.runner.run(onnx, precision, frames, signature.carried)
+        return experiment.main.runner.run(onnx, precision, frames, signature.carried)
 
     return run

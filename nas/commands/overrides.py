@@ -18,7 +18,8 @@ _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
 _NAMELESS = re.compile(
     r"(runs_dir|worker|measuring|variant|study|storage|tracking|cluster|hydra|crew"
     r"|(crew|storage|tracking|cluster|hydra)[./].*|hydra/.*"
-    r"|study\.(name|candidates|finalists|max_minutes|patience|references|training_processes)"
+    r"|study\.(name|candidates|finalists|limits|max_minutes|patience|references"
+    r"|training_processes)"
     r"|target\.(height|width|precision|max_latency_ms)|task\.scale)$"
 )
 _TEXTS = re.compile(
@@ -29,6 +30,9 @@ _TEXTS = re.compile(
 _LONGEST = 60
 MULTIRUN = {"-m", "--multirun"}
 SHOWING = {"--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i", "--resolve"}
+_TAKEN = re.compile(r"\+?target(@targets\.(?P<name>[\w-]+))?=(?P<option>.+)")
+_TOLD_OF = re.compile(r"\+*targets\.(?P<name>[\w-]+)\.")
+_LIMIT = re.compile(r"\+*target\.max_latency_ms=")
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
 
 
@@ -104,6 +108,39 @@ def named(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     variant = variant_of(arguments)
     return [*([f"variant={quoted(variant)}"] if variant else []), *arguments]
+
+
+def with_targets(arguments: Sequence[str]) -> list[str]:
+    """The settings that make each further target that these speak of, before them.
+
+    And the limit of a search that is asked for several: the largest of `study.limits`.
+
+    `targets.small.height=180` speaks of one called `small`. It begins as the group that `target`
+    is taken from, or as `target@targets.small=<another>` says.
+    """
+    usual, begins, rest = "cpu", dict[str, str](), list[str]()
+    for argument in arguments:
+        taken, told = _TAKEN.fullmatch(argument), _TOLD_OF.match(argument)
+        if taken is not None and taken["name"]:
+            begins[taken["name"]] = taken["option"]
+            continue
+        if taken is not None:
+            usual = taken["option"]
+        elif told is not None:
+            begins.setdefault(told["name"], "")
+        rest.append(argument)
+    if (limit := _largest_limit(arguments)) and not any(map(_LIMIT.match, arguments)):
+        rest.append(f"target.max_latency_ms={limit}")
+    made = [f"+target@targets.{name}={option or usual}" for name, option in begins.items()]
+    return [*made, *rest]
+
+
+def _largest_limit(arguments: Sequence[str]) -> str:
+    """As it was typed; empty where these give no list of numbers."""
+    listed = [argument for argument in arguments if argument.startswith("study.limits=[")]
+    words = re.findall(r"[^\[\],\s]+", listed[-1].partition("=")[2]) if listed else []
+    numbers = [word for word in words if re.fullmatch(r"\d+(\.\d+)?", word)]
+    return max(numbers, key=float) if words and numbers == words else ""
 
 
 def _word(name: str, value: str) -> str:

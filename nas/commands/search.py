@@ -21,6 +21,7 @@ from nas.commands.overrides import (
     readable,
     unread_addition,
     unswept,
+    with_targets,
 )
 from nas.redact import has_password, redacted
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     arguments = readable(arguments)
     if MULTIRUN & set(arguments) and not SHOWING & set(arguments):
         return _each_in_turn(arguments)
-    return configured("search", "config", own_classes(named(arguments)), _search)
+    return configured("search", "config", own_classes(with_targets(named(arguments))), _search)
 
 
 def _each_in_turn(arguments: list[str]) -> int:
@@ -54,7 +55,7 @@ def _each_in_turn(arguments: list[str]) -> int:
     from nas.spaces import own_classes
 
     try:
-        runs = [own_classes(named(run)) for run in in_turn(arguments)]
+        runs = [own_classes(with_targets(named(run))) for run in in_turn(arguments)]
         names = [checked(run) for run in runs]
     except (SettingsError, ValueError) as error:
         return fail(str(error))

@@ -41,7 +41,8 @@ def settings_help(verb: str, config_name: str, arguments: Sequence[str]) -> str:
 
     plain = [argument for argument in unswept(arguments) if not argument.startswith("-")]
     config = composed(config_name, plain, with_hydra=True)
-    choices = {g: o for g, o in config.hydra.runtime.choices.items() if "hydra" not in g}
+    choices = {g: o for g, o in config.hydra.runtime.choices.items()
+               if "hydra" not in g and "@" not in g}
     groups = {group: option for group, option in choices.items() if option}
     told = _Told()
     told.read((), config_name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +50,8 @@ class Status:
 
     Attributes:
         compiles: its candidates are only compiled, and nothing is timed or trained.
+        limit_ms: of the first target.
+        further_ms: the limits of further targets, by name.
         left: claimed by a worker that is no more, so open to whoever comes.
         failures: reasons of rejections other than latency, with how many candidates had them.
         report: the report, where it is newer than all evidence.
@@ -67,6 +69,7 @@ class Status:
     front: tuple[Candidate, ...]
     failures: tuple[tuple[str, int], ...]
     report: Path | None
+    further_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_status(folder: Path, *, now: float | None = None) -> Status:
@@ -99,6 +102,7 @@ def read_status(folder: Path, *, now: float | None = None) -> Status:
         tuple(front(_furthest(proposed), asked.metric)),
         _failures(candidates),
         folder / REPORT if report_is_fresh(folder) else None,
+        asked.further_ms,
     )
 
 
@@ -112,6 +116,7 @@ class _Asked:
     limit_ms: float
     metric: Metric
     lease_s: float
+    further_ms: Mapping[str, float]
 
 
 def _asked(settings: Any) -> _Asked:
@@ -123,6 +128,7 @@ def _asked(settings: Any) -> _Asked:
         float(settings["target"]["max_latency_ms"]),
         Metric(**metric),
         float(settings.get("crew", {}).get("lease_s", Pace.lease_s)),
+        {str(n): float(t["max_latency_ms"]) for n, t in settings.get("targets", {}).items()},
     )
     require_types(found)
     return found

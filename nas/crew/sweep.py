@@ -38,7 +38,8 @@ from nas.crew.status import report_is_fresh
 from nas.crew.version import check_code, code_version
 from nas.crew.worker import at_work
 from nas.durable import write_aside
-from nas.experiment import Plan, Target
+from nas.evidence import MAIN
+from nas.experiment import Plan
 from nas.folder import claim_folder, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.ledger import SETTINGS, as_json
@@ -47,7 +48,7 @@ from nas.pipeline import run_study
 from nas.policies.chosen import policy_of
 from nas.receipts import SCREENING
 from nas.report.results import conclude
-from nas.settings import SettingsError, storage_settings, typed
+from nas.settings import SettingsError, storage_settings, targets_of, typed
 from nas.storage import StorageError, open_storage
 from nas.study import Study
 from nas.timers import builder_for, engine_for, require_precision
@@ -116,13 +117,14 @@ def _check_machine(config: DictConfig, *, timed_here: bool) -> None:
     settle(Budget(**typed("budget", Budget, config.budget)))
     if not timed_here:
         return
-    target = Target(**typed("target", Target, config.target))
+    targets = targets_of(config)
     if Plan(**typed("study", Plan, config.study)).compiles:
-        builder_for(target)
+        builder_for(targets[MAIN])
         return
-    engine, _ = engine_for(target)
-    with IsolatedLatency(partial(MeasuredLatency, engine, SCREENING)) as timer:
-        require_precision(timer, replace(target, engine=engine.name))
+    for target in targets.values():
+        engine, _ = engine_for(target)
+        with IsolatedLatency(partial(MeasuredLatency, engine, SCREENING)) as timer:
+            require_precision(timer, replace(target, engine=engine.name))
 
 
 def work(config: DictConfig) -> None:

@@ -23,6 +23,7 @@ from nas.report.describe import (
     duration,
     figure,
     gain,
+    latency_cells,
     milliseconds,
     pictures,
 )
@@ -165,7 +166,7 @@ def _best(
         quality = candidate.quality or 0.0
         lines.append({
             "network": candidate.name,
-            "latency": milliseconds(candidate.latency_ms),
+            **latency_cells(candidate),
             metric.name: figure(metric, quality),
             "gain": "" if baseline is None else f"{gain(metric, quality, baseline):+.2f}",
             "stage": _latest(candidate),

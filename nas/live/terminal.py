@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from rich.console import Console, RenderableType
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
-from nas.evidence import ExportReport
+from nas.evidence import MAIN, ExportReport
 from nas.experiment import Plan, Stage, Target
 from nas.live.panel import draw
 from nas.live.picture import REFRESH_S, TICK_S, LivePicture
@@ -162,7 +163,13 @@ def told(candidate: Candidate, stage: Stage, target: Target, metric: Metric) -> 
     """What came out of a stage, in half a line."""
     if candidate.rejected is not None:
         return f"{stage.words.doing}: rejected, {candidate.rejected.reason}"
-    return f"{stage.words.doing}: {_outcome(candidate.get(stage.evidence), target, metric)}"
+    outcome = _outcome(candidate.get(stage.evidence), target, metric)
+    for name, limit_ms in candidate.limits_ms.items():
+        report = candidate.get(stage.evidence.on(name)) if name != MAIN else None
+        if report is not None:
+            there = replace(target, max_latency_ms=limit_ms)
+            outcome += f"; {name}: {_outcome(report, there, metric)}"
+    return f"{stage.words.doing}: {outcome}"
 
 
 def _outcome(report: object, target: Target, metric: Metric) -> str:

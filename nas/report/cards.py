@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from latency_models.base import LatencyReport
@@ -11,7 +11,7 @@ from nas.candidate import Candidate
 from nas.confidence import gain_over
 from nas.evidence import EXPORTED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Target
-from nas.report.describe import compared, figure, milliseconds
+from nas.report.describe import aim_words, compared, figure, milliseconds
 from nas.report.drawing import drawing
 from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
@@ -36,7 +36,7 @@ def measurement(
     candidates: Sequence[Candidate], target: Target, images: Sequence[str], notes: Sequence[str]
 ) -> str:
     """How latencies and qualities were found, so that somebody can find them again."""
-    receipts = [r for c in candidates if (r := c.receipt) is not None]
+    receipts = [r for c in candidates for r in c.receipts.values()]
     pairs = _circumstances(receipts) if receipts else [("engine", target.engine)]
     count = f"{len(images)}: " if images else ""
     pairs += [("validation images", count + _listed(images))]
@@ -83,8 +83,20 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> str:
-    """Everything about one winner: what it is, what it costs, how it was checked."""
+def card(
+    candidate: Candidate,
+    row: Row,
+    summary: Summary,
+    time_again: str,
+    *,
+    elsewhere: Mapping[str, str] | None = None,
+) -> str:
+    """Everything about one winner: what it is, what it costs, how it was checked.
+
+    Args:
+        time_again: the command that times it again; `{folder}` stands for its bundle.
+        elsewhere: those for its files on further targets, by name.
+    """
     if not candidate.has(EXPORTED):
         return _simulated_card(candidate, row, summary)
     exported, quantized = candidate[EXPORTED], candidate.get(QUANTIZED)
@@ -108,6 +120,7 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         ("step", "" if row.step is None else
                  compared(metric, row.step, other="the next faster winner")),
         ("latency", _spread(shipped)),
+        *_elsewhere(candidate, summary),
         ("in fp32", milliseconds(exported.fp32.median_ms)),
         ("parity", f"largest output difference to torch: {errors}"),
         ("compiled", f"{shipped.layers_before} nodes to {shipped.layers_after} layers in "
@@ -117,7 +130,11 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         ("sha256 of the file", shipped.onnx_sha256),
         ("proposed as", candidate.name),
     ]
-    command, graph = time_again.replace("{folder}", exported.folder), lower(candidate.architecture)
+    command = time_again.replace("{folder}", exported.folder)
+    for name, again in (elsewhere or {}).items():
+        there = candidate[EXPORTED.on(name)]
+        command += "\n" + again.replace("{folder}", f"{there.folder}/{there.file}")
+    graph = lower(candidate.architecture)
     picture = drawing(
         graph, height=summary.target.height, width=summary.target.width, name=row.label
     )
@@ -131,6 +148,20 @@ def card(candidate: Candidate, row: Row, summary: Summary, time_again: str) -> s
         f"<details><summary>Layer by layer</summary>{_layers(graph, summary.target)}</details>"
         "</section>"
     )
+
+
+def _elsewhere(candidate: Candidate, summary: Summary) -> list[tuple[str, str]]:
+    """A line for each further target: its latency, its file, and what it computes."""
+    lines = []
+    for name, target in summary.further.items():
+        report = candidate[EXPORTED.on(name)]
+        worst = report.max_abs_error.get(target.precision, 0.0)
+        lines.append((
+            f"on {name}",
+            f"{_spread(report.shipped)} by {aim_words(target)}; {report.file}, at most "
+            f"{worst:.2g} from torch; {report.shipped.verdict}",
+        ))
+    return lines
 
 
 def _simulated_card(candidate: Candidate, row: Row, summary: Summary) -> str:

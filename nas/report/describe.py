@@ -8,10 +8,15 @@ import sys
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas.confidence import Gain
 from search_spaces.base import Architecture, BlockSpec
 from trainers.base import Metric
+
+if TYPE_CHECKING:
+    from nas.candidate import Candidate
+    from nas.experiment import Target
 
 _LARGEST = 1e12
 _APART = 1e-9
@@ -139,6 +144,25 @@ def milliseconds(value_ms: float) -> str:
     """Three digits that mean something, and the unit."""
     digits = 0 if value_ms >= 1000 else 1 if value_ms >= 10 else 2 if value_ms >= 1 else 3
     return f"{value_ms:.{digits}f} ms"
+
+
+def aim_words(target: Target) -> str:
+    """A target in a few words, as `openvino int8, 640x360 in, at most 50.0 ms`."""
+    return (
+        f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
+        f"at most {milliseconds(target.max_latency_ms)}"
+    )
+
+
+def latency_cells(candidate: Candidate) -> dict[str, str]:
+    """Its latency for a table: in a column called so, or in one for each of several targets."""
+    if not candidate.limits_ms:
+        return {"latency": milliseconds(candidate.latency_ms)}
+    timed = candidate.receipts
+    return {
+        name: milliseconds(timed[name].median_ms) if name in timed else ""
+        for name in candidate.limits_ms
+    }
 
 
 def command_line(*words: str) -> str:

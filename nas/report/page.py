@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.confidence import Gain
 from nas.durable import write_aside
-from nas.evidence import TRAINED
-from nas.experiment import Plan
+from nas.evidence import MAIN, TRAINED
+from nas.experiment import Plan, Target
 from nas.report.cards import card, measurement
 from nas.report.course_plot import searched
 from nas.report.crops import CropRow, data_uri
@@ -19,7 +19,18 @@ from nas.report.describe import compared, figure, milliseconds
 from nas.report.markup import bullets, cell, page, table
 from nas.report.plots import front_plot, funnel_plot
 from nas.report.summary import Funnel, Row, Summary
-from nas.report.tables import SIMULATED, cells_of, gained, sentence, signed_ends
+from nas.report.tables import (
+    SIMULATED,
+    aims_of,
+    cells_of,
+    gained,
+    latencies_of,
+    latency_columns,
+    sentence,
+    signed_ends,
+    took,
+    under_limits,
+)
 from nas.report.worth import Worth
 from trainers.base import Metric
 
@@ -35,12 +46,14 @@ class Circumstances:
         images: names of the validation images.
         notes: what the reader should know: skipped images, the engine that was picked.
         time_again: the command that times a winner again; `{folder}` stands for its bundle.
+        elsewhere_again: those for its files on further targets, by name.
     """
 
     date: str
     images: Sequence[str] = ()
     notes: Sequence[str] = ()
     time_again: str = "nas bench {folder}"
+    elsewhere_again: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_report(
@@ -82,6 +95,7 @@ def render(
         _headline(summary, funnel, plan, circumstances.date),
         _plot(candidates, summary),
         "<h2>The numbers</h2>" + _numbers(summary),
+        _within(summary),
         _comparisons(summary),
         _funnel(funnel, candidates),
         "" if worth is None else searched(worth, summary.metric),
@@ -91,7 +105,10 @@ def render(
     if winners:
         parts.append("<h2>The winners one by one</h2>")
     parts += [
-        card(winner, row, summary, circumstances.time_again)
+        card(
+            winner, row, summary, circumstances.time_again,
+            elsewhere=circumstances.elsewhere_again,
+        )
         for winner, row in zip(winners, summary.winners, strict=True)
     ]
     return page(f"{plan.name}: {_found(summary)}", "\n".join(parts))
@@ -112,12 +129,11 @@ def _found(summary: Summary) -> str:
 
 
 def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
-    target, best, found = summary.target, summary.best, _found(summary)
-    asked = (
-        f"Asked for: the best network that {target.engine} runs in {target.precision} on a "
-        f"{target.width}x{target.height} image within {milliseconds(target.max_latency_ms)}, "
-        f"on {target.threads} thread{'s' if target.threads > 1 else ''}. "
-    )
+    best, found = summary.best, _found(summary)
+    asked = f"Asked for: the best network that {_runs(summary.target)}"
+    for name, target in summary.further.items():
+        asked += f"; and that {_runs(target)} ({name})"
+    asked += ". "
     timed = "looked up" if summary.simulated else "compiled untrained and timed"
     told = (
         f"{funnel.proposed} networks were {timed}; {funnel.too_slow} were "
@@ -137,11 +153,19 @@ def _headline(summary: Summary, funnel: Funnel, plan: Plan, date: str) -> str:
         parts.append(
             f"<p>The best one, <code>{escape(best.label)}</code>, reaches "
             f"{escape(figure(summary.metric, best.metric or 0.0))} in "
-            f"{escape(milliseconds(best.latency_ms or 0.0))} "
+            f"{escape(took(best))} "
             f"({best.images_per_s or 0.0:.0f} images per second): "
             f"{escape(best.description)}. {escape(_how_sure(best, summary))}</p>"
         )
     return "\n".join(parts)
+
+
+def _runs(target: Target) -> str:
+    return (
+        f"{target.engine} runs in {target.precision} on a {target.width}x{target.height} image "
+        f"within {milliseconds(target.max_latency_ms)}, on {target.threads} "
+        f"thread{'s' if target.threads > 1 else ''}"
+    )
 
 
 def _how_sure(best: Row, summary: Summary) -> str:
@@ -182,15 +206,22 @@ def _over(summary: Summary) -> str:
 def _numbers(summary: Summary) -> str:
     # The width of the page holds so many columns.
     last = ["outlook"] if summary.horizon else ["images/s"]
-    numbers = ["latency", summary.metric.name, "gain", *last, "params", "GMACs", "over fp32"]
+    named = latency_columns(summary)
+    numbers = [*named, summary.metric.name, "gain", *last, "params", "GMACs", "over fp32"]
     heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
     rows = []
     for row in (summary.baseline, *summary.winners, *summary.references):
         cells = cells_of(row, summary.metric)
         css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
-        shown = [cell(row.label, css), _latency(row, cells["latency"])]
+        shown = [cell(row.label, css)]
+        each = [(row.ci_low_ms, row.ci_high_ms)]
+        for name in summary.further:
+            receipt = row.elsewhere.get(name)
+            each.append((receipt.ci_low_ms, receipt.ci_high_ms) if receipt else (None, None))
+        told_ms = latencies_of(row, summary)
+        shown += [_latency(*ends, text) for ends, text in zip(each, told_ms, strict=True)]
         shown += [cell(cells[summary.metric.name], "n"), _gain(row.gain, summary.metric)]
-        shown += [cell(cells[n], "n") for n in numbers[3:]]
+        shown += [cell(cells[n], "n") for n in numbers[len(named) + 2 :]]
         doubt = f'<span class="ci warn">{escape(row.doubt)}</span>' if row.doubt else ""
         told = _step(row, summary.metric)
         step = f'<span class="ci">{escape(told)}</span>' if told else ""
@@ -202,6 +233,8 @@ def _numbers(summary: Summary) -> str:
         "their 95 % intervals. “Over fp32” is the measured fp32 latency over that in "
         f"{summary.target.precision}."
     )
+    if summary.further:
+        note += f" {aims_of(summary)}: {summary.metric.name} and “over fp32” are those of {MAIN}."
     if summary.outlook_words:
         note += f" {summary.outlook_words[0].upper()}{summary.outlook_words[1:]}."
     if summary.unsure:
@@ -212,10 +245,10 @@ def _numbers(summary: Summary) -> str:
     )
 
 
-def _latency(row: Row, text: str) -> str:
-    if row.ci_low_ms is None or row.ci_high_ms is None:
+def _latency(low_ms: float | None, high_ms: float | None, text: str) -> str:
+    if low_ms is None or high_ms is None:
         return cell(text, "n")
-    low, high = milliseconds(row.ci_low_ms).removesuffix(" ms"), milliseconds(row.ci_high_ms)
+    low, high = milliseconds(low_ms).removesuffix(" ms"), milliseconds(high_ms)
     interval = f"{low} to {high.removesuffix(' ms')}"
     return f'<td class="n">{escape(text)}<span class="ci">{escape(interval)}</span></td>'
 
@@ -235,6 +268,12 @@ def _gain(gain: Gain | None, metric: Metric) -> str:
     if gain.low is not None:
         ends = f'<span class="ci">{escape(signed_ends(metric, gain))}</span>'
     return f'<td class="n">{escape(gained(metric, gain))}{ends}</td>'
+
+
+def _within(summary: Summary) -> str:
+    if not summary.within:
+        return ""
+    return f"<h2>The best under each limit</h2>{bullets(under_limits(summary))}"
 
 
 def _comparisons(summary: Summary) -> str:

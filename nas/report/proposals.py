@@ -69,7 +69,7 @@ def field_of(
     for k, candidate in enumerate(proposals):
         judged = judge(candidate)
         if judged is not None and candidate.has(SCREENED):
-            quality[k], latency_ms[k] = sign * judged.metric, candidate[SCREENED].median_ms
+            quality[k], latency_ms[k] = sign * judged.metric, candidate.first_latency_ms
     fast = np.isfinite(quality) & (latency_ms <= limit_ms)
     if not fast.any():
         return None

@@ -13,7 +13,7 @@ from rich.console import Console
 from nas.candidate import Candidate
 from nas.confidence import Scored
 from nas.evidence import QUANTIZED
-from nas.experiment import Experiment
+from nas.experiment import Experiment, Rig
 from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
 from nas.ledger import REPORT
@@ -55,6 +55,7 @@ def conclude(
         _date_after_evidence(compiled.report)
         return compiled
     task = experiment.task
+    further = {n: rig for n, rig in experiment.rigs.items() if rig is not experiment.main}
     names, unaided = [], []
     if isinstance(task, Shows):
         names = [example.name for example in task.examples()]
@@ -67,6 +68,8 @@ def conclude(
         baseline_name=task.baseline_name,
         baseline_scores=unaided,
         horizon=experiment.plan.horizon,
+        further={name: rig.target for name, rig in further.items()},
+        limits_ms=experiment.plan.limits,
     )
     counted, notes = funnel(candidates), list(notes)
     if experiment.simulated:
@@ -96,7 +99,8 @@ def conclude(
             date=datetime.now().strftime("%Y-%m-%d %H:%M"),
             images=names,
             notes=[*told, *notes],
-            time_again=_time_again(experiment),
+            time_again=_time_again(experiment, experiment.main),
+            elsewhere_again={n: _time_again(experiment, rig) for n, rig in further.items()},
         ),
         worth=worth,
     )
@@ -110,9 +114,9 @@ def _forecast_of(experiment: Experiment) -> str:
     return f"the forecast of a training of {experiment.plan.horizon:,} steps"
 
 
-def _time_again(experiment: Experiment) -> str:
+def _time_again(experiment: Experiment, rig: Rig) -> str:
     """The command that times a bundle once more, from the folder where the search ran."""
-    target = experiment.target
+    target = rig.target
     bench = command_line("bench", str(experiment.folder))
     threads = f" --threads {target.threads}" if target.threads > 1 else ""
     return f"{bench}/{{folder}} --engine {target.engine}{threads}"

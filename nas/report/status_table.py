@@ -6,8 +6,16 @@ from rich.console import Console
 from rich.text import Text
 
 from nas.crew.status import Seen, Status
+from nas.evidence import MAIN
 from nas.report.columns import fitted
-from nas.report.describe import describe, duration, figure, milliseconds, pictures
+from nas.report.describe import (
+    describe,
+    duration,
+    figure,
+    latency_cells,
+    milliseconds,
+    pictures,
+)
 from nas.stages import corridor
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
@@ -19,6 +27,9 @@ _FORMER_SHOWN = 8
 def print_status(console: Console, status: Status) -> None:
     """Workers, what was left behind, funnel, front and failures."""
     limit = milliseconds(status.limit_ms)
+    if status.further_ms:
+        limit += f" on {MAIN}"
+        limit += "".join(f", {milliseconds(ms)} on {n}" for n, ms in status.further_ms.items())
     console.print(Text.assemble((status.name, "bold"), f"  at most {limit}  {status.folder}"))
     _print_workers(console, status)
     for what in status.left:
@@ -69,7 +80,7 @@ def _print_front(console: Console, status: Status) -> None:
     lines = [
         {
             "front": candidate.name,
-            "latency": milliseconds(candidate.latency_ms),
+            **latency_cells(candidate),
             name: figure(status.metric, candidate.quality or 0.0),
             wordy: describe(candidate.architecture),
         }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal
 
+from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.confidence import FEWEST_PICTURES, Gain, Judged, Scored, gain_over
-from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, Evidence
+from nas.evidence import EXPORTED, KNOWN, MAIN, PROBED, QUANTIZED, SCREENED, Evidence
 from nas.experiment import Stage, Target
 from nas.report.describe import describe, milliseconds, pictures
 from nas.table.base import ENGINE
@@ -104,7 +105,7 @@ def funnel(candidates: Iterable[Candidate]) -> Funnel:
         too_slow=slow,
         failed=sum(c.rejected is not None for c in proposals) - slow,
         winners=sum(is_winner(c) for c in proposals),
-        through=Counter(name for c in proposals for name in c.evidence),
+        through=Counter(name for c in proposals for name in c.evidence if name in KNOWN),
     )
 
 
@@ -118,6 +119,7 @@ class Row:
         ci_low_ms: lower end of the 95 % interval of the latency.
         pictures: on how many the metric was judged; 0 where that was not kept.
         gain: how much better the metric is than the baseline's.
+        elsewhere: receipts of the further targets, by name.
         step: of a winner, how much better it is than the next faster one on the front.
         behind: of a winner that is not on the front, one that is as fast and as good.
         outlook: the metric that a long training is expected to give; None where that is not told.
@@ -141,6 +143,7 @@ class Row:
     params: int | None = None
     gmacs: float | None = None
     speed_up: float | None = None
+    elsewhere: Mapping[str, LatencyReport] = field(default_factory=dict)
     doubt: str | None = None
 
     @property
@@ -171,6 +174,8 @@ class Summary:
         winners: one for every bundle, fastest first. Shipped files are timed anew, so one that
             was ahead of the others before may be behind them now.
         comparisons: one for each reference with a latency and a metric.
+        further: targets beside the first one, by name, whose limits are kept too.
+        within: for each limit of the plan, in ms, the best winner under it, or None.
         advice: what to do when there is no winner, else None.
         simulated: whether a table answered in place of the machine.
         horizon: steps of the long training that outlooks are of; None where there are none.
@@ -185,6 +190,8 @@ class Summary:
     advice: str | None
     simulated: bool = False
     horizon: int | None = None
+    further: Mapping[str, Target] = field(default_factory=dict)
+    within: tuple[tuple[float, Row | None], ...] = ()
 
     @property
     def best(self) -> Row | None:
@@ -239,15 +246,21 @@ def summarize(
     baseline_name: str = "bicubic",
     baseline_scores: Sequence[float] = (),
     horizon: int | None = None,
+    further: Mapping[str, Target] | None = None,
+    limits_ms: Sequence[float] = (),
 ) -> Summary:
     """Put a study's end together.
 
     Args:
+        target: the first one, or the only one.
         baseline: the metric without any network.
         baseline_name: what gives it.
         baseline_scores: that of each picture.
         horizon: steps of the training that outlooks are of.
+        further: targets beside the first one, by name.
+        limits_ms: for each of which the best winner is told.
     """
+    further = further or {}
     unaided = Scored(baseline, tuple(baseline_scores))
     simulated = any(is_simulated(c) for c in candidates)
     kept = list(filter(is_winner, candidates))
@@ -275,9 +288,15 @@ def summarize(
         tuple(rows[c.name] for c in winners),
         tuple(rows[c.name] for c in references),
         tuple(_comparisons(references, winners, rows, metric)),
-        None if winners else _advice(candidates, target),
+        None if winners else _advice(candidates, target, further),
         simulated=simulated,
         horizon=horizon if any(row.outlook is not None for row in rows.values()) else None,
+        further=further,
+        within=tuple(
+            (limit_ms, None if best is None else rows[best.name])
+            for limit_ms in sorted(set(limits_ms))
+            for best in [best_within(winners, limit_ms, metric)]
+        ),
     )
 
 
@@ -320,19 +339,22 @@ def _row(candidate: Candidate, target: Target, metric: Metric, baseline: Judged)
         params=params_of(graph),
         gmacs=gmacs(graph, target.height, target.width),
         speed_up=exported.fp32.median_ms / exported.shipped.median_ms if exported else None,
+        elsewhere={name: r for name, r in candidate.receipts.items() if name != MAIN},
         doubt=_doubt(candidate),
     )
 
 
 def _doubt(candidate: Candidate) -> str | None:
     """The reason why a line must not be compared like the others, or None."""
-    receipt, reasons = candidate.receipt, []
+    reasons = []
     if candidate.rejected:
         reasons.append(candidate.rejected.reason)
-    if receipt is not None and receipt.verdict != "ok":
-        reasons.append(f"latency {receipt.verdict}")
-    if receipt is not None and receipt.estimated:
-        reasons.append("latency estimated")
+    for target, receipt in candidate.receipts.items():
+        on = f" on {target}" if candidate.limits_ms else ""
+        if receipt.verdict != "ok":
+            reasons.append(f"latency {receipt.verdict}{on}")
+        if receipt.estimated:
+            reasons.append(f"latency estimated{on}")
     if candidate.quality is None:
         reasons.append("not trained")
     elif not candidate.has(QUANTIZED):
@@ -340,13 +362,22 @@ def _doubt(candidate: Candidate) -> str | None:
     return "; ".join(reasons) or None
 
 
-def _advice(candidates: Sequence[Candidate], target: Target) -> str:
+def _advice(
+    candidates: Sequence[Candidate], target: Target, further: Mapping[str, Target]
+) -> str:
     """Say why nothing was found and what to change."""
     counts = funnel(candidates)
     limit = milliseconds(target.max_latency_ms)
     timed = [c.latency_ms for c in candidates if c.receipt and c.is_proposal]
     if not counts.proposed:
         return "No network was examined. Give the search more time (study.max_minutes)."
+    if further and counts.too_slow and counts.too_slow + counts.failed == counts.proposed:
+        limits = (f"{milliseconds(t.max_latency_ms)} on {n}" for n, t in further.items())
+        return (
+            f"None of {counts.proposed} networks ran within {limit} on {MAIN} and "
+            f"{' and '.join(limits)}. Raise a limit, make that target's input "
+            "smaller, or search narrower networks."
+        )
     if counts.too_slow and counts.too_slow + counts.failed == counts.proposed and timed:
         return (
             f"None of {counts.proposed} networks ran within {limit}; the fastest took "

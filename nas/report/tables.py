@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.confidence import Gain
+from nas.evidence import MAIN
 from nas.report.columns import fitted
-from nas.report.describe import compared, figure, gain, milliseconds
+from nas.report.describe import aim_words, compared, figure, gain, milliseconds
 from nas.report.summary import Comparison, Row, Summary
 from nas.report.worth import Worth
 from nas.report.worth_words import worth_lines
@@ -47,6 +48,7 @@ def print_table(
         console.print(Text(summary.outlook_words))
     for line in steps(summary):
         console.print(Text(line))
+    _print_list(console, "the best under each limit:", under_limits(summary))
     _print_list(
         console, "beside published networks:",
         [sentence(c, summary.metric) for c in summary.comparisons],
@@ -69,24 +71,44 @@ def _print_list(console: Console, head: str, lines: Sequence[str]) -> None:
 
 
 def _table(summary: Summary, width: int) -> Table:
-    target, judged_on = summary.target, summary.judged_on
+    judged_on = summary.judged_on
     over = f", {summary.metric.name} over {judged_on}" if judged_on else ""
     rows = (summary.baseline, *summary.winners, *summary.references)
-    columns = ["network", "latency", summary.metric.name, "gain", "95 %"]
+    columns = ["network", *latency_columns(summary), summary.metric.name, "gain", "95 %"]
     columns += ["outlook"] if summary.horizon else []
     if width >= _WIDE:
         columns += ["images/s", "params", "GMACs", "over fp32"]
     lines = []
     for row in rows:
         cells = {"network": row.label, **cells_of(row, summary.metric)}
+        cells |= dict(zip(latency_columns(summary), latencies_of(row, summary), strict=True))
         lines.append({**{n: cells[n] for n in columns}, "architecture": row.description})
     table, _ = fitted(
         lines, width=width, spare=_MISSED_LEAST, left=("network",), wordy="architecture",
         styles=[_STYLES[row.kind] for row in rows],
-        title=f"{target.engine} {target.precision}, {target.width}x{target.height} in, "
-        f"at most {milliseconds(target.max_latency_ms)}{over}",
+        title=f"{aims_of(summary)}{over}",
     )
     return table
+
+
+def aims_of(summary: Summary) -> str:
+    """What was asked for, in a few words; of several targets that of each by its name."""
+    if not summary.further:
+        return aim_words(summary.target)
+    targets = {MAIN: summary.target, **summary.further}
+    return "; ".join(f"{name}: {aim_words(target)}" for name, target in targets.items())
+
+
+def latency_columns(summary: Summary) -> list[str]:
+    """What the columns of latencies are called: by the targets, where there are several."""
+    return [MAIN, *summary.further] if summary.further else ["latency"]
+
+
+def latencies_of(row: Row, summary: Summary) -> list[str]:
+    """What stands in them; empty where it was not timed."""
+    found = (row.elsewhere.get(name) for name in summary.further)
+    others = ["" if receipt is None else milliseconds(receipt.median_ms) for receipt in found]
+    return [cells_of(row, summary.metric)["latency"], *others]
 
 
 def cells_of(row: Row, metric: Metric) -> dict[str, str]:
@@ -121,13 +143,13 @@ def steps(summary: Summary) -> list[str]:
     """Which winners are not better than a faster one, for all that can be told."""
     pairs = list(pairwise(summary.front))
     behind = [
-        f"{row.label} ({milliseconds(row.latency_ms or 0.0)}) has a bundle too, but {row.behind} "
+        f"{row.label} ({took(row)}) has a bundle too, but {row.behind} "
         "is as fast and as good"
         for row in summary.winners
         if row.behind
     ]
     level = [
-        f"{slower.label} ({milliseconds(slower.latency_ms or 0.0)}) is "
+        f"{slower.label} ({took(slower)}) is "
         f"{compared(summary.metric, slower.step, other=f'the faster {faster.label}')}"
         f"{ahead(summary.metric, slower, faster)}"
         for faster, slower in pairs
@@ -140,14 +162,33 @@ def steps(summary: Summary) -> list[str]:
     return behind + level
 
 
+def under_limits(summary: Summary) -> list[str]:
+    """The best winner under each limit of the plan."""
+    return [
+        f"{milliseconds(limit_ms)}: " + ("no winner is as fast" if row is None else (
+            f"{row.label}, {figure(summary.metric, row.metric or 0.0)} in {took(row)}"
+        ))
+        for limit_ms, row in summary.within
+    ]
+
+
 def sentence(comparison: Comparison, metric: Metric) -> str:
     """One reference beside the best winner that is not slower."""
     reference, best = comparison.reference, comparison.best
-    at = f"{reference.label} ({milliseconds(reference.latency_ms or 0.0)})"
+    at = f"{reference.label} ({took(reference)})"
     if best is None or comparison.advantage is None:
         return f"{at}: no winner is as fast"
     words = compared(metric, comparison.advantage) + ahead(metric, best, reference)
-    return f"{at}: {best.label} ({milliseconds(best.latency_ms or 0.0)}) is {words}"
+    return f"{at}: {best.label} ({took(best)}) is {words}"
+
+
+def took(row: Row) -> str:
+    """Its latency in a sentence; of several targets that on each."""
+    if not row.elsewhere:
+        return milliseconds(row.latency_ms or 0.0)
+    main = [] if row.latency_ms is None else [f"{milliseconds(row.latency_ms)} on {MAIN}"]
+    others = (f"{milliseconds(r.median_ms)} on {name}" for name, r in row.elsewhere.items())
+    return ", ".join([*main, *others])
 
 
 def ahead(metric: Metric, one: Row, other: Row) -> str:

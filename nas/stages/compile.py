@@ -24,8 +24,8 @@ def compile_only(candidate: Candidate, experiment: Experiment) -> Candidate:
     """Compile the untrained network as it will ship, and estimate what it takes at least."""
     target = experiment.target
     try:
-        onnx = untrained_file(lower(candidate.architecture), experiment)
-        report = experiment.screening.measure(onnx, target.precision)
+        onnx = untrained_file(lower(candidate.architecture), experiment.main)
+        report = experiment.main.quick.measure(onnx, target.precision)
     except CompileError as error:
         return replace(candidate, rejected=Rejection("compiles", str(error)))
     least_ms = float(report.conditions["compute_ms"])

@@ -33,12 +33,12 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
 
         network = trained_network(candidate, experiment)
         in_float = _in_float(network, experiment)
-        if in_float == place(network.graph, experiment.rules).layers:
+        if in_float == place(network.graph, experiment.main.rules).layers:
             return replace(candidate, rejected=_hurt(experiment))
         shown = experiment.task.calibration(experiment.budget.quant_calibration)
         prepared = prepare(
             network,
-            experiment.rules,
+            experiment.main.rules,
             keep_float=in_float,
             inputs=all_inputs(network, experiment.task.signature, shown),
             tensors_first=True,
@@ -88,7 +88,7 @@ def _in_float(network: Network, experiment: Experiment) -> frozenset[int]:
     choice = choose_float_layers(
         network,
         experiment.task,
-        experiment.rules,
+        experiment.main.rules,
         most_drop=budget.quant_max_drop,
         calibration=budget.quant_calibration,
     )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from latency_models.base import CompileError
-from nas.candidate import Candidate, Rejection
+from latency_models.base import LatencyReport
+from nas.candidate import Candidate
 from nas.evidence import SCREENED
-from nas.experiment import Experiment, Stage, Words
-from nas.receipts import settled, too_slow, untrained_file
-from search_spaces.skeletons import lower
+from nas.experiment import Experiment, Rig, Stage, Words
+from nas.receipts import settled, timed_everywhere
 
 
 def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
@@ -19,15 +16,13 @@ def screen(candidate: Candidate, experiment: Experiment) -> Candidate:
     candidate within it is then measured on until it can be ranked roughly, in the same run of
     the engine. Published networks get a full receipt and are never rejected.
     """
-    limit_ms, precision = experiment.target.max_latency_ms, experiment.target.precision
-    onnx = untrained_file(lower(candidate.architecture), experiment)
-    try:
-        if not candidate.is_proposal:
-            return candidate.having(SCREENED, settled(experiment, onnx))
-        report = experiment.screening.measure(onnx, precision, limit_ms=limit_ms)
-    except CompileError as error:
-        return replace(candidate, rejected=Rejection("compiles", str(error)))
-    return replace(candidate.having(SCREENED, report), rejected=too_slow(report, limit_ms))
+    measure = _quickly if candidate.is_proposal else settled
+    return timed_everywhere(candidate, experiment, SCREENED, measure)
+
+
+def _quickly(rig: Rig, onnx: bytes) -> LatencyReport:
+    target = rig.target
+    return rig.quick.measure(onnx, target.precision, limit_ms=target.max_latency_ms)
 
 
 SCREEN = Stage(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.evidence import SETTLED
-from nas.experiment import Experiment, Stage, Words
-from nas.receipts import too_slow, untrained_file
-from search_spaces.skeletons import lower
+from nas.experiment import Experiment, Rig, Stage, Words
+from nas.receipts import timed_everywhere
 
 
 def settle(candidate: Candidate, experiment: Experiment) -> Candidate:
@@ -16,10 +14,11 @@ def settle(candidate: Candidate, experiment: Experiment) -> Candidate:
 
     The first receipt only had to tell the side of the limit and a rough rank.
     """
-    onnx = untrained_file(lower(candidate.architecture), experiment)
-    report = experiment.screening.measure(onnx, experiment.target.precision)
-    slow = too_slow(report, experiment.target.max_latency_ms)
-    return replace(candidate.having(SETTLED, report), rejected=slow)
+    return timed_everywhere(candidate, experiment, SETTLED, _longer)
+
+
+def _longer(rig: Rig, onnx: bytes) -> LatencyReport:
+    return rig.quick.measure(onnx, rig.target.precision)
 
 
 SETTLE = Stage(SETTLED, settle, Words("timing again"), proposals_only=True)

@@ -80,23 +80,26 @@ def full_training(
 def giving_way(
     candidate: Candidate, experiment: Experiment, training: Evidence[Any]
 ) -> Iterator[Progress]:
-    """Training holds a share of the device and hands it back whenever it tells its progress.
+    """Training holds a share of each device and hands it back whenever it tells its progress.
 
     So no other search on this machine times a network while this one trains. And there a worker
     may end, for the checkpoint is written then.
     """
     waits = each_wait_once(experiment.note, tick=lambda: experiment.tell(Tick()))
+    devices = sorted({rig.device for rig in experiment.rigs.values() if rig.device})
     with ExitStack() as share:
+
+        def hold() -> None:
+            for device in devices:
+                share.enter_context(shared(device, notice=waits))
 
         def progress(done: int, total: int, loss: float) -> None:
             share.close()
             experiment.tell(Step(candidate, training, done, total, loss))
             experiment.crew.safe_point()
-            if experiment.device:
-                share.enter_context(shared(experiment.device, notice=waits))
+            hold()
 
-        if experiment.device:
-            share.enter_context(shared(experiment.device, notice=waits))
+        hold()
         yield progress
 
 

@@ -94,6 +94,10 @@ def _summary(candidate: Candidate) -> dict[str, Any]:
     compared = {"quality": candidate.quality}
     if candidate.has(SCREENED):
         compared["latency_ms"] = candidate.latency_ms
+        compared |= {
+            f"latency_ms@{name}": receipt.median_ms
+            for name, receipt in candidate.receipts.items() if candidate.limits_ms
+        }
     rejected = {} if case["rejected"] is None else {"rejected": case["rejected"]}
     return {**compared, **case["evidence"], **rejected}
 
@@ -152,7 +156,7 @@ def _growth(
     points: list[tuple[float, float]] = []
     for count, candidate in enumerate(told, start=1):
         if candidate.has(PROBED) and candidate.has(SCREENED):
-            points.append((candidate[PROBED].metric, candidate[SCREENED].median_ms))
+            points.append((candidate[PROBED].metric, candidate.first_latency_ms))
         since = finished_at[candidate.name] - finished_at[told[0].name]
         rows.append({
             "candidates": count,
@@ -165,15 +169,20 @@ def _growth(
 
 
 def _table(candidates: Sequence[Candidate], metric: str) -> Table:
+    targets = next((tuple(c.limits_ms) for c in candidates if c.limits_ms), ())
     rows = [
         (
             c.name, c.architecture.id, describe(c.architecture),
-            c.latency_ms if c.has(SCREENED) else None, c.quality,
-            c.rejected.reason if c.rejected else "",
+            c.latency_ms if c.receipts else None,
+            *(r.median_ms if (r := c.receipt_on(target)) else None for target in targets),
+            c.quality, c.rejected.reason if c.rejected else "",
         )
         for c in candidates
     ]
-    return Table(("name", "id", "architecture", "latency_ms", metric, "rejected"), rows)
+    each = (f"latency_ms@{target}" for target in targets)
+    return Table(
+        ("name", "id", "architecture", "latency_ms", *each, metric, "rejected"), rows
+    )
 
 
 def _settings(experiment: Experiment) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from nas.events import Event, Finished, Judged, Listener, Note, Started
 from nas.evidence import (
     EXPORTED,
     KNOWN,
+    MAIN,
     PROBED,
     QUANTIZED,
     SCREENED,
@@ -21,12 +22,12 @@ from nas.evidence import (
     TRAINED,
     ExportReport,
 )
-from nas.experiment import Experiment, Plan, Stage, Target
+from nas.experiment import Experiment, Plan, Rig, Stage, Target
 from nas.ledger import Ledger
 from nas.pipeline import run_study
 from nas.stages import corridor
 from nas.study import Study
-from runtime.signature import one_to_one
+from runtime.signature import Signature, one_to_one
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -42,7 +43,7 @@ class FakeTask:
     """Nothing but what the pipeline itself asks for."""
 
     metric: Metric = PSNR
-    signature = one_to_one(3, 3, 2)
+    signature: Signature = one_to_one(3, 3, 2)
 
     def baseline(self) -> float:
         return 30.0
@@ -135,17 +136,14 @@ def experiment(folder: Path, listener: Listener | None = None, **plan: Any) -> E
     missing: Any = None
     chosen = {"candidates": 8, "finalists": 3, "references": ("ecbsr_m4c16", "fsrcnn"), **plan}
     task: Any = FakeTask()
+    target = Target(engine="fake", max_latency_ms=LIMIT_MS)
     return Experiment(
         folder=folder,
         plan=Plan("photos", **chosen),
-        target=Target(engine="fake", max_latency_ms=LIMIT_MS),
+        rigs={MAIN: Rig(MAIN, target, missing, missing, missing, CPU_RULES)},
         budget=Budget(),
         space=SuperResolutionSpace(),
         task=task,
-        screening=missing,
-        latency=missing,
-        runner=missing,
-        rules=CPU_RULES,
         ledger=Ledger(folder),
         stages=corridor(),
         listeners=() if listener is None else (listener,),

@@ -12,7 +12,13 @@ import pytest
 from finished_studies import receipt
 from real_search import nas
 from rich.console import Console
-from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
+from toy_search import (
+    ScriptedLatency,
+    on_rig,
+    small_candidate,
+    toy_experiment,
+    write_photos,
+)
 
 from latency_models.base import CompileError, EngineUnavailable, LatencyReport
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
@@ -54,7 +60,7 @@ def experiment(folder: Path, *answers: Any, candidates: int = 4) -> Experiment:
     photos = write_photos(folder / "photos", count=2)
     return toy_experiment(
         folder / "study", photos, stages=corridor(compiles=True),
-        screening=ScriptedLatency(*answers),
+        quick=ScriptedLatency(*answers),
         plan=Plan("toy", candidates=candidates, finalists=2, references=("espcn",),
                   screen="compile"),
         target=replace(RTX, height=24, width=32, max_latency_ms=2.0),
@@ -96,7 +102,7 @@ def test_nothing_is_trained_and_the_same_search_again_asks_nothing(tmp_path: Pat
     for candidate in Ledger(here.folder).all():
         assert candidate.has(SCREENED) and candidate[SCREENED].estimated
         assert not candidate.has(PROBED) and not candidate.has(TRAINED)
-    again = replace(here, screening=ScriptedLatency(AssertionError("asked again")))
+    again = on_rig(here, quick=ScriptedLatency(AssertionError("asked again")))
     assert len(searched(again).lines) == 5
 
 
@@ -143,7 +149,7 @@ def test_the_diagonal_is_seen_however_far_from_it_the_networks_are(
 
 def test_int8_says_at_the_end_too_that_it_is_unfused(tmp_path: Path) -> None:
     here = experiment(tmp_path, estimate(0.5, compute_ms=0.1))
-    outcome = searched(replace(here, target=replace(here.target, precision="int8")))
+    outcome = searched(on_rig(here, target=replace(here.target, precision="int8")))
     assert "are not fused" in outcome.report.read_text()
     console = Console(file=StringIO(), width=300)
     outcome.show(console)

@@ -10,7 +10,13 @@ from typing import Any
 
 import onnx
 import pytest
-from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
+from toy_search import (
+    ScriptedLatency,
+    on_rig,
+    small_candidate,
+    toy_experiment,
+    write_photos,
+)
 
 from nas.bundle import export
 from nas.candidate import Candidate
@@ -65,7 +71,7 @@ def test_a_bundle_holds_the_files_and_what_is_known_about_them(elsewhere: Any) -
 def test_what_is_timed_is_what_ships(elsewhere: Any) -> None:
     candidate, here = elsewhere
     latency = ScriptedLatency(5.0)
-    bundle = bundle_of(export(candidate, replace(here, latency=latency)), here)
+    bundle = bundle_of(export(candidate, on_rig(here, full=latency)), here)
     timed = {hashlib.sha256(file).hexdigest() for file in latency.files}
     shipped = {hashlib.sha256(path.read_bytes()).hexdigest() for path in bundle.glob("*.onnx")}
     assert timed == shipped
@@ -90,7 +96,7 @@ def test_the_engine_computes_what_torch_computes(elsewhere: Any) -> None:
 
 def test_a_file_that_misses_the_limit_is_rejected_and_nothing_is_written(elsewhere: Any) -> None:
     candidate, here = elsewhere
-    late = export(candidate, replace(here, latency=ScriptedLatency(10.1)))
+    late = export(candidate, on_rig(here, full=ScriptedLatency(10.1)))
     assert not late.has(EXPORTED)
     assert late.rejected is not None
     assert (late.rejected.constraint, late.rejected.value) == ("latency_ms", 10.1)
@@ -127,7 +133,7 @@ def test_exporting_again_replaces_the_bundle(elsewhere: Any) -> None:
 
 def test_a_float_target_ships_one_file(elsewhere: Any) -> None:
     candidate, here = elsewhere
-    floating = replace(here, target=replace(here.target, precision="fp32"))
+    floating = on_rig(here, target=replace(here.target, precision="fp32"))
     exported = export(candidate, floating)
     bundle = bundle_of(exported, floating)
     assert {path.name for path in bundle.glob("*.onnx")} == {"fp32.onnx"}

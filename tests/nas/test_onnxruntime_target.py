@@ -64,8 +64,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Candidate, Experime
         target=Target(engine="onnxruntime", max_latency_ms=1000.0, **SIZE),
         rules=rules_for("onnxruntime"),
         runner=judge,
-        latency=latency,
-        screening=latency,
+        full=latency,
+        quick=latency,
     )
     candidate = small_candidate()
     for stage in (screen, probe, settle, train, quantize):
@@ -130,7 +130,7 @@ def test_what_was_screened_has_the_shipped_files_graph(ended: Any, tmp_path: Pat
     from search_spaces.skeletons import lower
 
     candidate, here, _ = ended
-    first = untrained_file(lower(candidate.architecture), here)
+    first = untrained_file(lower(candidate.architecture), here.main)
     kinds = [
         [(node.op_type, list(node.input)) for node in onnx.load_from_string(file).graph.node]
         for file in (first, shipped(candidate, here))

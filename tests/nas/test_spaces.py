@@ -19,9 +19,9 @@ TARGET = Target(height=64, width=96)
 
 
 def task(**changed: Any) -> Any:
-    crop = changed.pop("crop", 32)
-    numbers = {"in_channels": 3, "out_channels": 3, "scale": 2} | changed
-    return SimpleNamespace(signature=one_to_one(*numbers.values()), crop=crop)
+    fields = {"in_channels": 3, "out_channels": 3, "scale": 2, "crop": 32} | changed
+    ports = one_to_one(fields["in_channels"], fields["out_channels"], fields["scale"])
+    return SimpleNamespace(crop=fields["crop"], signature=ports)
 
 
 class One:

@@ -11,7 +11,13 @@ import numpy as np
 import onnx
 import pytest
 from finished_studies import receipt
-from toy_search import ScriptedLatency, small_candidate, toy_experiment, write_photos
+from toy_search import (
+    ScriptedLatency,
+    on_rig,
+    small_candidate,
+    toy_experiment,
+    write_photos,
+)
 
 import nas.precision
 import trainers.fit
@@ -68,7 +74,7 @@ def files_of(experiment: Experiment, candidate: Candidate) -> set[str]:
 
 def test_a_fast_candidate_is_screened_on_its_untrained_int8_file(toy: Experiment) -> None:
     latency = ScriptedLatency(5.0)
-    screened = screen(small_candidate(), replace(toy, screening=latency))
+    screened = screen(small_candidate(), on_rig(toy, quick=latency))
     assert screened.rejected is None
     assert screened.has(SCREENED)
     assert screened[SCREENED].median_ms == 5.0
@@ -81,7 +87,7 @@ def test_a_fast_candidate_is_screened_on_its_untrained_int8_file(toy: Experiment
 
 def test_a_slow_candidate_is_rejected_with_its_receipt_and_asked_once(toy: Experiment) -> None:
     latency = ScriptedLatency(12.0)
-    slow = screen(small_candidate(), replace(toy, screening=latency))
+    slow = screen(small_candidate(), on_rig(toy, quick=latency))
     assert slow.has(SCREENED)
     assert slow.rejected is not None
     assert (slow.rejected.constraint, slow.rejected.value, slow.rejected.limit) == (
@@ -94,7 +100,7 @@ def test_screening_asks_once_however_wide_the_interval_of_a_fast_candidate(
     toy: Experiment,
 ) -> None:
     latency = ScriptedLatency(receipt(5.0, ci_low_ms=4.0, ci_high_ms=6.0), 5.5)
-    candidate = screen(small_candidate(), replace(toy, screening=latency))
+    candidate = screen(small_candidate(), on_rig(toy, quick=latency))
     assert candidate.has(SCREENED)
     assert candidate[SCREENED].median_ms == 5.0
     assert latency.asked == [("int8", 10.0)]
@@ -102,8 +108,8 @@ def test_screening_asks_once_however_wide_the_interval_of_a_fast_candidate(
 
 def test_what_may_be_chosen_is_timed_again_without_a_limit_to_stop_at(toy: Experiment) -> None:
     latency = ScriptedLatency(5.0, 5.4)
-    candidate = settle(screen(small_candidate(), replace(toy, screening=latency)),
-                       replace(toy, screening=latency))
+    candidate = settle(screen(small_candidate(), on_rig(toy, quick=latency)),
+                       on_rig(toy, quick=latency))
     assert latency.asked == [("int8", 10.0), ("int8", None)]
     assert latency.files[0] == latency.files[1]
     assert candidate.latency_ms == 5.4
@@ -114,7 +120,7 @@ def test_what_may_be_chosen_is_timed_again_without_a_limit_to_stop_at(toy: Exper
 
 def test_what_proves_too_slow_when_it_is_timed_again_is_rejected(toy: Experiment) -> None:
     latency = ScriptedLatency(9.9, 10.2)
-    here = replace(toy, screening=latency)
+    here = on_rig(toy, quick=latency)
     candidate = settle(screen(small_candidate(), here), here)
     assert candidate.rejected is not None
     assert (candidate.rejected.constraint, candidate.rejected.value) == ("latency_ms", 10.2)
@@ -124,7 +130,7 @@ def test_a_graph_that_does_not_compile_is_rejected_with_the_engines_words(
     toy: Experiment,
 ) -> None:
     refusing = ScriptedLatency(CompileError("no kernel for Conv"))
-    candidate = screen(small_candidate(), replace(toy, screening=refusing))
+    candidate = screen(small_candidate(), on_rig(toy, quick=refusing))
     assert not candidate.has(SCREENED)
     assert candidate.rejected is not None
     assert candidate.rejected.constraint == "compiles"
@@ -133,13 +139,13 @@ def test_a_graph_that_does_not_compile_is_rejected_with_the_engines_words(
 
 def test_a_failing_machine_is_not_a_rejection(toy: Experiment) -> None:
     with pytest.raises(DeviceError):
-        screen(small_candidate(), replace(toy, screening=ScriptedLatency(DeviceError("lost"))))
+        screen(small_candidate(), on_rig(toy, quick=ScriptedLatency(DeviceError("lost"))))
 
 
 def test_a_published_network_gets_a_full_receipt_and_is_never_too_slow(toy: Experiment) -> None:
     quick, full = ScriptedLatency(1.0), ScriptedLatency(99.0)
     published = Candidate("espcn", PUBLISHED, reference("espcn", 2))
-    screened = screen(published, replace(toy, screening=quick, latency=full))
+    screened = screen(published, on_rig(toy, quick=quick, full=full))
     assert screened.has(SCREENED)
     assert screened[SCREENED].median_ms == 99.0
     assert screened.rejected is None
@@ -149,7 +155,7 @@ def test_a_published_network_gets_a_full_receipt_and_is_never_too_slow(toy: Expe
 def test_an_unsettled_receipt_is_asked_for_again(toy: Experiment) -> None:
     full = ScriptedLatency(receipt(9.0, verdict="unstable"), 8.0)
     published = Candidate("espcn", PUBLISHED, reference("espcn", 2))
-    screened = screen(published, replace(toy, latency=full))
+    screened = screen(published, on_rig(toy, full=full))
     assert screened.has(SCREENED)
     assert (screened[SCREENED].median_ms, screened[SCREENED].verdict) == (8.0, "ok")
     assert len(full.asked) == 2
@@ -274,7 +280,7 @@ def test_layers_that_int8_hurts_stay_in_float_where_the_budget_says_so(
 ) -> None:
     candidate, here = finished
     graph = lower(candidate.architecture)
-    first = min(place(graph, here.rules).layers)
+    first = min(place(graph, here.main.rules).layers)
     choice = FloatChoice(frozenset({first}), 0.05, 0.3, enough=True)
     monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
     elsewhere = replace(most_drop(here, 0.1), folder=tmp_path, ledger=Ledger(tmp_path))
@@ -304,7 +310,7 @@ def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
     finished: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     candidate, here = finished
-    every = place(lower(candidate.architecture), here.rules).layers
+    every = place(lower(candidate.architecture), here.main.rules).layers
     choice = FloatChoice(every, 0.0, 3.0, enough=False)
     monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
     refused = quantize(candidate.without(QUANTIZED), most_drop(here, 0.1)).rejected
@@ -339,7 +345,7 @@ def test_where_less_is_better_a_rise_is_a_drop(
 
 def test_a_float_target_is_judged_without_fine_tuning(finished: Any) -> None:
     candidate, here = finished
-    floating = replace(here, target=replace(here.target, precision="fp32"))
+    floating = on_rig(here, target=replace(here.target, precision="fp32"))
     judged = quantize(candidate.without(QUANTIZED), floating).get(QUANTIZED)
     assert judged is not None
     assert (judged.precision, judged.steps) == ("fp32", 0)
@@ -351,7 +357,7 @@ def test_the_trained_weights_come_back_from_the_ledger(finished: Any) -> None:
     example = as_input(here.task.examples()[0].low)
     network = trained_network(candidate, here)
     module = on_pictures(run_of(network, here.task.signature))(example)
-    floating = replace(here, target=replace(here.target, precision="fp32"))
+    floating = on_rig(here, target=replace(here.target, precision="fp32"))
     engine = on_pictures(engine_run(candidate, floating))(example)
     assert np.abs(module - engine).max() < 1e-5
 

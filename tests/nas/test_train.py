@@ -13,7 +13,7 @@ from drawn import SeededChooser
 from fake_search import Notes
 from hydra import compose, initialize_config_module
 from real_search import ROOT, nas
-from toy_search import SMALL, ScriptedLatency, toy_experiment, write_photos
+from toy_search import SMALL, ScriptedLatency, on_rig, toy_experiment, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
@@ -36,6 +36,7 @@ from nas.one_network import (
     trained_in,
 )
 from nas.trained import FLOAT_WEIGHTS
+from runtime.signature import one_to_one
 from search_spaces.modules import build, load_some_weights, weights_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
@@ -58,7 +59,7 @@ def saved(tmp_path: Path) -> Path:
 def experiment(folder: Path, photos: Path, network: Path, **changed: Any) -> Experiment:
     toy = toy_experiment(folder, photos, space=OneNetwork(str(network), 2))
     unlimited = replace(toy.target, max_latency_ms=float("inf"))
-    return replace(toy, target=unlimited, budget=replace(toy.budget, judge_every=3), **changed)
+    return on_rig(toy, target=unlimited, budget=replace(toy.budget, judge_every=3), **changed)
 
 
 def test_a_network_is_trained_quantized_and_exported_as_a_winner_is(
@@ -106,7 +107,7 @@ def test_a_network_over_a_limit_that_was_given_is_refused_with_its_latency(
     tmp_path: Path, photos: Path, saved: Path
 ) -> None:
     made = experiment(tmp_path / "run", photos, saved)
-    tight = replace(made, target=replace(made.target, max_latency_ms=1.0))
+    tight = on_rig(made, target=replace(made.target, max_latency_ms=1.0))
     done = train_one(tight, "mine")
     assert done.rejected is not None
     assert "takes 5 ms, over the 1" in done.rejected.reason
@@ -158,7 +159,7 @@ def test_from_another_scale_all_but_the_last_layers_are_taken(
     train_one(first, "mine")
     _, trained = trained_in(first.folder)
     larger = tmp_path / "larger.json"
-    larger.write_text(json.dumps(replace(SMALL, scale=3).to_json()))
+    larger.write_text(json.dumps(replace(SMALL, signature=one_to_one(3, 3, 3)).to_json()))
     space = OneNetwork(str(larger), 3)
     other = replace(experiment(tmp_path / "second", photos, saved), space=space)
     taken = begun(other, str(first.folder)).weights

@@ -25,7 +25,7 @@ def test_the_search_goes_on_and_the_report_tells_why_each_was_rejected(tmp_path:
             tmp_path / "study",
             photos,
             plan=Plan("toy", candidates=6, probe_steps=2, finalists=1),
-            screening=latency,
+            quick=latency,
         )
         metric = experiment.task.metric
         study = Study(tmp_path / "study.journal", name="toy", seed=0, metric=metric)

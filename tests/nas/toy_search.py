@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from latency_models.base import LatencyReport, Precision
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
 from nas.candidate import Candidate, Origin
-from nas.experiment import Experiment, Plan, Target
+from nas.evidence import MAIN
+from nas.experiment import Experiment, Plan, Rig, Target
 from nas.ledger import Ledger
 from nas.networks import rules_for
 from nas.stages import corridor
@@ -65,21 +66,32 @@ class ScriptedLatency:
 def toy_experiment(folder: Path, photos: Path, **changed: Any) -> Experiment:
     """Four small photographs, a dozen training steps, the real engine for outputs."""
     engine = OpenVINOEngine()
+    rig = Rig(
+        MAIN,
+        Target(engine="openvino", height=24, width=32, max_latency_ms=10.0),
+        quick=ScriptedLatency(5.0),
+        full=ScriptedLatency(5.0),
+        runner=MeasuredLatency(engine),
+        rules=rules_for("openvino"),
+    )
     made = Experiment(
         folder=folder,
         plan=Plan("toy", candidates=4, probe_steps=4, finalists=2),
-        target=Target(engine="openvino", height=24, width=32, max_latency_ms=10.0),
+        rigs={MAIN: rig},
         budget=Budget(max_steps=8, batch_size=2, quant_steps=4, quant_calibration=8),
         space=SuperResolutionSpace(),
         task=SuperResolution(data=Sources(str(photos)), crop=16),
-        screening=ScriptedLatency(5.0),
-        latency=ScriptedLatency(5.0),
-        runner=MeasuredLatency(engine),
-        rules=rules_for("openvino"),
         ledger=Ledger(folder),
         stages=corridor(),
     )
-    return replace(made, **changed)
+    return on_rig(made, **changed)
+
+
+def on_rig(here: Experiment, **changed: Any) -> Experiment:
+    """The same with these fields, whether they are the experiment's or its first rig's."""
+    names = {field.name for field in fields(Rig)} & set(changed)
+    main = replace(here.main, **{name: changed.pop(name) for name in names})
+    return replace(here, **{"rigs": {**here.rigs, MAIN: main}, **changed})
 
 
 def small_candidate() -> Candidate:
