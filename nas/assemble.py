@@ -309,10 +309,13 @@ def _built(
     asked = order.make()
     space, task, budget = asked.space, asked.task, asked.budget
     plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
-    target = replace(asked.targets[MAIN], engine=name)
-    targets = {MAIN: target} | {
-        n: replace(asked.targets[n], engine=found.name) for n, (found, _) in others.items()
+    names = {MAIN: name} | {n: other.name for n, (other, _) in others.items()}
+    # One of the user's own keeps the name that it is found by.
+    targets = {
+        n: one if ":" in one.engine else replace(one, engine=names[n])
+        for n, one in asked.targets.items()
     }
+    target = targets[MAIN]
     rules = {n: rules_for(one.engine) for n, one in targets.items()}
     require_same_rules(targets, rules)
     require_same(folder, asked.offers)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from latency_models.engines import ENGINES
+from latency_models.engines import ENGINES, is_known
 from nas.crew.measuring import PROTOCOLS, Requests, Wanted
 from nas.crew.served import ServedLatency
 from nas.crew.version import code_version
@@ -59,7 +59,7 @@ def served_for(
     if config.measuring != "served":
         raise SettingsError(f"measuring is '{config.measuring}': use here or served")
     engine = str(config.target.engine)
-    if engine not in ENGINES:
+    if not is_known(engine):
         raise SettingsError(
             f"target.engine is '{engine}': with measuring=served name the engine of the "
             f"measuring workers: {', '.join(ENGINES)}"

@@ -38,7 +38,7 @@ class Target:
     """Where the network will run, and how fast it must be there.
 
     Attributes:
-        engine: a name in `latency_models.engines.ENGINES`, or `auto`.
+        engine: a name in `latency_models.engines.ENGINES`, `auto`, or `module:Class` of one's own.
         precision: what ships: `int8`, `fp16` or `fp32`.
         height: rows of the input at deployment.
         width: columns of it.

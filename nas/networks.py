@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from latency_models.base import PRECISIONS, Precision
+from latency_models.engines import engine_class
 from latency_models.engines.trt_library import LIBRARIES
 from latency_models.int8_support import largest_weight
 from nas.candidate import report_in
@@ -107,7 +108,14 @@ def usual_precision(network: Network, engine: str) -> Precision:
 
 
 def rules_for(engine: str) -> QuantRules:
-    """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine."""
+    """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine.
+
+    A user's own (`module:Class`) may say it as its attribute `rules`; else it is taken for a
+    CPU's.
+    """
+    if ":" in engine:
+        own: QuantRules = getattr(engine_class(engine), "rules", CPU_RULES)
+        return own
     return replace(_RULES.get(engine, CPU_RULES), weight_max=largest_weight(engine))
 
 

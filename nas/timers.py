@@ -12,7 +12,7 @@ from latency_models.base import AheadOfTime, Engine, EngineUnavailable
 from latency_models.cards import CARDS
 from latency_models.compiled import CompiledLatency, Compiler, require_builder
 from latency_models.device import each_wait_once
-from latency_models.engines import ENGINES, make_engine, pick_engine
+from latency_models.engines import is_known, make_engine, pick_engine
 from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
@@ -64,7 +64,7 @@ def builder_for(target: Target) -> AheadOfTime:
         SettingsError: nothing says which engine or which card, or plans are not for that card.
         EngineUnavailable: it cannot compile without its device.
     """
-    if target.engine not in ENGINES:
+    if not is_known(target.engine):
         raise SettingsError(
             f"study.screen=compile needs the name of an engine, and target.engine is "
             f"'{target.engine}': give target=rtx"

@@ -20,6 +20,34 @@ ENGINES: dict[str, str] = {
 }
 
 
+def is_known(name: str) -> bool:
+    """Whether an engine goes by this name: one of ours, or `module:Class` of the user's own."""
+    return name in ENGINES or ":" in name
+
+
+def engine_class(name: str) -> type[Engine]:
+    """The class behind a name.
+
+    Raises:
+        EngineUnavailable: its file needs a package that is missing, or there is no such file.
+        ValueError: the file has no such class.
+    """
+    module_name, class_name = ENGINES.get(name, name).split(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        if name not in ENGINES:
+            raise EngineUnavailable(f"engine '{name}' cannot be imported: {error}") from error
+        raise EngineUnavailable(
+            f"engine '{name}' needs a package that is missing ({error}): "
+            f"pip install 'freeway-nas[{name}]'"
+        ) from error
+    if not hasattr(module, class_name):
+        raise ValueError(f"engine '{name}': {module_name} has no {class_name}")
+    kind: type[Engine] = getattr(module, class_name)
+    return kind
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -54,11 +82,14 @@ def pick_engine(
         if settings:
             raise ValueError(f"settings {sorted(settings)} need an engine's name, not auto")
         return _pick_automatically(threads)
-    if name not in ENGINES:
+    if not is_known(name):
         close = get_close_matches(name, ENGINES, 1)
         meant = f" (did you mean {close[0]}?)" if close else ""
         known = ", ".join(ENGINES)
-        raise ValueError(f"unknown engine '{name}'{meant}: there are {known} and auto")
+        raise ValueError(
+            f"unknown engine '{name}'{meant}: there are {known} and auto, and module:Class names "
+            "one of your own"
+        )
     engine = make_engine(name, threads, settings)
     reason = engine.available()
     if reason is not None:
@@ -95,15 +126,7 @@ def make_engine(
         ValueError: it has no such setting.
     """
     settings = settings or {}
-    module_name, class_name = ENGINES[name].split(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"engine '{name}' needs a package that is missing ({error}): "
-            f"pip install 'freeway-nas[{name}]'"
-        ) from error
-    kind = getattr(module, class_name)
+    kind = engine_class(name)
     known = inspect.signature(kind).parameters
     given = {**settings, **({"threads": threads} if "threads" in known else {})}
     unknown = sorted(set(given) - set(known))

@@ -125,6 +125,9 @@ def open_bench(
         EngineUnavailable: it cannot run here.
         OSError: the receipts cannot be written.
     """
+    from nas.spaces import find_modules_here
+
+    find_modules_here()
     engine, why = pick_engine(name, threads=threads)
     return Bench(engine, receipts, within=within, notice=notice), why
 

@@ -14,7 +14,7 @@ import pytest
 from real_search import cases, nas
 
 from nas.candidate import Candidate
-from nas.evidence import QUANTIZED
+from nas.evidence import EXPORTED, QUANTIZED
 from nas.ledger import load_arrays, unpack_scales
 from nas.networks import rules_for
 from nas.one_network import trained_in
@@ -158,3 +158,31 @@ def test_a_classifier_of_digits_is_found_and_is_right_nine_times_in_ten(tmp_path
     assert "top1 over 360" in found.output
     scores = load(found.bundle).run(np.zeros((1, 1, 32, 32), np.float32))
     assert scores.shape == (1, 10)
+
+
+def test_an_engine_of_ones_own_times_judges_and_ships(tmp_path: Path) -> None:
+    found = searched(
+        tmp_path, "target.engine=halved:Halved", "target.height=48", "target.width=64",
+        "study.horizon=null", "budget.max_steps=20", "budget.batch_size=4",
+    )
+    candidate = Candidate.from_json(found.case)
+    assert candidate[EXPORTED].shipped.engine == "halved"
+    assert candidate[QUANTIZED].precision == "int8"
+    code, output, errors = nas("bench", "espcn", "--engine", "halved:Halved", folder=tmp_path)
+    assert (code, "halved" in output) == (0, True), errors
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        ("halved:Whole", "halved has no Whole"),
+        ("nowhere:Engine", "engine 'nowhere:Engine' cannot be imported: No module named"),
+    ],
+)
+def test_an_engine_that_is_not_there_is_told_in_one_line(
+    engine: str, words: str, tmp_path: Path
+) -> None:
+    shutil.copytree(TOYS, tmp_path, dirs_exist_ok=True)
+    code, _, errors = nas("search", f"target.engine={engine}", folder=tmp_path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert words in errors
