@@ -91,7 +91,8 @@ def test_a_mistake_is_one_line_and_exit_code_2_in_a_real_process(tmp_path: Path)
     assert code == 2
     assert errors == (
         "nas: unknown engine 'tvm': there are openvino, onnxruntime, tensorrt, tensorrt_rtx, "
-        "inductor and auto\n"
+        "inductor and auto, and "
+        "module:Class names one of your own\n"
     )
 
 
