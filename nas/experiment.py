@@ -25,7 +25,7 @@ from trainers.base import Companion, Task
 from trainers.budget import Budget
 
 _MOST_PIXELS, _MOST_NETWORKS, _MOST_STEPS = 2**16, 10**6, 10**9
-_MOST_PROCESSES, _LONGEST_NAME = 1024, 200
+_MOST_PROCESSES, _LONGEST_NAME, _LONGEST_MS = 1024, 200, 3_600_000
 _SEEDS = 2**32
 """As many as every generator of random numbers takes."""
 _RTX = "tensorrt_rtx"
@@ -221,8 +221,11 @@ class Plan:
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"study.max_minutes is {self.max_minutes}: it must be positive")
         for limit_ms in self.limits:
-            if not 0 < limit_ms < inf:
-                raise ValueError(f"study.limits has {limit_ms}: give positive milliseconds")
+            if not 0 < limit_ms <= _LONGEST_MS:
+                raise ValueError(
+                    f"study.limits has {limit_ms}: give milliseconds above 0, at most "
+                    f"{_LONGEST_MS}"
+                )
         if self.horizon is not None and not 1 <= self.horizon <= _MOST_STEPS:
             raise ValueError(
                 f"study.horizon is {self.horizon}: use 1 to {_MOST_STEPS} steps, or null"

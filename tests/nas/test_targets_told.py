@@ -126,7 +126,7 @@ def test_settings_of_one_target_are_kept_as_they_always_were() -> None:
     (["targets.small.height=9", "measuring=served"], "measuring=served times on one engine"),
     (["targets.small.height=9", "study.screen=compile"], "study.screen=compile estimates for one"),
     (["targets.small.height=9", "study.table=x.gz"], "study.table was measured on one target"),
-    (["study.limits=[8,-1]"], "study.limits has -1: give positive milliseconds"),
+    (["study.limits=[8,-1]"], "study.limits has -1: give milliseconds above 0"),
     (["study.limits=[fast]"], "study.limits is '['fast']': use a list, each of it a number"),
     (["targets=5"], "targets is '5', which is no group of settings"),
 ])
