@@ -33,6 +33,15 @@ _REMEDIES = {
 _SAME_S = 0.3
 """Interrupts that follow so soon are the same one, pressed twice."""
 
+_pressed: list[float] = []
+"""When Ctrl-C was pressed during the command that runs."""
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed: whatever is raised since may be what a library made of it."""
+    return bool(_pressed)
+
+
 def guarded(body: Callable[[], int]) -> int:
     """Run a command; what is no fault of the program is told in one line.
 
@@ -41,14 +50,12 @@ def guarded(body: Callable[[], int]) -> int:
     Returns:
         The exit code: the command's own, 130 after Ctrl-C, 2 for what the user can mend.
     """
-    interrupted = False
-    last_s = float("-inf")
+    _pressed.clear()
     _open_what_is_closed()
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted, last_s
-        now_s, before_s = time.monotonic(), last_s
-        interrupted, last_s = True, now_s
+        now_s, before_s = time.monotonic(), _pressed[-1] if _pressed else float("-inf")
+        _pressed.append(now_s)
         # A second one while the first is on its way out can strike a library's clean-up, which
         # then aborts the process.
         if now_s - before_s > _SAME_S:
@@ -64,7 +71,7 @@ def guarded(body: Callable[[], int]) -> int:
     except BrokenPipeError:
         code = _nobody_reads()
     except Exception as error:
-        if interrupted:
+        if was_interrupted():
             code = _stopped()
         elif told := _told(error):
             code = fail(told)

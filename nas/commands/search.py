@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
-from nas.commands.guard import INTERRUPTED
+from nas.commands.guard import INTERRUPTED, was_interrupted
 from nas.commands.overrides import (
     MULTIRUN,
     SHOWING,
@@ -132,9 +132,11 @@ def configured(
     except SettingsError as error:
         return fail(str(error))
     except (HydraException, OmegaConfBaseException) as error:
+        if was_interrupted():
+            raise
         return fail(plain(error, verb, config_name))
     except Exception as error:
-        if failures or MULTIRUN & set(arguments):
+        if was_interrupted() or failures or MULTIRUN & set(arguments):
             raise
         # Hydra's own: settings that are no settings, a folder that it cannot enter.
         return fail(plain(error, verb, config_name))

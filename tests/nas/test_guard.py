@@ -149,6 +149,25 @@ def test_two_interrupts_in_a_row_end_a_search_while_it_is_still_loading(
     assert "Traceback" not in output + errors and "Exception ignored" not in errors
 
 
+def test_an_interrupt_that_a_library_made_an_error_of_settings_of_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from omegaconf.errors import OmegaConfBaseException
+
+    from nas.commands.search import configured
+
+    def reading() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise OmegaConfBaseException("'NoneType' object has no attribute 'x'") from error
+
+    monkeypatch.setattr("hydra.main", lambda **settings: lambda task: reading)
+    monkeypatch.setattr(sys, "argv", ["nas"])
+    assert guarded(lambda: configured("search", "config", [], lambda config: 0)) == 130
+    assert capfd.readouterr().err == "\nstopped\n"
+
+
 def test_without_a_home_folder_it_is_told_what_to_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

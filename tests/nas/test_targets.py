@@ -97,8 +97,8 @@ def test_a_case_file_keeps_the_receipt_of_each_target(tmp_path: Path, photos: Pa
 
 def test_evidence_of_a_stage_that_is_not_known_is_refused_on_any_target() -> None:
     case = probed(1, 5.0, 32.0).to_json()
-    case["evidence"]["polished@small"] = {}
-    with pytest.raises(ValueError, match="evidence 'polished@small': known are screened, "):
+    case["evidence"]["varnished@small"] = {}
+    with pytest.raises(ValueError, match="evidence 'varnished@small': known are screened, "):
         Candidate.from_json(case)
 
 
