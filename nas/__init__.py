@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.api import Found, Trained, bench, export, search, train
-    from nas.experiment import Plan, Target
+    from nas.experiment import Plan
+    from nas.target import Target
     from trainers.budget import Budget
 
 __all__ = [
     "Budget", "Found", "Plan", "Target", "Trained", "bench", "export", "search", "train",
 ]
-_HOMES = {"Budget": "trainers.budget", "Plan": "nas.experiment", "Target": "nas.experiment"}
+_HOMES = {"Budget": "trainers.budget", "Plan": "nas.experiment", "Target": "nas.target"}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency_models.base import PRECISIONS, DeviceError, Precision
-from nas.assemble import Order, build, fitting
+from nas.asked import fitting
+from nas.assemble import Order, build
 from nas.candidate import Candidate
 from nas.durable import digest, read_record, write_folder
 from nas.events import Event, Listener
 from nas.evidence import EXPORTED, MAIN
-from nas.experiment import Experiment, Plan, Target, require_together
+from nas.experiment import Experiment, Plan
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.cells import Cell, Questions, measure_cell
 from nas.networks import MANIFEST, Form, resolve
@@ -32,6 +33,7 @@ from nas.report.results import Outcome, conclude
 from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
 from nas.study import Study
+from nas.target import Target, require_together
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
 from trainers.budget import Budget

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,26 +24,28 @@ from latency_models.base import (
 )
 from latency_models.cached import CachedLatency
 from latency_models.isolated import IsolatedLatency
+from nas.asked import Asked, fitting
 from nas.crew.base import Alone, Crew
 from nas.crew.served import ServedLatency
 from nas.curves import CurveWriter
 from nas.durable import write_aside
 from nas.events import Listener, Note
 from nas.evidence import MAIN
-from nas.experiment import Experiment, Plan, Rig, Target, require_same_rules
+from nas.experiment import Experiment, Plan, Rig
 from nas.folder import claim_folder, drop_unused, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
 from nas.ledger import SETTINGS, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.networks import rules_for
-from nas.offers import OFFERS, Offers, require_same
+from nas.offers import OFFERS, require_same
 from nas.own_code import place, told
 from nas.report.describe import aim_words
 from nas.settings import SettingsError, check_calls, targets_of, typed
-from nas.spaces import check_space, find_modules_here
+from nas.spaces import find_modules_here
 from nas.stages import corridor
 from nas.table.simulation import Simulation, simulation_for
+from nas.target import Target, require_same_rules
 from nas.timers import (
     Served,
     builder_for,
@@ -53,10 +54,6 @@ from nas.timers import (
     require_precision,
     timers,
 )
-from search_spaces.base import SearchSpace, UnknownName
-from search_spaces.branches import FORMS
-from search_spaces.modules import NORMS
-from search_spaces.references import fitting_reference, reference_named
 from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
@@ -136,16 +133,6 @@ def _cause(error: InstantiationException) -> str:
     return told(cause) if place(cause) else str(cause)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the settings ask for, made and held against each other."""
-
-    plan: Plan
-    targets: Mapping[str, Target]
-    budget: Budget
-    space: SearchSpace
-    task: Task
-    offers: Offers
 
 
 def asked_for(config: DictConfig) -> Asked:
@@ -169,54 +156,6 @@ def asked_for(config: DictConfig) -> Asked:
     )
 
 
-def fitting(
-    plan: Plan,
-    targets: Mapping[str, Target],
-    budget: Budget,
-    *,
-    space: Callable[[], SearchSpace],
-    task: Callable[[], Task],
-) -> Asked:
-    """Make space and task, and hold all of it against each other.
-
-    Args:
-        targets: by name, the first one called `main`.
-
-    Raises:
-        ValueError: says what does not fit.
-        DataError: the pictures are missing or unusable.
-    """
-    for field, known in (("branches", tuple(FORMS)), ("norm", NORMS)):
-        if getattr(budget, field) not in known:
-            raise UnknownName(f"budget.{field}", getattr(budget, field), known)
-    if plan.limits and len(targets) > 1:
-        raise SettingsError("study.limits are those of one target: leave out one of the two")
-    if max(plan.limits, default=0.0) > targets[MAIN].max_latency_ms:
-        raise SettingsError(
-            f"study.limits has {max(plan.limits):g} ms, and nothing slower than "
-            f"target.max_latency_ms={targets[MAIN].max_latency_ms:g} is searched: raise that"
-        )
-    searched = space()
-    for name in plan.references:
-        reference_named(name)
-    made = task()
-    for name in plan.references:
-        fitting_reference(
-            name,
-            scale=made.signature.scale,
-            in_channels=made.signature.inputs[0].channels,
-            out_channels=made.signature.outputs[0].channels,
-        )
-    if made.crop < 2 or made.crop % 2:
-        raise SettingsError(f"task.crop is {made.crop}: use an even number, networks may halve it")
-    if not isfinite(made.baseline()):
-        raise SettingsError(
-            f"{made.metric.name} of {made.baseline_name} is {made.baseline()}: a task whose "
-            "values are not finite cannot rank networks"
-        )
-    further = {name: target for name, target in targets.items() if name != MAIN}
-    offers = check_space(searched, made, targets[MAIN], further)
-    return Asked(plan, targets, budget, searched, made, offers)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from latency_models.trt_examined import Examiner
 from nas.candidate import Candidate, Rejection
 from nas.durable import digest, write_folder
 from nas.evidence import EXPORTED, ExportReport
-from nas.experiment import Experiment, Rig, Target
+from nas.experiment import Experiment, Rig
 from nas.ledger import as_json, unpack_scales
 from nas.networks import MANIFEST
 from nas.receipts import settled
+from nas.target import Target
 from nas.trained import int8_arrays, shipped_file, trained_network
 from trainers.base import Arrays, Run
 

@@ -13,9 +13,10 @@ from nas.crew.measuring import PROTOCOLS, Requests, Wanted
 from nas.crew.served import ServedLatency
 from nas.crew.version import code_version
 from nas.events import Listener
-from nas.experiment import Experiment, Target
+from nas.experiment import Experiment
 from nas.settings import SettingsError, storage_settings, typed
 from nas.storage import JOURNAL, BaseStorage, StorageError, open_storage
+from nas.target import Target
 from nas.timers import Served, compiler_of
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.trackers import Tracked, Tracker, open_tracker

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from nas.kinds import meant, shortened, wanted
 
 if TYPE_CHECKING:
-    from nas.experiment import Target
     from nas.storage import StorageSettings
+    from nas.target import Target
 
 _ENDLESS = ("target.max_latency_ms",)
 """May be infinite: no limit."""
@@ -43,9 +43,10 @@ def check_settings(config: DictConfig) -> None:
         SettingsError: names the setting and what it may be.
     """
     from nas.crew.roster import Pace
-    from nas.experiment import Plan, Target
+    from nas.experiment import Plan
     from nas.spaces import find_modules_here
     from nas.storage import StorageSettings
+    from nas.target import Target
     from nas.tracking.base import TrackingSettings
     from trainers.budget import Budget
 
@@ -114,7 +115,7 @@ def targets_of(config: DictConfig) -> dict[str, Target]:
         ValueError: as well.
     """
     from nas.evidence import MAIN
-    from nas.experiment import Target, require_together
+    from nas.target import Target, require_together
 
     found = {MAIN: Target(**typed("target", Target, config.target))}
     for name, node in _plain(config.get("targets") or {}, "targets").items():

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.experiment import Target
 from nas.offers import Checked, InvalidSpace, Offers, offers_of
 from nas.own_code import told
 from nas.study import choosers
+from nas.target import Target
 from runtime.signature import Port, Signature
 from search_spaces.base import Architecture, InvalidArchitecture, SearchSpace, UnknownName
 from search_spaces.graph import Graph, Shape, shapes_of

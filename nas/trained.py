@@ -12,9 +12,10 @@ from nas.evidence import QUANTIZED, TRAINED
 from nas.experiment import Experiment
 from nas.ledger import load_arrays, unpack_scales
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import Weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.quantize import Placement, QuantRules, Scales, float_rest
 from search_spaces.skeletons import lower
+from search_spaces.weights import Weights
 from trainers.base import Arrays, Run
 
 if TYPE_CHECKING:

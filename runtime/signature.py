@@ -130,11 +130,6 @@ class Signature:
         return tuple(p for p in self.inputs if p.name not in self.carried.values())
 
     @property
-    def shown(self) -> tuple[Port, ...]:
-        """The outputs that are not only carried."""
-        return tuple(p for p in self.outputs if p.kind != "state")
-
-    @property
     def scale(self) -> int:
         """How much larger the first output is than the deployment; 1 for a vector or a share."""
         return max(1, int(self.outputs[0].scale or 1))

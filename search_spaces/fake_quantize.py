@@ -13,7 +13,6 @@ from search_spaces.both_ends import before_activation
 from search_spaces.equalize import equalize
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Arrays, Inputs, Network, fold, load_weights, weights_of
-from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import Primitive
 from search_spaces.quantize import (
     CPU_RULES,
@@ -28,6 +27,7 @@ from search_spaces.quantize import (
 )
 from search_spaces.rounding import round_weights
 from search_spaces.tensor_quantizer import TensorQuantizer, fake_quantize, rounded, slow
+from search_spaces.weights import Weights
 
 
 class QuantizedNetwork(Network):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_spaces.onnx_writer import fixed_weights, weight_shape
 from search_spaces.plain_ops import activate
 from search_spaces.primitives import Activation, Conv, ConvTranspose
 from search_spaces.transposed import runs_as_convolution, taps, transposed_padding
+from search_spaces.weights import fixed_weights, weight_shape
 
 FIRST_SLOPE = 0.25
 """What a learned negative slope begins at (He et al., "Delving Deep into Rectifiers", 2015)."""

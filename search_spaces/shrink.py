@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, UnknownName
 from search_spaces.coupling import Coupled, coupled_channels, is_depthwise
 from search_spaces.graph import Graph, channels_of
-from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import (
     Activation,
     Conv,
@@ -24,6 +23,7 @@ from search_spaces.primitives import (
     Primitive,
 )
 from search_spaces.skeletons import lower
+from search_spaces.weights import Weights
 
 Scores = Mapping[int, NDArray[np.float64]]
 """By weighted node, one number per output channel; the larger, the more it matters."""

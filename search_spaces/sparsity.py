@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.graph import Graph, channels_of
-from search_spaces.onnx_writer import Weights
 from search_spaces.primitives import Conv
+from search_spaces.weights import Weights
 
 _ROW, _NONZERO = 4, 2
 

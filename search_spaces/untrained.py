@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import Weights, random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import Conv
 from search_spaces.quantize import CPU_RULES, QuantRules, float_rest, nominal_scales, place
+from search_spaces.weights import Weights, random_weights
 
 
 def untrained(

@@ -15,10 +15,11 @@ from gpu_parts.timing import graph_of, here, inductor, unmeasured
 from latency_models.base import CompileError, DeviceError, Engine, Precision
 from search_spaces.graph import Graph, channels_of
 from search_spaces.modules import Network, load_weights, weights_of
-from search_spaces.onnx_writer import Weights, random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import Conv
 from search_spaces.quantize import CPU_RULES, float_rest
 from search_spaces.untrained import untrained
+from search_spaces.weights import Weights, random_weights
 
 PART = "trained"
 _STEPS, _BATCH, _CROP = 40, 4, 24

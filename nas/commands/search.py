@@ -97,7 +97,6 @@ def configured(
     from nas.commands.settings_here import find_settings_here
     from nas.settings import SettingsError, check_settings
 
-    find_settings_here()
     codes: list[int] = []
     failures: list[Exception] = []
 
@@ -120,6 +119,7 @@ def configured(
     # What Hydra shows of the settings, it shows whole.
     shown = StringIO() if SHOWING & set(arguments) else sys.stdout
     try:
+        find_settings_here()
         with redirect_stdout(shown):
             if SHOWING & set(arguments):
                 sys.argv[1:] = unswept(sys.argv[1:])

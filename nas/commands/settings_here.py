@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -10,6 +11,8 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig
+
+from nas.settings import SettingsError
 
 OWN = "conf"
 
@@ -24,7 +27,21 @@ class SettingsHere(SearchPathPlugin):
 
 
 def find_settings_here() -> None:
-    """From now on look there; ours win where a name is in both."""
+    """From now on look there.
+
+    Raises:
+        SettingsError: a file there has the name of one of ours, which would be read in its place.
+    """
+    ours = files(OWN)
+    for mine in sorted(Path(OWN).rglob("*.yaml")):
+        name = mine.relative_to(OWN).as_posix()
+        theirs = ours.joinpath(name)
+        # A clone holds ours too.
+        if theirs.is_file() and theirs.read_bytes() != mine.read_bytes():
+            raise SettingsError(
+                f"{mine} has the name of one that comes with Freeway, which is read in its place: "
+                "give it another name"
+            )
     if SettingsHere not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(SettingsHere)
 
@@ -36,6 +53,7 @@ def composed(
 
     Raises:
         HydraException: an override is none; the message says which.
+        SettingsError: as `find_settings_here`.
     """
     find_settings_here()
     with initialize_config_module("conf", version_base="1.3"):

@@ -16,7 +16,7 @@ from nas.durable import read_record
 from nas.evidence import EXPORTED, QUANTIZED, TRAINED
 from nas.kinds import require_types
 from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
-from nas.report.summary import Funnel, funnel, was_too_slow
+from nas.report.funnel import Funnel, funnel, was_too_slow
 from nas.winners import front
 from trainers.base import Metric
 

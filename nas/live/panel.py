@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, SCREENED, TRAINED
-from nas.experiment import Plan, Target
+from nas.experiment import Plan
 from nas.live.scatter import scatter
 from nas.live.watch import Watch
 from nas.report.columns import fitted
@@ -28,6 +28,7 @@ from nas.report.describe import (
     pictures,
 )
 from nas.stages import corridor
+from nas.target import Target
 from trainers.base import Metric
 
 _BEST_SHOWN = 4

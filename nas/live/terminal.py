@@ -14,12 +14,13 @@ from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
 from nas.evidence import MAIN, ExportReport
-from nas.experiment import Plan, Stage, Target
+from nas.experiment import Plan, Stage
 from nas.live.panel import draw
 from nas.live.picture import REFRESH_S, TICK_S, LivePicture
 from nas.live.watch import Clock, Watch
 from nas.report.describe import duration, figure, milliseconds
 from nas.stages import corridor
+from nas.target import Target
 from nas.winners import front
 from trainers.base import Metric, QuantReport, TrainReport
 from trainers.budget import Budget

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from nas.candidate import Candidate
 from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
-from nas.experiment import Stage, Target
+from nas.experiment import Stage
 from nas.live.picture import REFRESH_S, TICK_S, LivePicture
 from nas.live.terminal import told
 from nas.live.watch import Clock
 from nas.report.describe import clock_time, describe, duration, figure, gain
+from nas.target import Target
 from trainers.base import Metric
 
 _TOLD_EVERY_S = 30.0

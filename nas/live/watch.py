@@ -13,7 +13,7 @@ from nas.events import Event, Finished, Started, Step
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
 from nas.experiment import Plan, Stage
 from nas.finalists import CONTENDERS
-from nas.report.summary import Funnel, funnel, was_too_slow
+from nas.report.funnel import Funnel, funnel, was_too_slow
 from trainers.budget import Budget
 
 Clock = Callable[[], float]

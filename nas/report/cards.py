@@ -10,13 +10,13 @@ from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.confidence import gain_over
 from nas.evidence import EXPORTED, QUANTIZED, SCREENED, TRAINED
-from nas.experiment import Target
 from nas.report.describe import aim_words, compared, figure, milliseconds
 from nas.report.drawing import drawing
 from nas.report.layers import layer_lines
 from nas.report.markup import bullets, cell, facts, table
 from nas.report.summary import Row, Summary
 from nas.table.base import ENGINE
+from nas.target import Target
 from search_spaces.graph import Graph
 from search_spaces.skeletons import lower
 

@@ -16,14 +16,15 @@ from latency_models.base import LatencyReport
 from nas.candidate import Candidate
 from nas.durable import write_aside
 from nas.evidence import SCREENED
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Experiment, Plan
 from nas.ledger import REPORT
 from nas.report.columns import fitted
 from nas.report.describe import describe, milliseconds
+from nas.report.funnel import was_too_slow
 from nas.report.markup import bullets, cell, facts, page, table
 from nas.report.proposals import in_order
 from nas.report.roofs_plot import Spot, roofs_plot
-from nas.report.summary import was_too_slow
+from nas.target import Target
 
 _SPARE = ("plan", "build", "architecture", "MB moved", "GMACs", "layers")
 _SHOWN = 15

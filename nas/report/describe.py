@@ -16,7 +16,7 @@ from trainers.base import Metric
 
 if TYPE_CHECKING:
     from nas.candidate import Candidate
-    from nas.experiment import Target
+    from nas.target import Target
 
 _LARGEST = 1e12
 _APART = 1e-9

@@ -11,14 +11,15 @@ from nas.candidate import Candidate
 from nas.confidence import Gain
 from nas.durable import write_aside
 from nas.evidence import MAIN, TRAINED
-from nas.experiment import Plan, Target
+from nas.experiment import Plan
 from nas.report.cards import card, measurement
 from nas.report.course_plot import searched
 from nas.report.crops import CropRow, data_uri
 from nas.report.describe import compared, figure, milliseconds
+from nas.report.funnel import Funnel
 from nas.report.markup import bullets, cell, page, table
 from nas.report.plots import front_plot, funnel_plot
-from nas.report.summary import Funnel, Row, Summary
+from nas.report.summary import Row, Summary
 from nas.report.tables import (
     SIMULATED,
     aims_of,
@@ -32,6 +33,7 @@ from nas.report.tables import (
     under_limits,
 )
 from nas.report.worth import Worth
+from nas.target import Target
 from trainers.base import Metric
 
 _NARROW = 360

@@ -10,7 +10,8 @@ from math import floor, isfinite, isinf, log10
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, MAIN, TRAINED
 from nas.report.describe import describe, drawable, figure, milliseconds
-from nas.report.summary import Funnel, Summary, was_too_slow
+from nas.report.funnel import Funnel, was_too_slow
+from nas.report.summary import Summary
 from nas.stages import corridor
 from trainers.base import Metric
 

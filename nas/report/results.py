@@ -20,8 +20,9 @@ from nas.ledger import REPORT
 from nas.report.compiled import Compiled, conclude_compiled
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import command_line, figure
+from nas.report.funnel import funnel, is_winner
 from nas.report.page import Circumstances, write_report
-from nas.report.summary import Summary, funnel, is_winner, summarize
+from nas.report.summary import Summary, summarize
 from nas.report.tables import print_table
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words

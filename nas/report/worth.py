@@ -18,8 +18,8 @@ import numpy as np
 from nas.candidate import Candidate
 from nas.confidence import Gain, Judged, gain_over
 from nas.evidence import PROBED, QUANTIZED, TRAINED
+from nas.report.funnel import is_winner
 from nas.report.proposals import Field, Judge, best_of, field_of, in_order, is_unguided
-from nas.report.summary import is_winner
 from nas.winners import best_within, front
 from trainers.base import Metric
 

@@ -18,7 +18,7 @@ from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY
 from nas.redact import redacted
 from nas.report.describe import describe
 from nas.report.drawing import drawing_file
-from nas.report.summary import funnel, is_winner
+from nas.report.funnel import funnel, is_winner
 from nas.trained import engine_run
 from nas.winners import hypervolume
 from search_spaces.skeletons import lower

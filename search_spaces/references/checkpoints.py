@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from search_spaces.base import InvalidArchitecture
 from search_spaces.graph import Graph, channels_of
-from search_spaces.onnx_writer import fixed_weights, weight_shape
 from search_spaces.primitives import Conv, ConvTranspose
 from search_spaces.references.registry import reference
 from search_spaces.skeletons import lower
+from search_spaces.weights import fixed_weights, weight_shape
 
 Arrays = Mapping[str, NDArray[np.float32]]
 

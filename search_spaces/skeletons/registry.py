@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
-from search_spaces.graph import Graph
+from search_spaces.graph import Graph, require_signature
 
 CENTRE = 128 / 255
 """Subtracted from images in [0, 1]: 8-bit values become the integers -128..127 over 255, which
@@ -30,10 +30,13 @@ def lower(architecture: Architecture) -> Graph:
 
     Raises:
         UnknownName: its skeleton or one of its blocks is not registered.
-        InvalidArchitecture: its parts do not fit together.
+        InvalidArchitecture: its parts do not fit together, or make other inputs and outputs than
+            its signature says.
     """
     if architecture.skeleton not in SKELETONS:
         raise UnknownName("skeleton", architecture.skeleton, list(SKELETONS))
     if not architecture.blocks:
         raise InvalidArchitecture(f"the {architecture.skeleton} has no blocks: give it one")
-    return SKELETONS[architecture.skeleton](architecture)
+    graph = SKELETONS[architecture.skeleton](architecture)
+    require_signature(graph, architecture.signature)
+    return graph

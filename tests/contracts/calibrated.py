@@ -15,9 +15,9 @@ from latency_models.int8_support import largest_weight
 from search_spaces.fake_quantize import QuantizedNetwork, prepare
 from search_spaces.graph import Graph, channels_of
 from search_spaces.modules import Network, load_weights
-from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import CPU_RULES, ONNXRUNTIME_RULES, QuantRules
 from search_spaces.tensor_quantizer import TensorQuantizer
+from search_spaces.weights import random_weights
 
 OPENVINO_RULES = replace(CPU_RULES, weight_max=largest_weight("openvino"))
 ORT_RULES = replace(ONNXRUNTIME_RULES, weight_max=largest_weight("onnxruntime"))

@@ -20,10 +20,11 @@ from runtime.signature import Port, Signature
 from search_spaces.fake_quantize import QuantizedNetwork, convert, prepare
 from search_spaces.graph import Graph, GraphBuilder, require_signature
 from search_spaces.modules import Network, as_tensors, load_weights, weights_of
-from search_spaces.onnx_writer import random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import Add, Concat, Conv, DepthToSpace, Multiply, Warp
 from search_spaces.quantize import QuantRules
 from search_spaces.tensor_quantizer import TensorQuantizer
+from search_spaces.weights import random_weights
 
 HEIGHT, WIDTH, FRAMES = 16, 24, 6
 SIGNATURE = Signature(

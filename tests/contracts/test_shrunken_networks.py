@@ -11,11 +11,11 @@ from networks import HEIGHT, NETWORKS, WIDTH
 from search_spaces.coupling import coupled_channels, is_depthwise
 from search_spaces.graph import Graph, channels_of, shapes_of
 from search_spaces.modules import Network, load_weights, weights_of
-from search_spaces.onnx_writer import random_weights
 from search_spaces.plain_ops import run_plain
 from search_spaces.primitives import Conv, ConvTranspose
 from search_spaces.shrink import choose, shrink
 from search_spaces.skeletons import lower
+from search_spaces.weights import random_weights
 from search_spaces.work import params_of
 
 RANDOM = 60

@@ -20,8 +20,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from nas.crew.roster import Pace
-from nas.experiment import Plan, Target
+from nas.experiment import Plan
 from nas.storage import StorageSettings
+from nas.target import Target
 from nas.tracking.base import TrackingSettings
 from trainers.budget import Budget
 

@@ -22,11 +22,12 @@ from nas.evidence import (
     TRAINED,
     ExportReport,
 )
-from nas.experiment import Experiment, Plan, Rig, Stage, Target
+from nas.experiment import Experiment, Plan, Rig, Stage
 from nas.ledger import Ledger
 from nas.pipeline import run_study
 from nas.stages import corridor
 from nas.study import Study
+from nas.target import Target
 from runtime.signature import Signature, one_to_one
 from search_spaces.quantize import CPU_RULES
 from search_spaces.skeletons import lower

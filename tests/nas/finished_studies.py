@@ -9,7 +9,8 @@ from typing import Any
 from latency_models.base import LatencyReport
 from nas.candidate import PUBLISHED, Candidate, Origin, Rejection
 from nas.evidence import KNOWN, PROBED, QUANTIZED, TRAINED, ExportReport
-from nas.experiment import Plan, Target
+from nas.experiment import Plan
+from nas.target import Target
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference

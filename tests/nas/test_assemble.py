@@ -15,11 +15,12 @@ from toy_search import write_photos
 
 from nas.assemble import assemble
 from nas.crew.roster import Pace
-from nas.experiment import Plan, Target
+from nas.experiment import Plan
 from nas.policies.chosen import policy_of
 from nas.settings import SettingsError
 from nas.spaces import own_classes
 from nas.storage import StorageSettings
+from nas.target import Target
 from nas.tracking.trackers import TrackingSettings
 from runtime.signature import OUTPUT
 from search_spaces.draws import draw
@@ -178,7 +179,7 @@ SAMPLER = "sampler._target_=optuna.samplers"
         (["policy.crossovers=2.0"], "policy.crossovers is 2.0: use 0 to 1"),
         (["+policy.depth=3"], "there is no policy.depth; there are starts, crossovers, grown"),
         (["policy._target_=nowhere.Policy"], "nowhere.Policy, and no such class is found"),
-        (["policy._target_=nas.experiment.Target"], "policy is Target, which has no 'propose'"),
+        (["policy._target_=nas.target.Target"], "policy is Target, which has no 'propose'"),
         (["policy=gaussian_process", "policy.drawn=0"], "policy.drawn is 0: it must be at least"),
         (["sampler=nsga2", "sampler.depth=3"], "there is no sampler.depth; there are population"),
         (["sampler.groups=true"], r"no sampler.groups \(did you mean group\?\)"),

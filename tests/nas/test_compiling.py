@@ -25,7 +25,7 @@ from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from nas.candidate import Rejection
 from nas.events import Finished, Started
 from nas.evidence import PROBED, SCREENED, TRAINED
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Experiment, Plan
 from nas.ledger import Ledger
 from nas.live.terminal import view_for
 from nas.pipeline import NothingFastEnough, run_study
@@ -36,6 +36,7 @@ from nas.settings import SettingsError
 from nas.stages import corridor
 from nas.stages.compile import COMPILE, compile_only
 from nas.study import Study
+from nas.target import Target
 from nas.timers import builder_for, compiler_of, engine_for
 from trainers.base import Metric
 

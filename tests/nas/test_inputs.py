@@ -36,13 +36,13 @@ class OwnTask:
         return self.pictures
 
     def picture(self, run: Run, example: Example) -> Pixels:
-        raise NotImplementedError
+        return self.unaided(example)
 
     def unaided(self, example: Example) -> Pixels:
-        raise NotImplementedError
+        return example.low
 
     def judge(self, output: Pixels, example: Example) -> float:
-        raise NotImplementedError
+        return float((output == example.high).mean())
 
 
 class KnownTask(OwnTask):

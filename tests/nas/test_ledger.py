@@ -28,7 +28,6 @@ from nas.ledger import (
 from nas.storage import StorageError
 from nas.study import Study
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import Conv, Input
 from search_spaces.quantize import (
     CPU_RULES,
@@ -37,6 +36,7 @@ from search_spaces.quantize import (
     nominal_scales,
     place,
 )
+from search_spaces.weights import random_weights
 from trainers.base import Damaged, TrainReport
 
 

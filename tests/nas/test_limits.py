@@ -13,15 +13,17 @@ from finished_studies import PLAN, PSNR, TARGET, finished_study, receipt, winner
 from rich.console import Console
 from toy_search import toy_experiment, write_photos
 
-from nas.assemble import fitting
+from nas.asked import fitting
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, MAIN, QUANTIZED, SETTLED
-from nas.experiment import Experiment, Plan, Target
+from nas.experiment import Experiment, Plan
 from nas.pipeline import run_study, shipping
+from nas.report.funnel import funnel
 from nas.report.page import Circumstances, render
-from nas.report.summary import funnel, summarize
+from nas.report.summary import summarize
 from nas.report.tables import print_table
 from nas.settings import SettingsError
+from nas.target import Target
 from nas.winners import best_within
 from trainers.budget import Budget
 

@@ -25,8 +25,8 @@ from nas.live.panel import draw
 from nas.live.terminal import view_for
 from nas.live.watch import Watch
 from nas.pipeline import run_study
+from nas.report.funnel import funnel
 from nas.report.plots import funnel_plot
-from nas.report.summary import funnel
 
 
 @dataclass(frozen=True)

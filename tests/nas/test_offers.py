@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.experiment import Target
 from nas.offers import OFFERS, InvalidSpace, require_same
 from nas.spaces import check_space
+from nas.target import Target
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser
 

@@ -19,13 +19,14 @@ from latency_models.protocol import MeasuringProtocol
 from nas.bundle import export
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, QUANTIZED
-from nas.experiment import Experiment, Target
+from nas.experiment import Experiment
 from nas.networks import rules_for
 from nas.stages.probe import probe
 from nas.stages.quantize import quantize
 from nas.stages.screen import screen
 from nas.stages.settle import settle
 from nas.stages.train import train
+from nas.target import Target
 from trainers.calls import still
 from trainers.fit import finite_scores
 

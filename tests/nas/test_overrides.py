@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from real_search import nas
 
 from nas.commands import search
 from nas.commands.overrides import (
@@ -183,3 +186,18 @@ def test_a_long_variant_is_cut_and_still_tells_two_apart() -> None:
     )
     assert one != other
     assert max(len(one), len(other)) < 75
+
+
+def test_settings_of_ones_own_are_found_and_may_not_hide_behind_ours(tmp_path: Path) -> None:
+    own = tmp_path / "conf" / "target"
+    own.mkdir(parents=True)
+    (own / "kitchen.yaml").write_text("engine: onnxruntime\nheight: 90\nwidth: 160\n")
+    code, output, errors = nas("search", "target=kitchen", "--cfg", "job", folder=tmp_path)
+    assert (code, errors) == (0, "")
+    assert "engine: onnxruntime" in output
+    (own / "cpu.yaml").write_text("engine: onnxruntime\n")
+    code, _, errors = nas("search", "--cfg", "job", folder=tmp_path)
+    assert (code, errors) == (
+        2, "nas: conf/target/cpu.yaml has the name of one that comes with Freeway, which is read "
+        "in its place: give it another name\n"
+    )

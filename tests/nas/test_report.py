@@ -39,9 +39,10 @@ from nas.evidence import EXPORTED
 from nas.live.scatter import scatter
 from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
+from nas.report.funnel import funnel
 from nas.report.page import Circumstances, render, write_report
 from nas.report.plots import Axes, _place, ticks
-from nas.report.summary import funnel, summarize
+from nas.report.summary import summarize
 from nas.report.tables import print_table
 from nas.report.worth import worth_of
 from trainers.base import Metric

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from nas.experiment import Target
 from nas.spaces import check_space, own_classes
+from nas.target import Target
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser
 from search_spaces.encoder_decoder import EncoderDecoderSpace

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from dying_space import Dies
 from finished_studies import PSNR, receipt, trained, with_reports
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -22,7 +22,6 @@ from nas.crew.base import Alone
 from nas.policies.base import Policy, Proposal, Question
 from nas.policies.wishes import Child, even, wish
 from nas.study import Study, StudyExhausted
-from search_spaces.base import Architecture, Chooser
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -242,36 +241,6 @@ def test_a_search_that_is_interrupted_everywhere_proposes_what_it_would_have_oth
     assert [c.architecture.id for c in broken] == [c.architecture.id for c in straight]
 
 
-@dataclass
-class DiesAfter:
-    """A space that is interrupted after so many choices, once."""
-
-    choices: int
-    start: Sequence[Mapping[str, Any]] = field(default_factory=list)
-
-    def propose(self, chooser: Chooser) -> Architecture:
-        return SPACE.propose(_Counting(chooser, self))
-
-
-@dataclass
-class _Counting:
-    chooser: Chooser
-    space: DiesAfter
-
-    def _count(self) -> None:
-        if self.space.choices == 0:
-            raise KeyboardInterrupt
-        self.space.choices -= 1
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self._count()
-        return self.chooser.suggest_int(name, low, high, step=step)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        self._count()
-        return self.chooser.suggest_categorical(name, choices)
-
-
 @pytest.mark.parametrize("told", [0, 18])
 @pytest.mark.parametrize("choices", [0, 1, 5, 9])
 def test_a_proposal_that_died_half_way_is_completed_as_it_would_have_been(
@@ -280,7 +249,7 @@ def test_a_proposal_that_died_half_way_is_completed_as_it_would_have_been(
     straight = searched(opened(tmp_path / "straight"), told + 1)[-1]
     searched(opened(tmp_path / "broken"), told)
     with pytest.raises(KeyboardInterrupt):
-        opened(tmp_path / "broken").next(DiesAfter(choices))
+        opened(tmp_path / "broken").next(Dies(SPACE, choices))
     resumed = opened(tmp_path / "broken").next(SPACE)
     assert (resumed.name, resumed.architecture) == (straight.name, straight.architecture)
 

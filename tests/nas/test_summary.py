@@ -32,7 +32,8 @@ from nas.candidate import Candidate, Rejection
 from nas.confidence import Gain
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, TRAINED
 from nas.report.describe import describe, duration, milliseconds
-from nas.report.summary import Funnel, Summary, funnel, summarize
+from nas.report.funnel import Funnel, funnel
+from nas.report.summary import Summary, summarize
 from nas.report.tables import cells_of, print_table, steps
 from nas.report.worth import Worth, worth_of
 from runtime.signature import one_to_one

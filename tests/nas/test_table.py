@@ -30,8 +30,9 @@ from nas.candidate import Candidate, Origin
 from nas.evidence import PROBED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Experiment
 from nas.pipeline import run_study
+from nas.report.funnel import is_winner
 from nas.report.results import conclude
-from nas.report.summary import is_winner, summarize
+from nas.report.summary import summarize
 from nas.table.answers import Table
 from nas.table.base import TableError, read, refuse_unless_fits
 from nas.table.features import NAMES, features

@@ -19,17 +19,18 @@ from nas.candidate import Candidate
 from nas.commands.overrides import with_targets
 from nas.crew.status import read_status
 from nas.evidence import MAIN
-from nas.experiment import Target, require_same_rules
 from nas.folder import plain_settings
 from nas.ledger import Ledger
 from nas.live.terminal import told
 from nas.networks import rules_for
+from nas.report.funnel import funnel
 from nas.report.page import Circumstances, render
 from nas.report.status_table import print_status
-from nas.report.summary import funnel, summarize
+from nas.report.summary import summarize
 from nas.report.tables import print_table
 from nas.settings import SettingsError, check_settings, targets_of
 from nas.stages import STAGES
+from nas.target import Target, require_same_rules
 
 FURTHER = {"small": replace(SMALL_TARGET, height=180, width=320, max_latency_ms=20.0)}
 

@@ -15,10 +15,11 @@ from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
 from nas.candidate import Candidate, Origin
 from nas.evidence import MAIN
-from nas.experiment import Experiment, Plan, Rig, Target
+from nas.experiment import Experiment, Plan, Rig
 from nas.ledger import Ledger
 from nas.networks import rules_for
 from nas.stages import corridor
+from nas.target import Target
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.super_resolution import SuperResolutionSpace

@@ -13,8 +13,9 @@ from latency_models.engines.ort import OnnxRuntimeEngine
 from latency_models.measured import MeasuredLatency
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, MAIN, SCREENED
-from nas.experiment import Experiment, Rig, Target
+from nas.experiment import Experiment, Rig
 from nas.networks import rules_for
+from nas.target import Target
 
 SMALL_TARGET = Target(
     engine="onnxruntime", precision="fp32", height=16, width=24, max_latency_ms=4.0

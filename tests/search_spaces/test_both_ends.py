@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces.both_ends import before_activation, quantized_ends
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import (
     Activation,
     Add,
@@ -28,6 +28,7 @@ from search_spaces.primitives import (
     SpaceToDepth,
 )
 from search_spaces.quantize import ONNXRUNTIME_RULES, nominal_scales, place
+from search_spaces.weights import random_weights
 
 IMAGE = Input((), 8)
 

@@ -20,9 +20,9 @@ from search_spaces.fake_quantize import convert, prepare
 from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Network, build, fold, load_weights, weights_of
-from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import Conv, ConvTranspose
 from search_spaces.skeletons import lower
+from search_spaces.weights import random_weights
 
 BRANCHED = [form for form in FORMS if form != "none"]
 

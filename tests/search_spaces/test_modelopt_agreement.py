@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from search_spaces.fake_quantize import prepare
 from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.modules import Network, load_weights
-from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import Conv
 from search_spaces.quantize import QuantRules
 from search_spaces.tensor_quantizer import TensorQuantizer
+from search_spaces.weights import random_weights
 
 WIDTHS = (3, 16, 24, 12)
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import IR_VERSION, OPSET, random_weights, write
+from search_spaces.onnx_writer import IR_VERSION, OPSET, write
 from search_spaces.primitives import (
     Concat,
     Conv,
@@ -33,6 +33,7 @@ from search_spaces.quantize import (
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
+from search_spaces.weights import random_weights
 
 MIXED = lower(
     Architecture(

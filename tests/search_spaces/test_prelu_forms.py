@@ -11,7 +11,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from search_spaces.onnx_writer import random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.quantize import (
     CPU_RULES,
     ONNXRUNTIME_RULES,
@@ -22,6 +22,7 @@ from search_spaces.quantize import (
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
+from search_spaces.weights import random_weights
 
 GRAPH = lower(reference("ecbsr_m4c16", 2))
 SIZE = {"height": 24, "width": 20}

@@ -9,7 +9,6 @@ import pytest
 
 from search_spaces.fixed_kernels import phases
 from search_spaces.graph import Graph
-from search_spaces.onnx_writer import random_weights
 from search_spaces.primitives import (
     Activation,
     Add,
@@ -37,6 +36,7 @@ from search_spaces.quantize import (
     weight_scale,
     whole_step,
 )
+from search_spaces.weights import random_weights
 
 IMAGE = Input((), 8)
 CHAIN = Graph((IMAGE, Conv((0,), 8, activation="relu"), Conv((1,), 8), DepthToSpace((2,), 2)))

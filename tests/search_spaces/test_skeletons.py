@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from drawn import draw
 
-from runtime.signature import one_to_one
+from runtime.signature import Port, Signature, one_to_one
 from search_spaces.base import (
     Architecture,
     BlockSpec,
@@ -119,3 +121,9 @@ def test_unknown_names_are_answered_with_the_known_ones(
 def test_a_network_without_blocks_is_refused(skeleton: str) -> None:
     with pytest.raises(InvalidArchitecture, match="no blocks"):
         lower(Architecture(skeleton, one_to_one(3, 3, 2), ()))
+
+
+def test_a_skeleton_that_makes_another_output_than_the_signature_says_is_refused() -> None:
+    large = Signature((Port("input", 3),), (Port("large", 3, Fraction(2)),))
+    with pytest.raises(InvalidArchitecture, match=r"it gives \{'output': 3\}.*not \{'large': 3\}"):
+        lower(Architecture("upscaler", large, BLOCKS))

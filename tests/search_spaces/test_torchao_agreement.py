@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from search_spaces.fake_quantize import QuantizedNetwork, prepare
 from search_spaces.modules import Network, load_weights
-from search_spaces.onnx_writer import random_weights
 from search_spaces.quantize import QuantRules
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
 from search_spaces.tensor_quantizer import TensorQuantizer
+from search_spaces.weights import random_weights
 
 RULES = QuantRules(uint8=False)
 

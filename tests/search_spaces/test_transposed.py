@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from search_spaces.graph import GraphBuilder
 from search_spaces.layers import WeightedLayer
-from search_spaces.onnx_writer import random_weights, write
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import ConvTranspose
 from search_spaces.quantize import nominal_scales, place
 from search_spaces.transposed import taps, transposed_padding
+from search_spaces.weights import random_weights
 
 KERNELS = [((9, 9), 2), ((9, 9), 3), ((9, 9), 4), ((4, 4), 2), ((2, 2), 2), ((3, 3), 2),
            ((6, 6), 3), ((4, 6), 2), ((5, 5), 1)]  # fmt: skip

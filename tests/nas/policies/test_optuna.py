@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from nas.policies.chosen import policy_of
 from nas.policies.optuna import Optuna
 from nas.spaces import own_classes
 from nas.study import Study, StudyExhausted
-from search_spaces.base import Architecture, Chooser
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
+from tests.nas.dying_space import Dies
 
 SPACE = SuperResolutionSpace()
 FOUR = SuperResolutionSpace(
@@ -129,36 +129,6 @@ def test_a_space_that_is_used_up_ends_the_search(
         study.next(FOUR)
 
 
-@dataclass
-class Dies:
-    """A space that is interrupted after so many choices."""
-
-    choices: int
-    start: tuple[Any, ...] = ()
-
-    def propose(self, chooser: Chooser) -> Architecture:
-        return SPACE.propose(_Counting(chooser, self))
-
-
-@dataclass
-class _Counting:
-    chooser: Chooser
-    space: Dies
-
-    def _count(self) -> None:
-        if self.space.choices == 0:
-            raise KeyboardInterrupt
-        self.space.choices -= 1
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1) -> int:
-        self._count()
-        return self.chooser.suggest_int(name, low, high, step=step)
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        self._count()
-        return self.chooser.suggest_categorical(name, choices)
-
-
 def test_a_search_that_dies_in_every_proposal_proposes_what_it_would_have(
     name: str, tmp_path: Path
 ) -> None:
@@ -166,7 +136,7 @@ def test_a_search_that_dies_in_every_proposal_proposes_what_it_would_have(
     broken = []
     for number in range(16):
         with pytest.raises(KeyboardInterrupt):
-            opened(tmp_path / "broken", name).next(Dies(number % 6))
+            opened(tmp_path / "broken", name).next(Dies(SPACE, number % 6))
         opened(tmp_path / "broken", name).next(SPACE)
         study = opened(tmp_path / "broken", name)
         broken.append(told(study, study.next(SPACE)))
