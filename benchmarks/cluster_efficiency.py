@@ -21,10 +21,10 @@ from typing import Any
 
 from latency_models.base import LatencyReport
 from nas.candidate import Candidate
-from nas.crew.claims import Claims
-from nas.crew.roster import Pace, Worker
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
+from nas.workers.claims import Claims
+from nas.workers.roster import Pace, Worker
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.work import gmacs
@@ -65,16 +65,16 @@ def work(
     """One worker, from the common start until nothing is left."""
     study = opened(folder, url, name)
     me = Worker.this_process(number, code="", now=time.time())
-    with Claims(folder, me, Pace(poll_s=0.1)) as crew:
+    with Claims(folder, me, Pace(poll_s=0.1)) as workers:
         start.wait()
-        while (candidate := study.next(SPACE, crew)) is not None or not study.is_over(crew):
+        while (candidate := study.next(SPACE, workers)) is not None or not study.is_over(workers):
             if candidate is None:
-                crew.wait()
+                workers.wait()
                 continue
             after = examined(candidate)
             time.sleep(each_s)
             study.tell(after)
-            crew.release(candidate.name)
+            workers.release(candidate.name)
         ends.put(time.monotonic())
 
 

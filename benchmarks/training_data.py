@@ -5,7 +5,7 @@ that a machine that is busy for a while hurts both alike:
 
 - `stock`: a torch DataLoader with two workers. An item opens and decodes its file with Pillow,
   cuts a random crop, flips and turns it in numpy and reduces it with Pillow's bicubic.
-- `house`: `SuperResolution.batch`: files decoded once onto a shelf, crops cut, turned and reduced
+- `house`: `SuperResolution.batch`: files decoded once into a cache, crops cut, turned and reduced
   in torch in the training process.
 
     python benchmarks/training_data.py [--folder PHOTOS] [--seconds 5] [--rounds 3]
@@ -121,7 +121,7 @@ def measure(folder: Path, *, batch_size: int, seconds: float, rounds: int) -> No
     """Print both paths side by side."""
     start = time.perf_counter()
     task = SuperResolution(scale=SCALE, crop=CROP, data=Sources(str(folder), BUNDLED))
-    print(f"shelf opened or built in {time.perf_counter() - start:.2f} s")
+    print(f"cache opened or built in {time.perf_counter() - start:.2f} s")
     rows: dict[str, list[float]] = {}
     for _ in range(rounds):
         # A loader of its own for every turn, so that its workers rest while the other is timed.

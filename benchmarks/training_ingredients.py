@@ -127,7 +127,7 @@ class Bench:
         network = build(lower(self.architecture), seed=self.seed)
         teacher = Distillation(self._wider())
         return fit(
-            network, self.task, self.budget, seed=self.seed, companion=teacher,
+            network, self.task, self.budget, seed=self.seed, teacher=teacher,
             checkpoint=self._file("distilled"),
         ).metric  # fmt: skip
 

@@ -24,7 +24,7 @@ from nas.events import Event, Listener
 from nas.evidence import EXPORTED, MAIN
 from nas.experiment import Experiment, Plan
 from nas.measurements.benches import open_bench, receipts_path
-from nas.measurements.cells import Cell, Questions, measure_cell
+from nas.measurements.measurement import Measurement, Questions, measurement_of
 from nas.networks import MANIFEST, Form, resolve
 from nas.one_network import OneNetwork, label, train_one
 from nas.pipeline import run_study
@@ -187,8 +187,8 @@ def bench(
     threads: int = 1,
     check: bool = False,
     keep: bool = True,
-) -> list[Cell]:
-    """Time networks untrained; what one engine cannot do is told in its cell (`why`).
+) -> list[Measurement]:
+    """Time networks untrained; what one engine cannot do is told in its `why`.
 
     Args:
         networks: as for `nas bench`: published names, winners' folders, ONNX files, `module:name`.
@@ -196,7 +196,7 @@ def bench(
         keep: answer from the user's receipts, and add to them.
 
     Returns:
-        A cell for each network, engine, precision, size and batch, in that order.
+        One for each network, engine, precision, size and batch, in that order.
 
     Raises:
         UnknownNetwork: no network goes by one of the names.
@@ -208,15 +208,17 @@ def bench(
         raise ValueError(f"precision is '{unknown[0]}': use {', '.join(PRECISIONS)}")
     found = [resolve(str(network), scale=None) for network in networks]
     forms = [Form(p, size, batch) for p in precisions for size in sizes for batch in batches]
-    cells: dict[tuple[int, int, int], Cell] = {}
+    measurements: dict[tuple[int, int, int], Measurement] = {}
     for e, name in enumerate(engines):
         receipts = receipts_path() if keep else None
         opened, _ = open_bench(name, threads=threads, receipts=receipts)
         with opened as one:
             for n, network in enumerate(found):
                 for f, form in enumerate(forms):
-                    cells[n, e, f] = measure_cell(network, form, one, Questions(check=check))
-    return [cells[key] for key in sorted(cells)]
+                    measurements[n, e, f] = measurement_of(
+                        network, form, one, Questions(check=check)
+                    )
+    return [measurements[key] for key in sorted(measurements)]
 
 
 def export(bundle: str | Path, folder: str | Path) -> Path:

@@ -25,8 +25,6 @@ from latency_models.base import (
 from latency_models.cached import CachedLatency
 from latency_models.isolated import IsolatedLatency
 from nas.asked import Asked, fitting
-from nas.crew.base import Alone, Crew
-from nas.crew.served import ServedLatency
 from nas.curves import CurveWriter
 from nas.durable import write_aside
 from nas.events import Listener, Note
@@ -39,7 +37,7 @@ from nas.ledger import SETTINGS, Ledger, as_json
 from nas.live.terminal import view_for
 from nas.networks import rules_for
 from nas.offers import OFFERS, require_same
-from nas.own_code import place, told
+from nas.own_code import described, place
 from nas.report.describe import aim_words
 from nas.settings import SettingsError, check_calls, targets_of, typed
 from nas.spaces import find_modules_here
@@ -54,6 +52,8 @@ from nas.timers import (
     require_precision,
     timers,
 )
+from nas.workers.base import Alone, Workers
+from nas.workers.served import ServedLatency
 from trainers.base import DataError, Task
 from trainers.budget import Budget
 from trainers.devices import settle
@@ -80,7 +80,7 @@ def assemble(
     config: DictConfig,
     *,
     watcher: Watcher = view_of_search,
-    crew: Crew | None = None,
+    workers: Workers | None = None,
     served: Served | None = None,
 ) -> Iterator[Experiment]:
     """Build the experiment, hold its folder, and close the engine's child at the end.
@@ -88,21 +88,21 @@ def assemble(
     Args:
         config: every group of `conf/`.
         watcher: makes who shows it, which is entered before anything is timed.
-        crew: the others who work in the same folder; None to hold it alone.
+        workers: the others who work in the same folder; None to hold it alone.
         served: measuring workers who have the device; None to time on this machine.
 
     Raises:
         SettingsError: something that was asked for does not exist or does not fit.
     """
     with ExitStack() as stack:
-        with told_as_settings(config):
+        with as_settings_error(config):
             order = ordered(config)
-            experiment = build(order, stack, watcher, crew=crew or Alone(), served=served)
+            experiment = build(order, stack, watcher, workers=workers or Alone(), served=served)
         yield experiment
 
 
 @contextmanager
-def told_as_settings(config: DictConfig) -> Iterator[None]:
+def as_settings_error(config: DictConfig) -> Iterator[None]:
     """Tell whatever keeps a search from being built in one line.
 
     Raises:
@@ -113,7 +113,7 @@ def told_as_settings(config: DictConfig) -> Iterator[None]:
     except InstantiationException as error:
         raise SettingsError(_cause(error)) from error
     except SystemExit as error:
-        raise SettingsError(told(error)) from error
+        raise SettingsError(described(error)) from error
     except MemoryError as error:
         raise SettingsError(f"this needs more memory than there is: {error}") from error
     except OSError as error:
@@ -130,7 +130,7 @@ def _cause(error: InstantiationException) -> str:
     cause = error.__cause__ or error
     while cause.__cause__ is not None and isinstance(cause, ImportError):
         cause = cause.__cause__
-    return told(cause) if place(cause) else str(cause)
+    return described(cause) if place(cause) else str(cause)
 
 
 
@@ -203,7 +203,7 @@ def build(
     stack: ExitStack,
     watcher: Watcher,
     *,
-    crew: Crew = _ALONE,
+    workers: Workers = _ALONE,
     served: Served | None = None,
 ) -> Experiment:
     """Claim the folder, find the engine, make everything and hold it together.
@@ -216,9 +216,9 @@ def build(
         ValueError: as `asked_for`, as whatever else it raises.
         EngineUnavailable: the engine cannot run here.
     """
-    claim_folder(order.folder, stack, together=not crew.alone)
+    claim_folder(order.folder, stack, together=not workers.alone)
     try:
-        return _built(order, stack, watcher, crew, served)
+        return _built(order, stack, watcher, workers, served)
     except BaseException:
         # What was refused leaves no folder behind.
         drop_unused(order.folder)
@@ -226,7 +226,7 @@ def build(
 
 
 def _built(
-    order: Order, stack: ExitStack, watcher: Watcher, crew: Crew, served: Served | None
+    order: Order, stack: ExitStack, watcher: Watcher, workers: Workers, served: Served | None
 ) -> Experiment:
     plan, folder, simulation = order.plan, order.folder, order.simulation
     target = order.targets[MAIN]
@@ -274,11 +274,11 @@ def _built(
         quick, full = timers(engine, served, stack, shown)
     if engine is not None and quick is not None and builder is None:
         require_precision(quick, target)
-    if crew.alone:
+    if workers.alone:
         settings = order.settings | {"metric": asdict(task.metric), OFFERS: asked.offers}
         write_aside(folder / SETTINGS, (as_json(settings) + "\n").encode())
     # SQLite's locks do not hold between machines, so each keeps receipts of its own.
-    here = "" if crew.alone else f"-{socket.gethostname()}"
+    here = "" if workers.alone else f"-{socket.gethostname()}"
 
     def rig(name: str, quick: _Timer, full: _Timer, device: str) -> Rig:
         return Rig(
@@ -306,7 +306,7 @@ def _built(
         ledger=ledger,
         stages=simulation.stages if simulation else corridor(compiles=plan.compiles),
         listeners=(CurveWriter(ledger), shown),
-        crew=crew,
+        workers=workers,
     )
 
 

@@ -41,7 +41,7 @@ def export(candidate: Candidate, experiment: Experiment) -> Candidate:
             return replace(candidate, rejected=missed)
         exported = exported.having(EXPORTED.on(rig.name), report)
         files |= made
-    experiment.crew.check(candidate.name)
+    experiment.workers.check(candidate.name)
     _write_bundle(experiment, exported, files)
     return exported
 

@@ -9,9 +9,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from latency_models.engines import ENGINES, is_known
-from nas.crew.measuring import PROTOCOLS, Requests, Wanted
-from nas.crew.served import ServedLatency
-from nas.crew.version import code_version
 from nas.events import Listener
 from nas.experiment import Experiment
 from nas.settings import SettingsError, storage_settings, typed
@@ -20,6 +17,9 @@ from nas.target import Target
 from nas.timers import Served, compiler_of
 from nas.tracking.base import TrackingSettings, TrackingUnavailable
 from nas.tracking.trackers import Tracked, Tracker, open_tracker
+from nas.workers.measuring import PROTOCOLS, Requests, Wanted
+from nas.workers.served import ServedLatency
+from nas.workers.version import code_version
 
 JOINING_S = 60.0
 """How long a worker that joins waits for a database that does not answer."""

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from latency_models.base import Arrays, Frames, LatencyModel, Precision
 from nas.candidate import Candidate
-from nas.crew.base import Alone, Crew
 from nas.events import Event, Listener, Note
 from nas.evidence import EXPORTED, PROBED, Evidence
 from nas.ledger import Ledger
 from nas.target import Target
+from nas.workers.base import Alone, Workers
 from search_spaces.base import SearchSpace
 from search_spaces.quantize import QuantRules
-from trainers.base import Companion, Task
+from trainers.base import Task, Teacher
 from trainers.budget import Budget
 
 _MOST_NETWORKS, _MOST_STEPS = 10**6, 10**9
@@ -210,7 +210,7 @@ class Experiment:
             first one, and have to meet the limits of all.
         stages: in their order.
         listeners: told what goes on, one after the other.
-        crew: who else works on the same study.
+        workers: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
     """
@@ -224,9 +224,9 @@ class Experiment:
     ledger: Ledger
     stages: Sequence[Stage]
     listeners: Sequence[Listener] = ()
-    crew: Crew = Alone()
+    workers: Workers = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
-    teacher: Callable[[], Companion] | None = None
+    teacher: Callable[[], Teacher] | None = None
 
     @property
     def main(self) -> Rig:

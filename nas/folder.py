@@ -18,10 +18,11 @@ from nas.redact import redacted_all
 from nas.settings import SettingsError, storage_settings
 
 _OUTSIDE = (
-    "runs_dir", "worker", "crew", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra", "variant", "budget_defaults", OFFERS,
+    "runs_dir", "worker", "workers", "cluster", "storage", "tracking", "measuring", "metric",
+    "hydra", "variant", "budget_defaults", OFFERS, "crew",
 )
-"""Settings that change where and how a study runs, not what comes of it."""
+"""Settings that change where and how a study runs, not what comes of it; `crew` is what older
+studies call `workers`."""
 _MAY_CHANGE = (
     "candidates", "finalists", "limits", "max_minutes", "patience", "references",
     "training_processes",

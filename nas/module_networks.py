@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.networks import Form, UnknownNetwork, Unsuitable
-from nas.own_code import told
+from nas.own_code import described
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,7 +99,7 @@ class ModuleNetwork:
                 ) from error
             raise Unsuitable(
                 f"torch.onnx.export refuses {self.name} for an input of "
-                f"{tuple(example.shape)}: {told(cause)} (--channels sets the channels)"
+                f"{tuple(example.shape)}: {described(cause)} (--channels sets the channels)"
             ) from error
         assert program is not None
         if not program.model_proto.graph.output:
@@ -119,7 +119,7 @@ class ModuleNetwork:
                     made = self._make
                     module = made if isinstance(made, torch.nn.Module) else made()
             except (Exception, SystemExit) as error:
-                raise Unsuitable(f"{self.name}() failed: {told(error)}") from error
+                raise Unsuitable(f"{self.name}() failed: {described(error)}") from error
         if not isinstance(module, torch.nn.Module):
             raise Unsuitable(f"{self.name}() gave a {type(module).__name__}, not an nn.Module")
         return module.eval()
@@ -136,7 +136,7 @@ def _imported(spec: str) -> Callable[[], Any]:
             module = importlib.import_module(module_name)
         made: Callable[[], Any] = getattr(module, function)
     except (Exception, SystemExit) as error:
-        raise UnknownNetwork(f"'{spec}' cannot be imported: {told(error)}") from error
+        raise UnknownNetwork(f"'{spec}' cannot be imported: {described(error)}") from error
     finally:
         sys.path[:] = before
     if not callable(made):

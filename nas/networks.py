@@ -73,7 +73,7 @@ class Form:
         return "x".join(map(str, self.size)) or "-"
 
 
-class Network(Protocol):
+class NetworkSource(Protocol):
     """Anything that can be compiled and timed."""
 
     @property
@@ -95,7 +95,7 @@ class Network(Protocol):
         """Where that file comes from, in a few words; empty where nobody could mistake it."""
 
 
-def usual_precision(network: Network, engine: str) -> Precision:
+def usual_precision(network: NetworkSource, engine: str) -> Precision:
     """The precision that is taken where none is asked for: the network's own.
 
     TensorRT for RTX does not fuse int8 convolutions (docs/tensorrt.md), so what could be written
@@ -213,7 +213,7 @@ def resolve(
     scale: int | None = None,
     channels: int | None = None,
     given: Mapping[str, Given] | None = None,
-) -> Network:
+) -> NetworkSource:
     """The network that was named.
 
     Args:
@@ -255,7 +255,7 @@ def resolve(
     )
 
 
-def _from_file(path: Path, given: Mapping[str, Given] | None) -> Network:
+def _from_file(path: Path, given: Mapping[str, Given] | None) -> NetworkSource:
     if path.suffix == ".onnx":
         from nas.onnx_networks import onnx_network
 
@@ -270,7 +270,7 @@ def _from_file(path: Path, given: Mapping[str, Given] | None) -> Network:
     raise UnknownNetwork(f"{path} is neither {' nor '.join(_FILES)}: one of these is needed")
 
 
-def _from_bundle(folder: Path) -> Network:
+def _from_bundle(folder: Path) -> NetworkSource:
     """What `nas search` leaves for a winner: the architecture, its trained files, receipts."""
     architecture = read_architecture(folder / ARCHITECTURE)
     receipts: Mapping[str, Receipt] = {}
@@ -328,7 +328,7 @@ def _shipped(path: Path, receipt: Receipt | None) -> Shipped:
     return Shipped(path, "", tuple(length or 0 for length in dims))
 
 
-def _from_case(path: Path) -> Network:
+def _from_case(path: Path) -> NetworkSource:
     """A candidate of a search, in the form in which it was timed."""
     architecture = read_architecture(path)
     own = read_record(path, _timed_form, remedy="name another one")

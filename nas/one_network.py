@@ -171,10 +171,10 @@ def taught(experiment: Experiment, folder: str, weight: float) -> Experiment:
         UnknownNetwork: there is no such teacher.
         ValueError: the weight is not positive.
     """
-    from trainers.distill import Distillation, Weights
+    from trainers.distill import Distillation, TermWeights
 
     teacher = teacher_in(Path(folder).expanduser(), experiment.task)
-    weights = Weights(output=weight)
+    weights = TermWeights(output=weight)
     return replace(experiment, teacher=lambda: Distillation(teacher, weights=weights))
 
 

@@ -86,7 +86,7 @@ class FileNetwork:
             return self.onnx
         if asked != self.dims and all(self.dims):
             raise Unsuitable(
-                f"the file has a static input {self.dims}, --shape and --batch cannot change "
+                f"the file has a static input {self.dims}, --size and --batch cannot change "
                 "it: export it at that shape or with open dimensions"
             )
         if len(asked) != len(self.dims):

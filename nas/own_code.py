@@ -21,7 +21,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST = 300
 
 
-def told(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """`KeyError: 'x' (my_nets.py, line 12)`; without a place where no file of the user's is in it.
 
     Of a message of several paragraphs the first is told: what follows is advice for others.

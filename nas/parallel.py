@@ -24,7 +24,6 @@ from typing import Any, Protocol
 from latency_models.base import CompileError, DeviceError
 from latency_models.engines import cores
 from nas.candidate import Candidate
-from nas.crew.base import Alone
 from nas.curves import CurveWriter
 from nas.events import Event, Finished, Started, Step, Tick
 from nas.evidence import SCREENED, TRAINED
@@ -32,6 +31,7 @@ from nas.experiment import Experiment, Plan, Rig
 from nas.ledger import Ledger
 from nas.stages.train import TRAIN
 from nas.stages.training import drop_checkpoints
+from nas.workers.base import Alone
 from search_spaces.base import InvalidArchitecture
 from trainers.base import Interrupted, Task
 from trainers.budget import Budget
@@ -234,6 +234,6 @@ def _train(candidate: Candidate) -> Candidate:
             ledger=ledger,
             stages=(TRAIN,),
             listeners=(CurveWriter(ledger), _relay),
-            crew=_Obedient(),
+            workers=_Obedient(),
         ),
     )

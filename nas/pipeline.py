@@ -17,7 +17,6 @@ from typing import Any
 
 from latency_models.base import CompileError, DeviceError
 from nas.candidate import PUBLISHED, Candidate, Rejection
-from nas.crew.base import LostClaim
 from nas.events import Finished, Started
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, SETTLED, TRAINED, Evidence
 from nas.experiment import Experiment, Stage
@@ -27,6 +26,7 @@ from nas.parallel import train_at_once
 from nas.stages.training import drop_checkpoints
 from nas.study import Study, StudyExhausted
 from nas.winners import best_within, front
+from nas.workers.base import LostClaim
 from search_spaces.base import InvalidArchitecture
 from search_spaces.references import reference
 
@@ -57,10 +57,10 @@ def advance(
         if stage.proposals_only and not candidate.is_proposal:
             continue
         if not candidate.has(stage.evidence):
-            experiment.crew.safe_point(doing=f"{candidate.name} {stage.name}")
+            experiment.workers.safe_point(doing=f"{candidate.name} {stage.name}")
             experiment.tell(Started(candidate, stage))
             candidate = _retried(stage, candidate, experiment)
-            experiment.crew.check(candidate.name)
+            experiment.workers.check(candidate.name)
             experiment.ledger.save(candidate)
             drop_checkpoints(candidate, experiment)
             experiment.tell(Finished(candidate, stage))
@@ -100,7 +100,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         BrokenMachine: the device keeps failing.
     """
     show_known(experiment)
-    if experiment.crew.alone:
+    if experiment.workers.alone:
         study.start_from(experiment.space)
     explore(experiment, study)
     while left := _unsettled(contenders(experiment, experiment.ledger.all())):
@@ -109,7 +109,7 @@ def run_study(experiment: Experiment, study: Study) -> list[Candidate]:
         Candidate(name, PUBLISHED, reference(name, experiment.task.signature.scale))
         for name in experiment.plan.references
     ]
-    if experiment.crew.alone and (not experiment.simulated or not experiment.trains):
+    if experiment.workers.alone and (not experiment.simulated or not experiment.trains):
         together(experiment, published, upto=SCREENED)
     if not experiment.trains:
         return experiment.ledger.all()
@@ -146,7 +146,7 @@ def train_finalists(
     """Train in full: published networks and the first finalists, then those chosen after them."""
     beside, chosen = list(published), choose_finalists(experiment, experiment.ledger.all())
     while True:
-        if experiment.crew.alone and not experiment.simulated:
+        if experiment.workers.alone and not experiment.simulated:
             train_at_once(experiment, _now(experiment, [*beside, *chosen]))
         together(experiment, [*beside, *chosen], upto=TRAINED)
         more = choose_finalists(experiment, experiment.ledger.all())
@@ -161,19 +161,19 @@ def together(
     """Bring all of these so far, each by the worker that claims it first; return when all are."""
     while left := [c for c in _now(experiment, candidates) if not _is_through(c, upto)]:
         if not any([_take_on(experiment, c, upto=upto) for c in left]):
-            experiment.crew.wait()
+            experiment.workers.wait()
 
 
 def _take_on(experiment: Experiment, candidate: Candidate, *, upto: Evidence[Any]) -> bool:
     """Claim a candidate and bring it so far; false when it is another worker's."""
-    crew = experiment.crew
-    if not crew.take(candidate.name):
+    workers = experiment.workers
+    if not workers.take(candidate.name):
         return False
     try:
         # What is known may have grown before it was claimed.
         (newest,) = _now(experiment, [candidate])
         advance(newest, experiment, upto=upto)
-        crew.release(candidate.name)
+        workers.release(candidate.name)
     except LostClaim as lost:
         experiment.note(str(lost))
     return True
@@ -213,18 +213,18 @@ def explore(experiment: Experiment, study: Study) -> None:
         if plan.max_minutes and time.monotonic() - started > plan.max_minutes * 60:
             study.close(f"study.max_minutes reached after {len(complete)} candidates")
         try:
-            candidate = study.next(experiment.space, experiment.crew)
+            candidate = study.next(experiment.space, experiment.workers)
         except StudyExhausted as end:
             study.close(str(end))
             candidate = None
         if candidate is not None:
             _examine(experiment, study, candidate)
-        elif study.is_over(experiment.crew):
+        elif study.is_over(experiment.workers):
             if study.closed:
                 experiment.note(study.closed)
             return
         else:
-            experiment.crew.wait()
+            experiment.workers.wait()
 
 
 def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None:
@@ -235,7 +235,7 @@ def _examine(experiment: Experiment, study: Study, candidate: Candidate) -> None
         known = experiment.ledger.all() if experiment.trains else []
         expected = forecasts(known, experiment).get(candidate.name)
         study.tell(candidate, quality=expected.mean if expected else None)
-        experiment.crew.release(candidate.name)
+        experiment.workers.release(candidate.name)
     except LostClaim as lost:
         experiment.note(str(lost))
 

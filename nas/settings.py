@@ -42,16 +42,16 @@ def check_settings(config: DictConfig) -> None:
     Raises:
         SettingsError: names the setting and what it may be.
     """
-    from nas.crew.roster import Pace
     from nas.experiment import Plan
     from nas.spaces import find_modules_here
     from nas.storage import StorageSettings
     from nas.target import Target
     from nas.tracking.base import TrackingSettings
+    from nas.workers.roster import Pace
     from trainers.budget import Budget
 
     groups: dict[str, Callable[..., Any]] = {
-        "study": Plan, "target": Target, "budget": Budget, "crew": Pace,
+        "study": Plan, "target": Target, "budget": Budget, "workers": Pace,
         "storage": StorageSettings, "tracking": TrackingSettings,
     }
     try:

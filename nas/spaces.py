@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.offers import Checked, InvalidSpace, Offers, offers_of
-from nas.own_code import told
+from nas.own_code import described
 from nas.study import choosers
 from nas.target import Target
 from runtime.signature import Port, Signature
@@ -104,7 +104,8 @@ def _drawn(space: SearchSpace) -> tuple[list[Graph], Offers]:
     except (InvalidSpace, InvalidArchitecture, UnknownName):
         raise
     except (Exception, SystemExit) as error:
-        raise ValueError(f"search_space {type(space).__name__} failed: {told(error)}") from error
+        name = type(space).__name__
+        raise ValueError(f"search_space {name} failed: {described(error)}") from error
 
 
 def _check_size(

@@ -26,7 +26,6 @@ from optuna.storages import BaseStorage
 from optuna.trial import Trial, TrialState
 
 from nas.candidate import Candidate, Origin
-from nas.crew.base import Alone, Crew
 from nas.ledger import identity_of
 from nas.policies.base import Policy, Proposal, Question, seed_of
 from nas.policies.breeding import Breeding
@@ -34,6 +33,7 @@ from nas.policies.evidence import DRAWN, GRAPH, LATENCY, Evidence, name_of
 from nas.policies.wishes import Wished
 from nas.storage import Notice, StorageError, journal, patient
 from nas.trials import Trials
+from nas.workers.base import Alone, Workers
 from search_spaces.base import Chooser, SearchSpace
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
@@ -179,9 +179,9 @@ class Study:
         self._study.set_user_attr(_CLOSED, reason)
 
     @patient
-    def is_over(self, crew: Crew) -> bool:
+    def is_over(self, workers: Workers) -> bool:
         """Whether no more candidates will come: nothing runs, and nothing waits or may begin."""
-        if crew.alone:
+        if workers.alone:
             return True
         states = {t.state for t in self._study.get_trials(deepcopy=False)}
         if TrialState.RUNNING in states:
@@ -189,7 +189,7 @@ class Study:
         return bool(self.closed) or TrialState.WAITING not in states
 
     @patient
-    def next(self, space: SearchSpace, crew: Crew | None = None) -> Candidate | None:
+    def next(self, space: SearchSpace, workers: Workers | None = None) -> Candidate | None:
         """A candidate that was left by whoever had it, or a new architecture.
 
         Returns:
@@ -198,23 +198,23 @@ class Study:
         Raises:
             StudyExhausted: the sampler only repeats itself.
         """
-        crew = crew or Alone()
+        workers = workers or Alone()
         for frozen in self._trials.of(TrialState.RUNNING):
-            if crew.take(name_of(frozen)):
+            if workers.take(name_of(frozen)):
                 # It may have been told before it was claimed.
                 left = self._trials.read(frozen.number).state == TrialState.RUNNING
                 trial = self._trials.reopened(frozen.number)
                 candidate = self._propose(trial, space) if left else None
                 if candidate is not None:
                     return candidate
-                crew.release(name_of(frozen))
+                workers.release(name_of(frozen))
         for _ in range(_MOST_DUPLICATES):
             if self.closed:
                 return None
-            new = self._study.ask() if crew.alone else self._pop()
+            new = self._study.ask() if workers.alone else self._pop()
             if new is None:
                 return None
-            if not crew.take(name_of(new)):
+            if not workers.take(name_of(new)):
                 continue
             if self.closed:
                 # It was closed in between, and others may count what runs already.
@@ -223,7 +223,7 @@ class Study:
             candidate = self._propose(new, space)
             if candidate is not None:
                 return candidate
-            crew.release(name_of(new))
+            workers.release(name_of(new))
         raise StudyExhausted(
             f"{_MOST_DUPLICATES} proposals in a row were known already: the search space is used "
             "up under this limit; widen search_space or lower study.candidates"

@@ -17,13 +17,13 @@ from latency_models.engines.trt_rtx import TensorRTRTXEngine
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from latency_models.protocol import MeasuringProtocol
-from nas.crew.served import ServedLatency
 from nas.events import Listener, Note, Tick
 from nas.experiment import Runner
 from nas.networks import rules_for
 from nas.receipts import SCREENING
 from nas.settings import SettingsError
 from nas.target import Target
+from nas.workers.served import ServedLatency
 from runtime.signature import INPUT
 from search_spaces.graph import channels_of
 from search_spaces.references import reference

@@ -19,14 +19,14 @@ ROOMS = ("nas", *LEAVES)
 LONGEST = 400
 HOMES = {
     "optuna": (
-        "nas/study.py", "nas/trials.py", "nas/storage.py", "nas/crew/measuring.py",
+        "nas/study.py", "nas/trials.py", "nas/storage.py", "nas/workers/measuring.py",
         "nas/policies/",
     ),
     "scipy": ("nas/policies/improvement.py",),
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
     "hydra": (
-        "nas/assemble.py", "nas/policies/chosen.py", "nas/crew/sweep.py",
+        "nas/assemble.py", "nas/policies/chosen.py", "nas/workers/sweep.py",
         "nas/commands/overrides.py", "nas/commands/s",
     ),
     "openvino": ("latency_models/engines/ov.py",),

@@ -279,7 +279,7 @@ class KnowsItsPictures(Protocol):
         """The pictures to train on."""
 
 
-class Companion(Protocol):
+class Teacher(Protocol):
     """Something that is consulted at every training step and adds to the task's loss: a teacher.
 
     One that is an `nn.Module` is trained, saved and resumed together with the network.

@@ -25,7 +25,7 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Tensor], None]
 
 
 @dataclass(frozen=True)
-class Weights:
+class TermWeights:
     """How much each term counts beside the task's loss.
 
     Attributes:
@@ -71,7 +71,7 @@ class Answer:
 
 
 class Distillation(nn.Module):
-    """A `base.Companion` that pulls a network towards a teacher.
+    """A `base.Teacher` that pulls a network towards a teacher.
 
     What it learns itself, the convolutions between the two kinds of features, is trained, saved
     and resumed with the network; the teacher is not.
@@ -81,7 +81,7 @@ class Distillation(nn.Module):
         self,
         teacher: nn.Module,
         *,
-        weights: Weights | None = None,
+        weights: TermWeights | None = None,
         taps: Mapping[str, str] | None = None,
         in_channels: int = 3,
         seed: int = 0,
@@ -103,7 +103,7 @@ class Distillation(nn.Module):
             ValueError: features have a weight and no layer is named.
         """
         super().__init__()
-        self._weights = Weights() if weights is None else weights
+        self._weights = TermWeights() if weights is None else weights
         self._taps = dict(taps or {})
         if (self._weights.feature or self._weights.relation) and not self._taps:
             raise ValueError(

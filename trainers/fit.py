@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.base import Companion, Damaged, Diverged, Judged, Progress, Run, Task, TrainReport
+from trainers.base import Damaged, Diverged, Judged, Progress, Run, Task, Teacher, TrainReport
 from trainers.budget import Budget
 from trainers.calls import run_of
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as lightning
 
     from trainers.devices import Settled
-    from trainers.module import Learner, Watch
+    from trainers.module import Learner, Telling
 
 _LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
 _EXPECTED = (
@@ -48,7 +48,7 @@ def fit(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     judged: Judged | None = None,
-    companion: Companion | None = None,
+    teacher: Teacher | None = None,
 ) -> TrainReport:
     """Train a network in place and judge it by its averaged weights, which it then holds.
 
@@ -65,7 +65,7 @@ def fit(
         checkpoint: file to resume from if it exists, and to write.
         progress: called every 50 steps.
         judged: called with the metric every `budget.judge_every` steps and at the end.
-        companion: adds to the loss at every step, as a teacher does.
+        teacher: adds to the loss at every step (`distill.Distillation`).
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
@@ -74,7 +74,7 @@ def fit(
         Damaged: the checkpoint has changed since it was written.
     """
     from trainers.devices import settle
-    from trainers.module import Learner, Watch, lay_out
+    from trainers.module import Learner, Telling, lay_out
 
     def look(step: int, network: nn.Module) -> None:
         if judged is not None:
@@ -85,13 +85,13 @@ def fit(
     forked = [torch.cuda.current_device()] if device.accelerator == "gpu" else []
     with _quiet(), torch.random.fork_rng(devices=forked):
         torch.manual_seed(seed)
-        learner = Learner(module, task, budget, seed=seed, companion=companion)
-        watch = Watch(learner, budget, checkpoint, progress, look if judged else None)
+        learner = Learner(module, task, budget, seed=seed, teacher=teacher)
+        watch = Telling(learner, budget, checkpoint, progress, look if judged else None)
         try:
             trainer = _train(learner, watch, budget, last, checkpoint, device)
         finally:
-            if companion is not None:
-                companion.detach()
+            if teacher is not None:
+                teacher.detach()
         train_s = watch.train_s
         if checkpoint is not None and trainer.global_step > 0:
             watch.save(trainer, checkpoint)
@@ -143,7 +143,7 @@ def finite_scores(run: Run, task: Task) -> tuple[float, ...]:
 
 def _train(
     learner: Learner,
-    watch: Watch,
+    watch: Telling,
     budget: Budget,
     last: int,
     checkpoint: Path | None,

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from trainers.base import (
     Batch,
-    Companion,
     Diverged,
     Interrupted,
     LearningLoss,
     Progress,
     Task,
     TaskWhoseLossLearns,
+    Teacher,
 )
 from trainers.budget import Budget
 from trainers.calls import outputs_of
@@ -55,16 +55,16 @@ class Learner(lightning.LightningModule):
         budget: Budget,
         *,
         seed: int,
-        companion: Companion | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         """Take the network over; it is trained in place."""
         super().__init__()
         self.module = module
         self.average = deepcopy(module).eval().requires_grad_(False)
-        # A companion that is a module becomes a child here: it moves, trains and is saved too.
-        self.companion = companion
-        if companion is not None:
-            companion.attach(module)
+        # A teacher that is a module becomes a child here: it moves, trains and is saved too.
+        self.teacher = teacher
+        if teacher is not None:
+            teacher.attach(module)
         self._task, self._budget, self._seed = task, budget, seed
         self._signature = task.signature
         self._rival: LearningLoss | None = None
@@ -73,7 +73,7 @@ class Learner(lightning.LightningModule):
         self._format = _FORMATS[budget.memory_format]
         self._compute: Callable[[Batch], Tensor] = self._loss
         if budget.compile != "none":
-            if self._rival is not None or companion is not None:
+            if self._rival is not None or teacher is not None:
                 raise ValueError(
                     "a loss that learns and a teacher cannot be compiled: budget.compile=none"
                 )
@@ -106,15 +106,15 @@ class Learner(lightning.LightningModule):
             prediction = next(iter(outputs.values()))
             self._rival.learn(prediction.detach(), batch.truth)
             loss = self._rival(prediction, batch.truth)
-        if self.companion is not None:
-            loss = loss + self.companion.loss(batch.inputs, outputs)
+        if self.teacher is not None:
+            loss = loss + self.teacher.loss(batch.inputs, outputs)
         return loss
 
     def configure_optimizers(self) -> Any:
         """The budget's optimizer under its schedule, stepped at every batch."""
         groups = parameter_groups(self.module, self._budget)
-        if isinstance(self.companion, nn.Module):
-            groups += parameter_groups(self.companion, self._budget)
+        if isinstance(self.teacher, nn.Module):
+            groups += parameter_groups(self.teacher, self._budget)
         optimizer = optimizer_for(groups, self._budget)
         schedule = schedule_for(optimizer, self._budget)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
@@ -198,7 +198,7 @@ class OwnSignals(lightning.Callback):
             signal.signal(signal.SIGTERM, self._handler)
 
 
-class Watch(lightning.Callback):
+class Telling(lightning.Callback):
     """Averages the weights, saves, and stops a training that diverges or runs out of time.
 
     Attributes:

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from trainers.base import (
-    Companion,
     Judged,
     Progress,
     Quantizer,
     Task,
+    Teacher,
     TensorsFirst,
     TrainReport,
 )
@@ -59,7 +59,7 @@ def fine_tune(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     judged: Judged | None = None,
-    companion: Companion | None = None,
+    teacher: Teacher | None = None,
 ) -> TrainReport:
     """Calibrate a prepared network, then train its weights and scales for `budget.quant_steps`.
 
@@ -79,7 +79,7 @@ def fine_tune(
         progress: called every 50 steps.
         judged: called with the metric every `budget.judge_every` steps and at the end of each
             part.
-        companion: adds to the loss at every step, as a teacher does.
+        teacher: adds to the loss at every step, as a teacher does.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
@@ -95,7 +95,7 @@ def fine_tune(
             checkpoint=file,
             progress=_after(before, budget.quant_steps, progress),
             judged=None if judged is None else lambda step, value: judged(before + step, value),
-            companion=companion,
+            teacher=teacher,
         )
 
     in_float = isinstance(prepared, TensorsFirst) and not prepared.weights_rounded

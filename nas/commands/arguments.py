@@ -105,7 +105,7 @@ def share(text: str) -> float:
     return float(match[1]) / 100
 
 
-def told_input(text: str) -> tuple[str, Given]:
+def described_input(text: str) -> tuple[str, Given]:
     """`sizes=1,3,720,1280` as values of an input, `guide=1x3x64x64` as its shape.
 
     Raises:

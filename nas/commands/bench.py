@@ -17,18 +17,18 @@ from nas.commands.arguments import (
     Parser,
     amount,
     bench_for,
+    described_input,
     positive,
     share,
     size,
-    told_input,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.measurements.benches import Bench
-    from nas.measurements.cells import Cell, Questions
-    from nas.networks import Form, Network
+    from nas.measurements.measurement import Measurement, Questions
+    from nas.networks import Form, NetworkSource
 
 INTERRUPTED = 130
 _PIPED_WIDTH = 160
@@ -48,7 +48,7 @@ examples:
   nas bench espcn fsrcnn ecbsr_m4c16                 # three published networks, int8, 360x640
   nas bench espcn --precision fp32 int8              # what int8 gains here
   nas bench espcn --engine openvino onnxruntime      # one engine beside another
-  nas bench espcn --shape 360x640 720x1280           # two input sizes
+  nas bench espcn --size 360x640 720x1280           # two input sizes
   nas bench net.onnx --limit 33.3                    # is it fast enough for 30 images a second?
   nas bench net.onnx --layers                        # where the time goes, layer by layer
   nas bench espcn --roofline                         # how near to what this machine can do
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", nargs="+", choices=PRECISIONS, metavar="P",
         help="fp32, fp16, int8 (default: int8, on tensorrt_rtx fp16; an ONNX file's own; fp32 for "
         "a Python module)")
-    add("--shape", nargs="+", type=size, metavar="HxW",
+    add("--size", nargs="+", type=size, metavar="HxW",
         help="input height and width (default 360x640); a static ONNX file has its own")
     add("--batch", nargs="+", type=positive, metavar="N", help="images at once (default 1)")
     add("--threads", type=positive, default=1, metavar="N",
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         help="output size / input size of published networks (default: 2 where they have it)")
     add("--channels", type=positive, metavar="N",
         help="input channels of a Python module (default: those of its first convolution)")
-    add("--input", nargs="+", type=told_input, default=[], metavar="NAME=...",
+    add("--input", nargs="+", type=described_input, default=[], metavar="NAME=...",
         help="of an ONNX file: values of an input of whole numbers, as sizes=1,3,720,1280, or the "
         "shape of a further open input, as guide=1x3x64x64")
     add("--layers", action="store_true", help="time, precision and origin of each layer that runs")
@@ -118,11 +118,11 @@ def _parser() -> argparse.ArgumentParser:
 def _bench(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from nas.measurements.cells import Questions
+    from nas.distinct import distinct
+    from nas.measurements.measurement import Questions
     from nas.measurements.tables import print_findings
-    from nas.told_apart import told_apart
 
-    networks = told_apart(
+    networks = distinct(
         options.networks, [_resolve(spec, options) for spec in options.networks]
     )
     beside = Console(stderr=True)
@@ -132,17 +132,17 @@ def _bench(options: argparse.Namespace) -> int:
         list(_cells(networks, name, options, questions, beside, alone=len(engines) == 1))
         for name in engines
     ]
-    cells = [cell for same_file in zip(*blocks, strict=True) for cell in same_file]
-    if all(cell.report is None for cell in cells):
+    measurements = [measured for same_file in zip(*blocks, strict=True) for measured in same_file]
+    if all(measured.report is None for measured in measurements):
         if not (options.json or options.csv):
-            print_findings(Console(width=None, highlight=False), cells)
+            print_findings(Console(width=None, highlight=False), measurements)
         return fail("nothing could be measured: " + "; ".join(
-            dict.fromkeys(cell.why for cell in cells)))
-    _show(cells, options)
+            dict.fromkeys(measured.why for measured in measurements)))
+    _show(measurements, options)
     return 0
 
 
-def _resolve(spec: str, options: argparse.Namespace) -> Network:
+def _resolve(spec: str, options: argparse.Namespace) -> NetworkSource:
     from nas.networks import UnknownNetwork, resolve
     from search_spaces.base import InvalidArchitecture, UnknownName
 
@@ -156,28 +156,28 @@ def _resolve(spec: str, options: argparse.Namespace) -> Network:
 
 
 def _cells(
-    networks: Sequence[Network],
+    networks: Sequence[NetworkSource],
     engine: str,
     options: argparse.Namespace,
     questions: Questions,
     beside: Console,
     *,
     alone: bool,
-) -> Iterator[Cell]:
+) -> Iterator[Measurement]:
     """Measure all on one engine; a line on the error stream says what is at work."""
-    from nas.measurements.cells import Cell, measure_cell
+    from nas.measurements.measurement import Measurement, measurement_of
 
     with _opened(engine, options, beside, alone=alone) as bench:
         for network in networks:
             name = engine if isinstance(bench, str) else bench.engine.name
             for form in _forms(network, options, name):
                 if isinstance(bench, str):
-                    yield Cell(network.name, engine, form, why=bench)
+                    yield Measurement(network.name, engine, form, why=bench)
                     continue
                 words = f"{network.name} {form.precision} {form.shape} on {bench.engine.name}"
                 with beside.status(words, refresh_per_second=_REFRESH_PER_S):
-                    cell = measure_cell(network, form, bench, questions)
-                yield cell
+                    measured = measurement_of(network, form, bench, questions)
+                yield measured
 
 
 @contextmanager
@@ -204,32 +204,32 @@ def _opened(
         yield stack.enter_context(bench)
 
 
-def _forms(network: Network, options: argparse.Namespace, engine: str) -> Iterator[Form]:
+def _forms(network: NetworkSource, options: argparse.Namespace, engine: str) -> Iterator[Form]:
     from nas.networks import Form, usual_precision
 
     own = network.own
     precisions: Sequence[Precision] = options.precision or [usual_precision(network, engine)]
-    sizes, batches = options.shape or [own.size], options.batch or [own.batch]
+    sizes, batches = options.size or [own.size], options.batch or [own.batch]
     for image, batch, precision in product(sizes, batches, precisions):
         yield Form(precision, image, batch)
 
 
-def _show(cells: Sequence[Cell], options: argparse.Namespace) -> None:
+def _show(measurements: Sequence[Measurement], options: argparse.Namespace) -> None:
     if options.json:
-        from nas.measurements.cells import to_json
+        from nas.measurements.measurement import to_json
 
-        print(json.dumps(to_json(cells, limit_ms=options.limit), indent=1))
+        print(json.dumps(to_json(measurements, limit_ms=options.limit), indent=1))
         return
     if options.csv:
-        from nas.measurements.cells import write_csv
+        from nas.measurements.measurement import write_csv
 
-        write_csv(cells, sys.stdout, limit_ms=options.limit)
+        write_csv(measurements, sys.stdout, limit_ms=options.limit)
         return
     from rich.console import Console
 
     from nas.measurements.tables import DETAILS, print_latencies
 
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
-    print_latencies(console, cells, limit_ms=options.limit)
+    print_latencies(console, measurements, limit_ms=options.limit)
     for show in DETAILS:
-        show(console, cells)
+        show(console, measurements)

@@ -20,8 +20,8 @@ def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C; return the exit code."""
     from latency_models.base import EngineUnavailable
     from nas.commands.search import terminable
-    from nas.crew.measuring import WrongDevice
     from nas.storage import StorageError
+    from nas.workers.measuring import WrongDevice
 
     try:
         options = _parser().parse_args(arguments)
@@ -70,10 +70,10 @@ def _serve(options: argparse.Namespace) -> None:
     from latency_models.isolated import IsolatedLatency
     from latency_models.measured import MeasuredLatency
     from latency_models.protocol import MeasuringProtocol
-    from nas.crew.measuring import Requests, serve
-    from nas.crew.version import code_version
     from nas.receipts import SCREENING
     from nas.storage import StorageSettings, storage_at
+    from nas.workers.measuring import Requests, serve
+    from nas.workers.version import code_version
 
     where = options.storage or os.environ.get("FREEWAY_STORAGE_URL")
     if where is None:

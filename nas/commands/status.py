@@ -22,9 +22,9 @@ def main(arguments: list[str]) -> int:
         options = _parser().parse_args(arguments)
     except Mistake as error:
         return fail(str(error))
-    from nas.crew.status import NoStudy, read_status
     from nas.evidence import OutsideFolder
     from nas.ledger import as_json
+    from nas.workers.status import NoStudy, read_status
 
     try:
         while True:
@@ -69,8 +69,8 @@ def _folder(study: str, runs: Path) -> Path:
 def _print(status: object, *, clear: bool) -> None:
     from rich.console import Console
 
-    from nas.crew.status import Status
     from nas.report.status_table import print_status
+    from nas.workers.status import Status
 
     assert isinstance(status, Status)
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nas.commands import fail
 from nas.commands.guard import INTERRUPTED
 from nas.commands.overrides import unswept
-from nas.crew.status import read_status
+from nas.workers.status import read_status
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -37,10 +37,10 @@ def start(arguments: list[str], *, body: Callable[[DictConfig], int]) -> int:
     from nas.commands import status
     from nas.commands.overrides import plain
     from nas.commands.search import configured
-    from nas.crew.status import report_is_fresh
-    from nas.crew.sweep import prepare
     from nas.report.describe import command_line
     from nas.settings import SettingsError
+    from nas.workers.shared_study import prepare
+    from nas.workers.status import report_is_fresh
 
     try:
         config, launcher = _composed(arguments)
@@ -108,10 +108,10 @@ def _until_complete(folder: Path) -> Iterator[None]:
 
 def be_worker(config: DictConfig) -> int:
     """Be one of a sweep's workers; return the exit code."""
-    from nas.crew.sweep import work
     from nas.pipeline import BrokenMachine, NothingFastEnough
     from nas.settings import SettingsError
     from nas.storage import StorageError
+    from nas.workers.shared_study import work
     from trainers.base import Damaged, Interrupted
 
     try:

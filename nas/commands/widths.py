@@ -36,7 +36,7 @@ setting for `nas search`.
 
 examples:
   nas widths                                          # dense 3x3, int8, 360x640, 8 to 128
-  nas widths --shape 180x320 --widths 16:96:16        # a body at half the size
+  nas widths --size 180x320 --widths 16:96:16        # a body at half the size
   nas widths --op separable --kernel 5                # depthwise 5x5, then 1x1
   nas widths --precision fp32 --engine onnxruntime    # another engine and precision
   nas widths --plot widths.html --out widths.json     # picture and figures where you want them
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", default="auto", metavar="NAME",
         help="openvino, onnxruntime, inductor, tensorrt or auto; a name is never replaced")
     add("--precision", choices=PRECISIONS, default="int8", help="default int8")
-    add("--shape", type=size, default=(360, 640), metavar="HxW",
+    add("--size", type=size, default=(360, 640), metavar="HxW",
         help="height and width of the layer's input, default 360x640")
     add("--threads", type=positive, default=1, metavar="N", help="of the engine, default 1")
     add("--out", type=Path, metavar="FILE.json", help="write the figures there")
@@ -116,7 +116,7 @@ def _shape(options: argparse.Namespace) -> LayerShape:
         raise Mistake(f"--kernel is {kernel}, but a pointwise convolution is 1x1")
     if kernel % 2 == 0:
         raise Mistake(f"--kernel is {kernel}: give an odd number")
-    height, width = options.shape
+    height, width = options.size
     return LayerShape(options.op, kernel, height, width, options.precision)
 
 
@@ -248,4 +248,4 @@ def _print_override(console: Console, facts: dict[str, object]) -> None:
         tried = command_line("search", str(facts["override"]))
         console.print(f"worth trying:  {tried}", markup=False, soft_wrap=True)
     else:
-        console.print("no count could be told from another: give a larger --shape")
+        console.print("no count could be told from another: give a larger --size")

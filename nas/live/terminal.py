@@ -131,7 +131,7 @@ class PlainView:
             case Finished(again=True):
                 self._known_before += 1
             case Finished(candidate, stage):
-                outcome = told(candidate, stage, self._target, self._metric)
+                outcome = described(candidate, stage, self._target, self._metric)
                 self._print(f"{candidate.name}  {candidate.architecture.id}  {outcome}")
                 self._tell_now_and_then()
             case Step() | Tick():
@@ -151,7 +151,7 @@ class PlainView:
             doing += f" {now.done}/{now.total}"
         stages = corridor(compiles=self._plan.compiles)
         return (
-            f"-- {self._watch.funnel.told(stages, of=self._plan.candidates)}; "
+            f"-- {self._watch.funnel.described(stages, of=self._plan.candidates)}; "
             f"{duration(self._watch.elapsed_s)} so far, "
             f"{'…' if left_s is None else '~' + duration(left_s)} to go{doing}"
         )
@@ -160,7 +160,7 @@ class PlainView:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(candidate: Candidate, stage: Stage, target: Target, metric: Metric) -> str:
+def described(candidate: Candidate, stage: Stage, target: Target, metric: Metric) -> str:
     """What came out of a stage, in half a line."""
     if candidate.rejected is not None:
         return f"{stage.words.doing}: rejected, {candidate.rejected.reason}"

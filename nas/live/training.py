@@ -18,7 +18,7 @@ from nas.candidate import Candidate
 from nas.events import Event, Finished, Judged, Note, Started, Step, Tick
 from nas.experiment import Stage
 from nas.live.picture import REFRESH_S, TICK_S, LivePicture
-from nas.live.terminal import told
+from nas.live.terminal import described
 from nas.live.watch import Clock
 from nas.report.describe import clock_time, describe, duration, figure, gain
 from nas.target import Target
@@ -191,7 +191,7 @@ class RichTraining(LivePicture):
 
 def _ended(event: Finished, target: Target, metric: Metric) -> str:
     known = " (of an earlier run)" if event.again else ""
-    return told(event.candidate, event.stage, target, metric) + known
+    return described(event.candidate, event.stage, target, metric) + known
 
 
 def draw(

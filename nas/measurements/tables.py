@@ -11,7 +11,7 @@ from rich.text import Text
 
 from latency_models.base import LatencyReport, Verdict
 from latency_models.trt_compatibility import Finding
-from nas.measurements.cells import Cell
+from nas.measurements.measurement import Measurement
 from nas.report.columns import fitted
 from nas.report.describe import milliseconds
 
@@ -27,75 +27,76 @@ Line = dict[str, str]
 
 
 def print_latencies(
-    console: Console, cells: Sequence[Cell], *, limit_ms: float | None = None
+    console: Console, measurements: Sequence[Measurement], *, limit_ms: float | None = None
 ) -> None:
     """The main table; what all lines share stands above it, reasons and doubts below."""
-    reasons = list(dict.fromkeys(cell.why for cell in cells if cell.why))
-    lines = [_latency_line(cell, reasons, limit_ms) for cell in cells]
-    _print_table(console, lines, title=_shared_title(cells, lines))
+    reasons = list(dict.fromkeys(one.why for one in measurements if one.why))
+    lines = [_latency_line(one, reasons, limit_ms) for one in measurements]
+    _print_table(console, lines, title=_shared_title(measurements, lines))
     for number, reason in enumerate(reasons, 1):
         console.print(Text(f"[{number}] {reason}", style="yellow"), soft_wrap=True)
-    verdicts = dict.fromkeys(cell.report.verdict for cell in cells if cell.report)
+    verdicts = dict.fromkeys(one.report.verdict for one in measurements if one.report)
     for verdict in verdicts:
         if verdict in _VERDICTS:
             console.print(Text(_VERDICTS[verdict], style="dim"))
-    kept = sum(cell.was_kept for cell in cells)
+    kept = sum(one.was_kept for one in measurements)
     if kept:
-        words = f"{kept} of {len(cells)} from receipts of earlier runs (--no-cache measures anew)"
+        of = len(measurements)
+        words = f"{kept} of {of} from receipts of earlier runs (--no-cache measures anew)"
         console.print(Text(words, style="dim"))
-    for cell in cells:
-        name = name_of(cell, cells)
-        if cell.origin and cell.report is not None:
-            console.print(Text(f"{name}: {cell.origin}", style="dim"), soft_wrap=True)
-        for note in cell.notes:
+    for one in measurements:
+        name = name_of(one, measurements)
+        if one.origin and one.report is not None:
+            console.print(Text(f"{name}: {one.origin}", style="dim"), soft_wrap=True)
+        for note in one.notes:
             console.print(Text(f"{name}: {note}", style="yellow"), soft_wrap=True)
 
 
-def _latency_line(cell: Cell, reasons: Sequence[str], limit_ms: float | None) -> Line:
-    line = _identity(cell)
-    report = cell.report
+def _latency_line(one: Measurement, reasons: Sequence[str], limit_ms: float | None) -> Line:
+    line = _identity(one)
+    report = one.report
     if report is None:
-        return {**line, "median": f"[{reasons.index(cell.why) + 1}]"}
+        return {**line, "median": f"[{reasons.index(one.why) + 1}]"}
     line["clock"] = report.clock
     line["median"] = milliseconds(report.median_ms)
     low, high = milliseconds(report.ci_low_ms), milliseconds(report.ci_high_ms)
     line["95 % interval"] = f"{low.removesuffix(' ms')} to {high}"
-    line["images/s"] = f"{cell.images_per_s:.4g}"
+    line["images/s"] = f"{one.images_per_s:.4g}"
     line["memory"] = f"{report.peak_memory_mib:.0f} MiB"
     line["engine size"] = f"{report.engine_bytes / 1024:.0f} KiB"
     line["build"] = milliseconds(report.build_s * 1e3)
     line["layers"] = f"{report.layers_before} > {report.layers_after}"
-    energy_mj = cell.condition("energy_mj")
+    energy_mj = one.condition("energy_mj")
     if energy_mj is not None:
         line["energy"] = f"{energy_mj:.3g} mJ"
     if limit_ms is not None:
-        line[f"in {limit_ms:g} ms"] = _SIDES[cell.side(limit_ms) or "undecided"]
+        line[f"in {limit_ms:g} ms"] = _SIDES[one.side(limit_ms) or "undecided"]
     line["verdict"] = report.verdict
     return line
 
 
-def _identity(cell: Cell) -> Line:
-    batch = f"{cell.form.batch} x " if cell.form.batch > 1 else ""
+def _identity(one: Measurement) -> Line:
+    batch = f"{one.form.batch} x " if one.form.batch > 1 else ""
     return {
-        "network": cell.network,
-        "engine": cell.engine,
-        "precision": cell.form.precision,
-        "input": f"{batch}{cell.form.shape}",
+        "network": one.network,
+        "engine": one.engine,
+        "precision": one.form.precision,
+        "input": f"{batch}{one.form.shape}",
     }
 
 
-def name_of(cell: Cell, cells: Sequence[Cell]) -> str:
-    """The network, and of engine, precision and input what tells it from the other cells."""
-    lines = [_identity(other) for other in cells]
+def name_of(one: Measurement, measurements: Sequence[Measurement]) -> str:
+    """The network, and of engine, precision and input what tells it from the others."""
+    lines = [_identity(other) for other in measurements]
     varying = [k for k in _IDENTITY[1:4] if len({line[k] for line in lines}) > 1]
-    own = _identity(cell)
+    own = _identity(one)
     return " ".join(own[key] for key in ("network", *varying))
 
 
-def _shared_title(cells: Sequence[Cell], lines: list[Line]) -> str:
+def _shared_title(measurements: Sequence[Measurement], lines: list[Line]) -> str:
     """Take what all lines share out of them and put it in words."""
     shared = []
-    reports = [cell.report for cell in cells if cell.report]
+    reports = [one.report for one in measurements if one.report]
     for name in _IDENTITY[1:]:
         values = {line.get(name) for line in lines if name in line}
         if len(values) == 1:
@@ -123,15 +124,15 @@ def _print_table(console: Console, lines: Sequence[Line], *, title: str) -> None
         console.print(Text(told, style="dim"))
 
 
-def print_layers(console: Console, cells: Sequence[Cell]) -> None:
+def print_layers(console: Console, measurements: Sequence[Measurement]) -> None:
     """Time per executed layer, and the nodes of the file that each was made from."""
-    for cell in cells:
-        if not cell.layers or cell.report is None:
+    for one in measurements:
+        if not one.layers or one.report is None:
             continue
-        total_ms = sum(layer.ms or 0.0 for layer in cell.layers)
+        total_ms = sum(layer.ms or 0.0 for layer in one.layers)
         console.print(Text(
-            f"layers of {name_of(cell, cells)}: {milliseconds(total_ms)} by the engine's "
-            f"profiler, {milliseconds(cell.report.median_ms)} without it"
+            f"layers of {name_of(one, measurements)}: {milliseconds(total_ms)} by the engine's "
+            f"profiler, {milliseconds(one.report.median_ms)} without it"
         ))
         table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
         for name in ("time", "share"):
@@ -139,7 +140,7 @@ def print_layers(console: Console, cells: Sequence[Cell]) -> None:
         for name in ("kind", "runs in"):
             table.add_column(name, no_wrap=True)
         table.add_column("made from these nodes", overflow="fold")
-        for layer in cell.layers:
+        for layer in one.layers:
             ms = layer.ms or 0.0
             share = f"{100 * ms / total_ms:.0f} %" if total_ms else ""
             nodes = Text(", ".join(layer.original_nodes) or "none, the engine's own")
@@ -147,29 +148,29 @@ def print_layers(console: Console, cells: Sequence[Cell]) -> None:
         console.print(table)
 
 
-def print_rooflines(console: Console, cells: Sequence[Cell]) -> None:
+def print_rooflines(console: Console, measurements: Sequence[Measurement]) -> None:
     """Work, the time that each roof allows, and how much of the nearer one was reached."""
-    known = [cell for cell in cells if cell.roof is not None and cell.report is not None]
+    known = [one for one in measurements if one.roof is not None and one.report is not None]
     if not known:
         return
     lines = []
-    for cell in known:
-        assert cell.roof is not None and cell.report is not None
-        work = cell.roof.work
+    for one in known:
+        assert one.roof is not None and one.report is not None
+        work = one.roof.work
         over = "over " if work.uncounted else ""
         lines.append({
-            "network": name_of(cell, cells),
+            "network": name_of(one, measurements),
             "GMACs": f"{over}{work.macs / 1e9:.3g}",
             "MB moved": f"{over}{work.bytes_moved / 1e6:.3g}",
             "MACs/byte": f"{work.macs_per_byte:.3g}",
-            "by arithmetic": milliseconds(cell.roof.compute_ms),
-            "by memory": milliseconds(cell.roof.memory_ms),
-            "measured": milliseconds(cell.report.median_ms),
-            "nearer to": "" if over else f"{_ROOFS[cell.roof.nearer]} roof",
-            "reached": f"{over}{100 * cell.roof.share(cell.report.median_ms):.0f} %",
+            "by arithmetic": milliseconds(one.roof.compute_ms),
+            "by memory": milliseconds(one.roof.memory_ms),
+            "measured": milliseconds(one.report.median_ms),
+            "nearer to": "" if over else f"{_ROOFS[one.roof.nearer]} roof",
+            "reached": f"{over}{100 * one.roof.share(one.report.median_ms):.0f} %",
         })
     _print_table(console, lines, title="roofline: the least time that the device's peaks allow")
-    peaks = {(cell.engine, p.precision): p for cell in known if (p := cell.peaks)}
+    peaks = {(one.engine, p.precision): p for one in known if (p := one.peaks)}
     for (engine, precision), peak in peaks.items():
         console.print(Text(
             f"measured peaks, {engine} {precision}: {peak.gmacs_per_s:.3g} GMAC/s, "
@@ -181,13 +182,13 @@ def print_rooflines(console: Console, cells: Sequence[Cell]) -> None:
 _ROOFS = {"compute": "arithmetic", "memory": "memory"}
 
 
-def print_findings(console: Console, cells: Sequence[Cell]) -> None:
+def print_findings(console: Console, measurements: Sequence[Measurement]) -> None:
     """What TensorRT refuses or runs slowly, by file."""
     seen: dict[tuple[Finding, ...], tuple[str, str]] = {}
-    for cell in cells:
-        if cell.examined is not None:
-            told = (name_of(cell, cells), cell.examined.by)
-            seen.setdefault(tuple(cell.examined.findings), told)
+    for one in measurements:
+        if one.examined is not None:
+            told = (name_of(one, measurements), one.examined.by)
+            seen.setdefault(tuple(one.examined.findings), told)
     for findings, (name, by) in seen.items():
         errors = sum(finding.level == "error" for finding in findings)
         counts = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'advice')}"
@@ -204,5 +205,5 @@ def _count(number: int, what: str) -> str:
     return f"{number or 'no'} {many}"
 
 
-Printer = Callable[[Console, Sequence[Cell]], None]
+Printer = Callable[[Console, Sequence[Measurement]], None]
 DETAILS: tuple[Printer, ...] = (print_layers, print_rooflines, print_findings)

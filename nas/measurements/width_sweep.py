@@ -159,7 +159,7 @@ def _measured(
     if layer_ms <= error_ms:
         why = (
             f"{LONG} layers cannot be told from {SHORT}: measure again when the machine is "
-            "quiet, or give a larger --shape"
+            "quiet, or give a larger --size"
         )
         return WidthPoint(channels, macs, why=why), long
     return WidthPoint(channels, macs, layer_ms, error_ms), long

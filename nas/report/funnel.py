@@ -47,7 +47,7 @@ class Funnel:
             for stage in stages if stage.words.done
         ]
 
-    def told(self, stages: Iterable[Stage], *, of: int) -> str:
+    def described(self, stages: Iterable[Stage], *, of: int) -> str:
         """A line: `5 of 16 timed untrained, 1 too slow, 2 failed, 2 trained briefly`.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from nas.crew.status import Seen, Status
 from nas.evidence import MAIN
 from nas.report.columns import fitted
 from nas.report.describe import (
@@ -17,6 +16,7 @@ from nas.report.describe import (
     pictures,
 )
 from nas.stages import corridor
+from nas.workers.status import Seen, Status
 
 _STYLES = {"working": "green", "silent": "yellow", "killed": "red", "ended": "dim"}
 _WORKER = ("worker", "host", "job", "state", "heartbeat", "at")
@@ -69,7 +69,7 @@ def _cells(one: Seen) -> dict[str, str | Text]:
 
 
 def _funnel(status: Status) -> Text:
-    return Text(status.funnel.told(corridor(compiles=status.compiles), of=status.planned))
+    return Text(status.funnel.described(corridor(compiles=status.compiles), of=status.planned))
 
 
 def _print_front(console: Console, status: Status) -> None:

@@ -54,12 +54,12 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
                     checkpoint=home / FINE_TUNING,
                     progress=progress,
                     judged=judged if experiment.budget.judge_every else None,
-                    companion=experiment.teacher() if experiment.teacher else None,
+                    teacher=experiment.teacher() if experiment.teacher else None,
                 )
         except Diverged as error:
             return replace(candidate, rejected=Rejection("quantizes", str(error)))
         weights, _, scales = convert(prepared)
-        experiment.crew.check(candidate.name)
+        experiment.workers.check(candidate.name)
         sha256 = save_arrays(home / INT8_WEIGHTS, dict(weights) | pack_scales(scales))
         steps, train_s = tuned.steps, tuned.train_s
     try:
@@ -79,7 +79,7 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
 
 def _in_float(network: Network, experiment: Experiment) -> frozenset[int]:
     """The layers that int8 would hurt more than the budget allows."""
-    from nas.precision import choose_float_layers
+    from nas.float_layers import choose_float_layers
 
     budget = experiment.budget
     if budget.quant_max_drop is None:

@@ -23,7 +23,7 @@ def train(candidate: Candidate, experiment: Experiment) -> Candidate:
     except Diverged as error:
         return replace(candidate, rejected=Rejection("trains", str(error)))
     # Whoever lost the claim meanwhile must not replace what another has judged.
-    experiment.crew.check(candidate.name)
+    experiment.workers.check(candidate.name)
     path = experiment.ledger.home(candidate.name) / FLOAT_WEIGHTS
     sha256 = save_arrays(path, weights_of(network))
     trained = candidate.having(TRAINED, replace(report, weights_sha256=sha256))

@@ -71,7 +71,7 @@ def full_training(
             checkpoint=experiment.ledger.home(candidate.name) / _TRAINING,
             progress=progress,
             judged=looks(candidate, experiment, TRAINED) if budget.judge_every else None,
-            companion=experiment.teacher() if experiment.teacher else None,
+            teacher=experiment.teacher() if experiment.teacher else None,
         )
     return network, report
 
@@ -96,7 +96,7 @@ def giving_way(
         def progress(done: int, total: int, loss: float) -> None:
             share.close()
             experiment.tell(Step(candidate, training, done, total, loss))
-            experiment.crew.safe_point()
+            experiment.workers.safe_point()
             hold()
 
         hold()

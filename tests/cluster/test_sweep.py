@@ -19,9 +19,9 @@ import toy_sweep
 from optuna.trial import TrialState
 from servers import Servers
 
-from nas.crew.status import NoStudy, Seen, Status, read_status
 from nas.evidence import PROBED, TRAINED
 from nas.ledger import Ledger
+from nas.workers.status import NoStudy, Seen, Status, read_status
 
 CANDIDATES = 16
 PLAN = (

@@ -30,7 +30,7 @@ LOG = "stages.log"
 _TRAINING = (PROBED, TRAINED, QUANTIZED)
 FIXED = (
     "task.data.train=bundled", "study.references=[ecbsr_m4c16]", "target.max_latency_ms=40",
-    "target.engine=openvino", "crew={beat_s: 0.5, lease_s: 3, poll_s: 0.3, grace_s: 20}",
+    "target.engine=openvino", "workers={beat_s: 0.5, lease_s: 3, poll_s: 0.3, grace_s: 20}",
 )
 
 
@@ -65,13 +65,13 @@ def install() -> None:
     """Put the toys into the pipeline of this process."""
     import nas.stages
     from nas import pipeline
-    from nas.crew import sweep
     from nas.report import results
+    from nas.workers import shared_study
 
     nas.stages.STAGES = tuple(map(toy, FakeStages().stages()))
     # Its processes would train for real.
     setattr(pipeline, "train_at_once", lambda *_: None)  # noqa: B010
-    for module in (sweep, results):
+    for module in (shared_study, results):
         setattr(module, "conclude", conclude)  # noqa: B010
 
 
@@ -89,7 +89,7 @@ def toy(fake: Stage) -> Stage:
                 done += 1
                 log(experiment.folder, f"step {candidate.name} {evidence} {done}")
                 experiment.tell(Step(candidate, fake.evidence, done, STEPS, 1.0 / done))
-                experiment.crew.safe_point()
+                experiment.workers.safe_point()
         except Interrupted:
             mark.write_text(str(done))
             raise

@@ -19,17 +19,17 @@ from typing import Any, Literal, get_args, get_origin
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from nas.crew.roster import Pace
 from nas.experiment import Plan
 from nas.storage import StorageSettings
 from nas.target import Target
 from nas.tracking.base import TrackingSettings
+from nas.workers.roster import Pace
 from trainers.budget import Budget
 
 LONG = "x" * 5000
 HUGE = 10**30
 CLASSES: Mapping[str, Any] = {
-    "study": Plan, "target": Target, "budget": Budget, "crew": Pace,
+    "study": Plan, "target": Target, "budget": Budget, "workers": Pace,
     "storage": StorageSettings, "tracking": TrackingSettings,
 }
 CHOICES: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -140,7 +140,7 @@ _TEXTS_OF_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "share": ("0", "-1%", "nan", "inf", "500%", "x"),
     "amount": ("nan", "inf", "-1", "0", "fast", "1e300", ""),
     "port": ("nan", "-1", "1.5", "many", "70000", str(HUGE), ""),
-    "told_input": ("x", "=", "a=", "a=b", "a=0x1"),
+    "described_input": ("x", "=", "a=", "a=b", "a=0x1"),
     "_range": ("8:4:1", "0:8:1", "a:b:c", "8:16:0", "nan", "", f"1:{HUGE}:1"),
 }
 

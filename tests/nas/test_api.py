@@ -36,7 +36,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> SuperResolution:
 
 
 def state() -> list[Any]:
-    """What a notebook's other cells would notice."""
+    """What a notebook's other measurements would notice."""
     signals = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)]
     return [
         *signals, optuna.logging.get_verbosity(), list(logging.root.handlers),
@@ -112,15 +112,15 @@ def test_one_network_is_trained_and_its_bundle_goes_where_it_is_needed(
 def test_networks_are_timed_side_by_side(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    cells = unchanged(
+    measurements = unchanged(
         lambda: nas.bench(
             ["espcn"], ["openvino", "onnxruntime"], precisions=["fp32"], sizes=[(24, 32)],
             keep=False,
         ),
         capfd,
     )
-    assert [c.engine for c in cells] == ["openvino", "onnxruntime"]
-    assert all(c.report is not None and c.report.median_ms > 0 for c in cells)
+    assert [c.engine for c in measurements] == ["openvino", "onnxruntime"]
+    assert all(c.report is not None and c.report.median_ms > 0 for c in measurements)
 
 
 def test_what_does_not_fit_is_one_line_and_leaves_no_study(

@@ -14,7 +14,6 @@ from real_search import ROOT, TOY
 from toy_search import write_photos
 
 from nas.assemble import assemble
-from nas.crew.roster import Pace
 from nas.experiment import Plan
 from nas.policies.chosen import policy_of
 from nas.settings import SettingsError
@@ -22,6 +21,7 @@ from nas.spaces import own_classes
 from nas.storage import StorageSettings
 from nas.target import Target
 from nas.tracking.trackers import TrackingSettings
+from nas.workers.roster import Pace
 from runtime.signature import OUTPUT
 from search_spaces.draws import draw
 from search_spaces.references import reference
@@ -82,7 +82,7 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
     assert lower(space.propose(SeededChooser(0))).nodes
     assert isinstance(instantiate(config.budget), Budget)
     Target(**plain(config.target))  # type: ignore[arg-type]
-    Pace(**plain(config.crew))  # type: ignore[arg-type]
+    Pace(**plain(config.workers))  # type: ignore[arg-type]
     StorageSettings(**plain(config.storage))  # type: ignore[arg-type]
     TrackingSettings(**plain(config.tracking))  # type: ignore[arg-type]
     assert policy_of(config)

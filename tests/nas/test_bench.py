@@ -1,4 +1,4 @@
-"""`nas bench`: every cell gives a receipt or its reason."""
+"""`nas bench`: every measurement gives a receipt or its reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search_spaces.references import reference
 from tests.latency_models.small_nets import conv_net, finished
 from tests.nas.finished_studies import receipt
 
-SMALL = ["--shape", "16x16"]
+SMALL = ["--size", "16x16"]
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +35,8 @@ def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TensorRTEngine, "available", lambda self: "absent: pip install it")
 
 
-def cells(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["cells"]
+def measurements(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["measurements"]
     return found
 
 
@@ -45,11 +45,11 @@ def test_every_combination_is_a_line_in_the_order_of_the_networks(
 ) -> None:
     engines = ["openvino", "onnxruntime"]
     asked = ["espcn", "fsrcnn", "--engine", *engines, "--precision", "fp32", "int8"]
-    assert main([*asked, "--shape", "16x16", "8x8", "--batch", "1", "2", "--json"]) == 0
-    found = cells(capsys)
+    assert main([*asked, "--size", "16x16", "8x8", "--batch", "1", "2", "--json"]) == 0
+    found = measurements(capsys)
     assert len(found) == 2 * 2 * 2 * 2 * 2
-    assert [cell["engine"] for cell in found[:2]] == engines
-    assert {cell["network"] for cell in found[:16]} == {"espcn"}
+    assert [measured["engine"] for measured in found[:2]] == engines
+    assert {measured["network"] for measured in found[:16]} == {"espcn"}
     assert all(c["report"]["input_shape"] == [c["batch"], 3, *c["size"]] for c in found)
     two = next(c for c in found if c["batch"] == 2)
     assert two["images_per_s"] == pytest.approx(2e3 / two["report"]["median_ms"])
@@ -62,14 +62,14 @@ def test_a_real_engine_measures_a_tiny_file_and_its_receipt_answers_the_next_tim
     net.write_bytes(conv_net(channels=8, size=16, layers=2, int8=True))
     first_run = [str(net), "--engine", "openvino", "--layers", "--json"]
     assert main(first_run) == 0
-    (first,) = cells(capsys)
+    (first,) = measurements(capsys)
     assert cache.is_file()
     nodes = {node for layer in first["layers"] for node in layer["original_nodes"]}
     assert {"conv0", "relu0", "conv1"} <= nodes
     assert sum(layer["ms"] for layer in first["layers"]) > 0
     if first["report"]["verdict"] == "ok":
         assert main([str(net), "--engine", "openvino", "--json"]) == 0
-        (second,) = cells(capsys)
+        (second,) = measurements(capsys)
         assert second["from_receipt"]
         assert second["report"] == first["report"]
 
@@ -109,7 +109,7 @@ def test_beside_others_it_is_a_footnote_and_they_go_on(
 def test_a_refused_network_is_a_footnote_and_others_go_on(
     fake: type[FakeIsolated], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["espcn", "--engine", "openvino", "--shape", f"{REFUSED}x16", "16x16"]) == 0
+    assert main(["espcn", "--engine", "openvino", "--size", f"{REFUSED}x16", "16x16"]) == 0
     out = capsys.readouterr().out
     assert "[1] the engine does not like odd pictures" in out
     assert "16x16" in out
@@ -120,7 +120,7 @@ def test_when_nothing_can_be_measured_the_reason_is_the_error(
 ) -> None:
     (tmp_path / "net.onnx").write_bytes(conv_net(size=8))
     assert main([str(tmp_path / "net.onnx"), *SMALL, "--engine", "openvino"]) == 2
-    assert "static input (1, 3, 8, 8), --shape and --batch cannot" in capsys.readouterr().err
+    assert "static input (1, 3, 8, 8), --size and --batch cannot" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_when_nothing_can_be_measured_the_reason_is_the_error(
         (["resnet"], "'resnet' is no network"),
         ([], "required: network"),
         (["espcn", "--engine", "tflite"], "unknown engine 'tflite'"),
-        (["espcn", "--shape", "360"], "no size: give HEIGHTxWIDTH"),
-        (["espcn", "--shape", "0x8"], "no size"),
+        (["espcn", "--size", "360"], "no size: give HEIGHTxWIDTH"),
+        (["espcn", "--size", "0x8"], "no size"),
         (["espcn", "--precision", "bf16"], "bf16"),
         (["espcn", "--batch", "0"], "no positive whole number"),
         (["espcn", "--limit", "-3"], "argument --limit: '-3'"),
@@ -166,7 +166,7 @@ def test_the_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_csv_has_a_line_for_each_cell_and_figures_by_name(
     fake: type[FakeIsolated], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["espcn", "fsrcnn", "--engine", "openvino", "--shape", "16x16", f"{REFUSED}x16"]
+    asked = ["espcn", "fsrcnn", "--engine", "openvino", "--size", "16x16", f"{REFUSED}x16"]
     assert main([*asked, "--csv", "--roofline", "--limit", "1"]) == 0
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [line["network"] for line in lines] == ["espcn", "espcn", "fsrcnn", "fsrcnn"]
@@ -201,8 +201,8 @@ def test_the_roofline_tells_the_nearer_roof(
     fake: type[FakeIsolated], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["espcn", *SMALL, "--engine", "openvino", "--roofline", "--json"]) == 0
-    (cell,) = cells(capsys)
-    found = cell["roofline"]
+    (measured,) = measurements(capsys)
+    found = measured["roofline"]
     # The fake computes 100 GMAC/s, and the peak networks are files like any other.
     assert found["peaks"]["gmacs_per_s"] == pytest.approx(100.0)
     assert found["compute_ms"] == pytest.approx(found["macs"] / 1e8)
@@ -246,7 +246,7 @@ def test_files_of_one_name_are_told_apart_by_the_shortest_path(
         (tmp_path / folder / "int8.onnx").write_bytes(conv_net(size=8, int8=True))
     files = [str(tmp_path / folder / "int8.onnx") for folder in ("one", "other")]
     assert main([*files, "--engine", "openvino", "--json"]) == 0
-    assert [cell["network"] for cell in cells(capsys)] == ["one/int8", "other/int8"]
+    assert [measured["network"] for measured in measurements(capsys)] == ["one/int8", "other/int8"]
 
 
 def bundle(folder: Path, shipped: bytes) -> Path:
@@ -272,7 +272,7 @@ def test_a_bundles_row_says_which_file_was_timed(
     folder = bundle(tmp_path / "1a2b", trained)
     asked = [str(folder), "--engine", "openvino", "--precision", "int8", "fp32"]
     assert main([*asked, "--json"]) == 0
-    shipped, anew = cells(capsys)
+    shipped, anew = measurements(capsys)
     assert shipped["file"] == f"the shipped file, {folder / 'int8.onnx'}"
     assert anew["file"].startswith("written anew with untrained weights")
     assert main(asked) == 0
@@ -318,7 +318,7 @@ def test_json_stays_json_whatever_a_module_prints(
     monkeypatch.chdir(tmp_path)
     assert main(["loud_nets:loud", *SMALL, "--engine", "openvino", "--json"]) == 0
     told = capsys.readouterr()
-    assert [cell["network"] for cell in json.loads(told.out)["cells"]] == ["loud"]
+    assert [measured["network"] for measured in json.loads(told.out)["measurements"]] == ["loud"]
     assert "imported" in told.err and "made" in told.err
 
 
@@ -344,8 +344,8 @@ def test_values_of_an_input_are_asked_for_and_told_with_the_latency(
     assert main(asked) == 2
     assert "--input sizes=1,3,720,1280" in capsys.readouterr().err
     assert main([*asked, "--input", "sizes=1,4,32,32"]) == 0
-    (cell,) = cells(capsys)
-    assert cell["file"] == "given: sizes = 1,4,32,32"
+    (measured,) = measurements(capsys)
+    assert measured["file"] == "given: sizes = 1,4,32,32"
 
 
 @pytest.mark.parametrize(
@@ -381,8 +381,8 @@ def test_work_that_cannot_be_counted_is_marked_and_told(
     out = capsys.readouterr().out
     assert "odd: not counted: elsewhere.Strange odd" in out and "over 6.91e-06" in out
     assert main([*asked, "--json"]) == 0
-    (cell,) = cells(capsys)
-    assert cell["roofline"]["not_counted"] == "elsewhere.Strange odd"
+    (measured,) = measurements(capsys)
+    assert measured["roofline"]["not_counted"] == "elsewhere.Strange odd"
 
 
 def test_more_threads_than_cores_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from nas.crew.base import LostClaim
-from nas.crew.claims import CLAIMS, Claims, claims
-from nas.crew.roster import WORKERS, Pace, Worker, workers
+from nas.workers.base import LostClaim
+from nas.workers.claims import CLAIMS, Claims, claims
+from nas.workers.roster import WORKERS, Pace, Worker, registered
 
 QUICK = Pace(beat_s=0.05, lease_s=0.4, poll_s=0.05)
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def joined(folder: Path, number: int = 0, **changed: Any) -> Claims:
 
 def test_of_many_that_want_one_thing_at_once_exactly_one_gets_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        crew = [stack.enter_context(joined(tmp_path, n)) for n in range(8)]
+        workers = [stack.enter_context(joined(tmp_path, n)) for n in range(8)]
         for round_ in range(20):
             start, got = threading.Barrier(8), []
 
@@ -44,7 +44,7 @@ def test_of_many_that_want_one_thing_at_once_exactly_one_gets_it(tmp_path: Path)
                 if one.take(what):
                     got.append(one.me.id)
 
-            threads = [threading.Thread(target=want, args=(one,)) for one in crew]
+            threads = [threading.Thread(target=want, args=(one,)) for one in workers]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -70,7 +70,7 @@ def test_a_worker_that_leaves_lets_everything_go_and_says_why(tmp_path: Path) ->
             raise KeyError("weights")
         assert claims(tmp_path) == []
         assert other.take("trial-00001")
-    ended = {w.number: w.ended for w in workers(tmp_path)}
+    ended = {w.number: w.ended for w in registered(tmp_path)}
     assert ended == {0: "KeyError: 'weights'", 1: "ended"}
 
 
@@ -153,17 +153,17 @@ def test_a_watcher_that_was_suspended_itself_takes_nobody_for_dead(tmp_path: Pat
 def test_of_many_that_find_a_dead_worker_one_takes_over(tmp_path: Path) -> None:
     dead = joined(tmp_path, 0, process="1 0")
     with ExitStack() as stack:
-        crew = [stack.enter_context(joined(tmp_path, n)) for n in range(1, 7)]
+        workers = [stack.enter_context(joined(tmp_path, n)) for n in range(1, 7)]
         dead._write(dead.me)
         assert dead._link("trial-00001", 0)
-        assert sum(one.take("trial-00001") for one in crew) == 1
+        assert sum(one.take("trial-00001") for one in workers) == 1
 
 
 _DIES = """
 import os, signal, sys
 from pathlib import Path
-from nas.crew.claims import Claims
-from nas.crew.roster import Pace, Worker
+from nas.workers.claims import Claims
+from nas.workers.roster import Pace, Worker
 with Claims(Path(sys.argv[1]), Worker.this_process(0, code="", now=0.0), Pace()) as one:
     assert one.take("trial-00001")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -176,7 +176,7 @@ def test_a_process_of_this_machine_that_was_killed_is_dead_at_once(tmp_path: Pat
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == -signal.SIGKILL
-    (dead,) = workers(tmp_path)
+    (dead,) = registered(tmp_path)
     assert dead.is_gone()
     with joined(tmp_path, 1) as other:
         assert other.take("trial-00001")
@@ -193,7 +193,7 @@ def test_a_claim_that_was_done_and_released_meanwhile_counts_as_lost(tmp_path: P
 def test_what_a_worker_is_at_is_seen_by_others(tmp_path: Path) -> None:
     with joined(tmp_path, 3) as one:
         one.says(doing="trial-00007 probed")
-        (seen,) = workers(tmp_path)
+        (seen,) = registered(tmp_path)
         assert (seen.number, seen.doing, seen.ended) == (3, "trial-00007 probed", None)
         assert len(list((tmp_path / WORKERS).iterdir())) == 1
 
@@ -213,9 +213,9 @@ def test_a_worker_that_shall_end_claims_nothing_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"beat_s": 0}, "crew.beat_s is 0: it must be a positive number"),
-        ({"poll_s": "soon"}, "crew.poll_s is soon"),
-        ({"beat_s": 10, "lease_s": 20}, "at least 3 times crew.beat_s"),
+        ({"beat_s": 0}, "workers.beat_s is 0: it must be a positive number"),
+        ({"poll_s": "soon"}, "workers.poll_s is soon"),
+        ({"beat_s": 10, "lease_s": 20}, "at least 3 times workers.beat_s"),
     ],
 )
 def test_a_pace_that_takes_the_living_for_dead_is_refused(

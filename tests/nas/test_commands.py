@@ -132,7 +132,7 @@ def test_settings_are_shown_without_running_anything(
         (["policy=null"], "must be a string"),
         (["target=5"], "must be a string"),
         (["study=[]"], "'study.name' cannot be set"),
-        (["crew=null"], "crew is 'None', which is no group of settings"),
+        (["workers=null"], "workers is 'None', which is no group of settings"),
         (["hydra.run.dir=/proc/x"], "/proc/x"),
         (["tracking=mlflow"], "there is no tracking=mlflow; there are none, tensorboard, wandb"),
         (["+experiment=typo"], "there is no setting 'experiment'"),

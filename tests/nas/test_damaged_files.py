@@ -16,18 +16,18 @@ from toy_search import write_photos
 
 from nas.commands import search, show, status
 from nas.commands.guard import guarded
-from nas.crew.claims import Claims
-from nas.crew.roster import Pace, Worker
 from nas.experiment import Experiment
 from nas.ledger import Ledger, as_json
 from nas.study import Study
+from nas.workers.claims import Claims
+from nas.workers.roster import Pace, Worker
 
 SEED = 14
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
 SETTINGS = {
     "study": {"name": "photos", "candidates": 16},
     "target": {"max_latency_ms": 50.0},
-    "crew": {"lease_s": 30.0},
+    "workers": {"lease_s": 30.0},
     "metric": asdict(PSNR),
 }
 

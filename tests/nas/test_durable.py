@@ -290,7 +290,7 @@ def test_evidence_from_before_hashes_were_kept_is_read(quantized: Any) -> None:
 
 
 def test_who_lost_its_claim_writes_no_weights(quantized: Any) -> None:
-    from nas.crew.base import Alone, LostClaim
+    from nas.workers.base import Alone, LostClaim
 
     candidate, here = quantized
 
@@ -300,7 +300,7 @@ def test_who_lost_its_claim_writes_no_weights(quantized: Any) -> None:
 
     path: Path = here.ledger.home(candidate.name) / INT8_WEIGHTS
     before = path.read_bytes()
-    lost: Experiment = replace(here, crew=Lost())
+    lost: Experiment = replace(here, workers=Lost())
     with pytest.raises(LostClaim):
         quantize(candidate.without(QUANTIZED), lost)
     assert path.read_bytes() == before

@@ -17,12 +17,12 @@ from real_search import TOY, nas
 from toy_search import SMALL, toy_experiment, write_photos
 
 from nas.assemble import assemble
-from nas.crew.base import Alone
-from nas.crew.sweep import prepare
 from nas.inputs import INPUTS, compare_network, compare_pictures, remembered_notes
 from nas.ledger import SETTINGS
 from nas.report.results import conclude
 from nas.settings import SettingsError
+from nas.workers.base import Alone
+from nas.workers.shared_study import prepare
 from trainers.base import DataError, Digests, Example, Pixels, Run, Task
 
 
@@ -174,14 +174,14 @@ class Together(Alone):
 def test_a_worker_that_sees_other_pictures_than_the_sweep_is_refused(tmp_path: Path) -> None:
     photos, told = write_photos(tmp_path / "photos"), list[str]()
     prepare(settings(tmp_path, photos), launcher="", notice=told.append)
-    with assemble(settings(tmp_path, photos), crew=Together()):
+    with assemble(settings(tmp_path, photos), workers=Together()):
         pass
     for path in photos.iterdir():
         if path.name != "photo0.png":
             shutil.copy(photos / "photo0.png", path)
     write_photos(photos, count=1, size=(64, 64))
     with pytest.raises(SettingsError, match="other pictures to judge by"):
-        with assemble(settings(tmp_path, photos), crew=Together()):
+        with assemble(settings(tmp_path, photos), workers=Together()):
             pass
     with pytest.raises(SettingsError, match="other pictures to judge by"):
         prepare(settings(tmp_path, photos), launcher="", notice=told.append)

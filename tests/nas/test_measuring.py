@@ -20,7 +20,8 @@ from toy_search import SMALL
 
 from latency_models.base import CompileError, DeviceError, LatencyReport, Plan, Precision
 from nas.commands import measure_worker
-from nas.crew.measuring import (
+from nas.storage import StorageError, journal
+from nas.workers.measuring import (
     Requests,
     Wanted,
     WrongDevice,
@@ -28,9 +29,8 @@ from nas.crew.measuring import (
     serve,
     unpack_frames,
 )
-from nas.crew.served import ServedLatency
-from nas.crew.version import code_version
-from nas.storage import StorageError, journal
+from nas.workers.served import ServedLatency
+from nas.workers.version import code_version
 from search_spaces.skeletons import lower
 from search_spaces.untrained import untrained
 

@@ -12,6 +12,7 @@ import pytest
 
 from latency_models.engines.file_facts import file_precision
 from latency_models.int8_support import largest_weight
+from nas.distinct import distinct
 from nas.networks import (
     Form,
     GraphNetwork,
@@ -22,7 +23,6 @@ from nas.networks import (
     usual_precision,
 )
 from nas.onnx_networks import FileNetwork
-from nas.told_apart import told_apart
 from search_spaces.references import reference
 from tests.latency_models.small_nets import conv_net, finished
 from tests.nas.finished_studies import receipt
@@ -195,7 +195,7 @@ def test_networks_of_one_name_are_told_apart_by_their_paths(
         elif path.parts[1:]:
             bundle(path)
     networks = [resolve(spec) for spec in specs]
-    apart = told_apart(specs, networks)
+    apart = distinct(specs, networks)
     assert [network.name for network in apart] == names
     for before, after in zip(networks, apart, strict=True):
         assert after.file(after.own, "openvino") == before.file(before.own, "openvino")
@@ -206,7 +206,7 @@ def test_functions_of_one_name_are_told_apart_by_their_modules(
 ) -> None:
     (tmp_path / "more_of_mine.py").write_text(MODULES)
     specs = [f"{modules}:up", "more_of_mine:up"]
-    assert [n.name for n in told_apart(specs, [resolve(s) for s in specs])] == specs
+    assert [n.name for n in distinct(specs, [resolve(s) for s in specs])] == specs
 
 
 def test_an_onnx_file_is_taken_byte_by_byte_at_its_own_form(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_an_onnx_file_is_taken_byte_by_byte_at_its_own_form(tmp_path: Path) -> N
 def test_a_static_file_refuses_another_shape_and_another_precision(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(conv_net(size=8))
     network = resolve(str(tmp_path / "net.onnx"))
-    with pytest.raises(Unsuitable, match=r"static input \(1, 3, 8, 8\), --shape"):
+    with pytest.raises(Unsuitable, match=r"static input \(1, 3, 8, 8\), --size"):
         network.file(Form("fp32", (16, 16)), "openvino")
     with pytest.raises(Unsuitable, match="--batch"):
         network.file(Form("fp32", (8, 8), 2), "openvino")

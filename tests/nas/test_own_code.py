@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.own_code import told
+from nas.own_code import described
 
 
 def error_of(folder: Path, text: str) -> BaseException:
@@ -34,7 +34,7 @@ def error_of(folder: Path, text: str) -> BaseException:
     ],
 )
 def test_it_names_the_line_of_the_users_own_file(tmp_path: Path, text: str, words: str) -> None:
-    line = told(error_of(tmp_path, text))
+    line = described(error_of(tmp_path, text))
     assert words in line and "\n" not in line and "\x1b" not in line
 
 
@@ -42,6 +42,6 @@ def test_without_a_file_of_the_users_there_is_no_place() -> None:
     try:
         importlib.import_module("no_such_module_at_all")
     except ImportError as error:
-        assert told(error.with_traceback(None)) == (
+        assert described(error.with_traceback(None)) == (
             "ModuleNotFoundError: No module named 'no_such_module_at_all'"
         )

@@ -13,11 +13,11 @@ from sqlalchemy.exc import ArgumentError
 
 from nas.assemble import assemble
 from nas.commands import measure_worker, search
-from nas.crew.sweep import prepare
 from nas.folder import plain_settings
 from nas.redact import has_password, redacted, redacted_all
 from nas.settings import SettingsError
 from nas.storage import StorageSettings
+from nas.workers.shared_study import prepare
 
 SECRET = "geheim"
 ADDRESSES = (

@@ -28,7 +28,8 @@ def leaves(node: object, at: str = "") -> set[str]:
 def test_what_people_change_comes_first() -> None:
     text = told()
     heads = ["target=cpu", "task=super", "  task.data.train=", "task/loss=", "budget=quick",
-             "study=quick", "search_space=super", "policy=breeding", "storage=journal", "  crew."]
+             "study=quick", "search_space=super", "policy=breeding", "storage=journal",
+             "  workers."]
     places = [text.index(f"\n{head}") for head in heads]
     assert places == sorted(places)
 

@@ -19,7 +19,7 @@ from toy_search import (
     write_photos,
 )
 
-import nas.precision
+import nas.float_layers
 import trainers.fit
 import trainers.qat
 from latency_models.base import CompileError, DeviceError
@@ -27,8 +27,8 @@ from nas.bundle import export
 from nas.candidate import PUBLISHED, Candidate
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED, TRAINED
 from nas.experiment import Experiment
+from nas.float_layers import FloatChoice
 from nas.ledger import Ledger, load_arrays, save_arrays
-from nas.precision import FloatChoice
 from nas.stages.probe import probe
 from nas.stages.quantize import quantize
 from nas.stages.screen import screen
@@ -282,7 +282,7 @@ def test_layers_that_int8_hurts_stay_in_float_where_the_budget_says_so(
     graph = lower(candidate.architecture)
     first = min(place(graph, here.main.rules).layers)
     choice = FloatChoice(frozenset({first}), 0.05, 0.3, enough=True)
-    monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
+    monkeypatch.setattr(nas.float_layers, "choose_float_layers", lambda *a, **kw: choice)
     elsewhere = replace(most_drop(here, 0.1), folder=tmp_path, ledger=Ledger(tmp_path))
     save_arrays(
         elsewhere.ledger.home(candidate.name) / FLOAT_WEIGHTS,
@@ -312,7 +312,7 @@ def test_a_network_that_int8_hurts_everywhere_is_refused_with_what_to_do(
     candidate, here = finished
     every = place(lower(candidate.architecture), here.main.rules).layers
     choice = FloatChoice(every, 0.0, 3.0, enough=False)
-    monkeypatch.setattr(nas.precision, "choose_float_layers", lambda *a, **kw: choice)
+    monkeypatch.setattr(nas.float_layers, "choose_float_layers", lambda *a, **kw: choice)
     refused = quantize(candidate.without(QUANTIZED), most_drop(here, 0.1)).rejected
     assert refused is not None and refused.constraint == "quantizes"
     assert "more than 0.1 dB" in refused.reason and "quant_max_drop" in refused.reason

@@ -14,17 +14,17 @@ from finished_studies import PSNR, broken, on_pictures, probed, too_slow, winner
 from rich.console import Console
 
 from nas.commands import status as command
-from nas.crew.claims import Claims
-from nas.crew.roster import Pace, Worker
-from nas.crew.status import NoStudy, read_status, report_is_fresh
 from nas.ledger import REPORT, Ledger
 from nas.report.results import _date_after_evidence
 from nas.report.status_table import print_status
+from nas.workers.claims import Claims
+from nas.workers.roster import Pace, Worker
+from nas.workers.status import NoStudy, read_status, report_is_fresh
 
 SETTINGS = {
     "study": {"name": "photos", "candidates": 16},
     "target": {"max_latency_ms": 50.0},
-    "crew": {"lease_s": 30.0},
+    "workers": {"lease_s": 30.0},
     "metric": asdict(PSNR),
 }
 FOUND = (probed(1, 20.0, 31.0), winner(2, 30.0, 33.0), too_slow(3, 70.0), broken(4), broken(5))
@@ -71,8 +71,8 @@ def test_the_front_says_on_how_many_pictures_it_was_judged(study: Path) -> None:
 
 @pytest.mark.parametrize("width", [30, 50, 80])
 def test_a_narrow_terminal_keeps_names_latency_and_metric(study: Path, width: int) -> None:
-    with joined(study, 3) as crew:
-        crew.says(doing="trial-00007 probed")
+    with joined(study, 3) as workers:
+        workers.says(doing="trial-00007 probed")
         said = shown(study, width=width)
     assert max(map(len, said.splitlines())) <= width
     for whole in ("trial-2", "30.0 ms", "33.00 dB", "working"):
@@ -80,9 +80,9 @@ def test_a_narrow_terminal_keeps_names_latency_and_metric(study: Path, width: in
 
 
 def test_a_worker_is_shown_with_its_stage_and_what_it_holds(study: Path) -> None:
-    with joined(study, 3) as crew:
-        crew.take("trial-00007")
-        crew.says(doing="trial-00007 probed")
+    with joined(study, 3) as workers:
+        workers.take("trial-00007")
+        workers.says(doing="trial-00007 probed")
         (seen,) = read_status(study).workers
         assert (seen.state, seen.holds) == ("working", ("trial-00007",))
         assert "trial-00007 probed" in shown(study)
@@ -95,10 +95,10 @@ def test_a_silent_worker_and_a_killed_one_are_told_apart_and_leave_their_candida
 ) -> None:
     silent = joined(study, 0, machine="elsewhere")
     killed = joined(study, 1, process="1 0")
-    for crew, what in ((silent, "trial-00001"), (killed, "trial-00002")):
-        crew._claims.mkdir(exist_ok=True)
-        crew._write(crew.me)
-        crew._link(what, 0)
+    for workers, what in ((silent, "trial-00001"), (killed, "trial-00002")):
+        workers._claims.mkdir(exist_ok=True)
+        workers._write(workers.me)
+        workers._link(what, 0)
     status = read_status(study)
     assert [one.state for one in status.workers] == ["working", "killed"]
     assert status.left == ("trial-00002",)

@@ -18,10 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 import nas.study
 from nas.candidate import Candidate, Rejection
-from nas.crew.base import Alone
 from nas.policies.base import Policy, Proposal, Question
 from nas.policies.wishes import Child, even, wish
 from nas.study import Study, StudyExhausted
+from nas.workers.base import Alone
 from search_spaces.draws import draw
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
@@ -147,8 +147,8 @@ def test_the_policy_is_told_what_came_of_every_other_proposal(tmp_path: Path) ->
             asked.append(question)
             return even(question)
 
-    study, crew = opened(tmp_path, policy=Listening()), Together()
-    good, slow, broken, _ = (study.next(SPACE, crew) for _ in range(4))
+    study, workers = opened(tmp_path, policy=Listening()), Together()
+    good, slow, broken, _ = (study.next(SPACE, workers) for _ in range(4))
     assert [(k.name, k.pending) for k in asked[-1].known] == [
         (c.name, True) for c in (good, slow, broken)
     ]
@@ -156,7 +156,7 @@ def test_the_policy_is_told_what_came_of_every_other_proposal(tmp_path: Path) ->
     too_slow = Rejection("latency_ms", "too slow", 60.0, 50.0)
     study.tell(with_reports(slow, screened=receipt(60.0), rejected=too_slow))
     study.tell(replace(broken, rejected=Rejection("compiles", "no kernel")))
-    study.next(SPACE, crew)
+    study.next(SPACE, workers)
     known = asked[-1].known
     assert [(k.quality, k.latency_ms, k.pending) for k in known] == [
         (31.0, 20.0, False), (None, 60.0, False), (None, None, False), (None, None, True),

@@ -17,11 +17,10 @@ from two_targets import SMALL_TARGET, on_both
 
 from nas.candidate import Candidate
 from nas.commands.overrides import with_targets
-from nas.crew.status import read_status
 from nas.evidence import MAIN
 from nas.folder import plain_settings
 from nas.ledger import Ledger
-from nas.live.terminal import told
+from nas.live.terminal import described
 from nas.networks import rules_for
 from nas.report.funnel import funnel
 from nas.report.page import Circumstances, render
@@ -31,6 +30,7 @@ from nas.report.tables import print_table
 from nas.settings import SettingsError, check_settings, targets_of
 from nas.stages import STAGES
 from nas.target import Target, require_same_rules
+from nas.workers.status import read_status
 
 FURTHER = {"small": replace(SMALL_TARGET, height=180, width=320, max_latency_ms=20.0)}
 
@@ -69,7 +69,7 @@ def test_table_and_report_tell_each_target_by_its_name() -> None:
 
 def test_a_stage_that_timed_tells_every_target() -> None:
     made = on_both(winner(1, 20.0, 32.0), 8.0)
-    lines = [told(made, stage, Target(max_latency_ms=50.0), PSNR) for stage in STAGES]
+    lines = [described(made, stage, Target(max_latency_ms=50.0), PSNR) for stage in STAGES]
     assert lines[0] == "timing: 20.2 ms, within 50.0 ms; small: 8.00 ms, within 20.0 ms"
     assert lines[-1] == "exporting: 20.0 ms in int8, 42.0 ms in fp32; small: 8.00 ms in fp32"
 

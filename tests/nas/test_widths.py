@@ -156,7 +156,7 @@ def test_a_refusal_is_told_and_the_sweep_goes_on() -> None:
 def test_the_figures_the_picture_and_the_setting_are_written(
     fake: object, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--engine", "openvino", "--widths", "64:128:32", "--shape", "64x64"]
+    asked = ["--engine", "openvino", "--widths", "64:128:32", "--size", "64x64"]
     assert main([*asked, "--out", "widths.json"]) == 0
     out = capsys.readouterr().out
     found = json.loads((elsewhere / "widths.json").read_text())
@@ -172,7 +172,7 @@ def test_the_figures_the_picture_and_the_setting_are_written(
 def test_a_real_engine_can_be_swept(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--engine", "openvino", "--widths", "16", "--shape", "48x48", "--no-plot"]
+    asked = ["--engine", "openvino", "--widths", "16", "--size", "48x48", "--no-plot"]
     code = main([*asked, "--out", "widths.json"])
     if code == 2:  # on a busy machine so small a difference may drown
         assert "cannot be told" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_a_real_engine_can_be_swept(
 
 
 def test_the_picture_needs_nothing_from_elsewhere(fake: object, elsewhere: Path) -> None:
-    asked = ["--engine", "openvino", "--widths", "64,128", "--shape", "64x64"]
+    asked = ["--engine", "openvino", "--widths", "64,128", "--size", "64x64"]
     assert main([*asked, "--plot", "widths.html"]) == 0
     page = (elsewhere / "widths.html").read_text()
     assert page.startswith("<!doctype html>") and "search_space.widths" in page

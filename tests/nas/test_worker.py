@@ -19,10 +19,6 @@ from optuna.trial import TrialState
 from toy_search import small_candidate
 
 from nas.candidate import Candidate
-from nas.crew.claims import Claims, claims
-from nas.crew.roster import Pace, Worker, workers
-from nas.crew.version import check_code
-from nas.crew.worker import Ending, at_work
 from nas.events import Event, Step
 from nas.evidence import TRAINED
 from nas.experiment import Experiment
@@ -31,6 +27,10 @@ from nas.settings import SettingsError
 from nas.stages.training import giving_way
 from nas.storage import StorageSettings, open_storage
 from nas.study import Study
+from nas.workers.claims import Claims, claims
+from nas.workers.roster import Pace, Worker, registered
+from nas.workers.version import check_code
+from nas.workers.worker import Ending, at_work
 from search_spaces.super_resolution import SuperResolutionSpace
 from trainers.base import Interrupted
 
@@ -97,8 +97,8 @@ class Crowd:
     def _one(self, number: int) -> None:
         me = Worker.this_process(number, code="c0de", now=0.0)
         try:
-            with Claims(self.folder, me, QUICK) as crew:
-                here = replace(experiment(self.folder, **self.plan), crew=crew, space=SPACE)
+            with Claims(self.folder, me, QUICK) as workers:
+                here = replace(experiment(self.folder, **self.plan), workers=workers, space=SPACE)
                 self.found[number] = run_study(here, shared(here))
         except BaseException as error:
             self.errors.append(error)
@@ -167,7 +167,7 @@ def test_a_worker_that_breaks_leaves_its_candidate_to_the_others(
     assert [type(e) for e in crowd.errors] == [MemoryError]
     assert list(crowd.found.values()) == [expected] * 2
     assert set(stages.done.values()) == {1}
-    ended = sorted(str(w.ended) for w in workers(tmp_path / "many"))
+    ended = sorted(str(w.ended) for w in registered(tmp_path / "many"))
     assert ended == ["MemoryError: ", "ended", "ended"]
 
 
@@ -230,10 +230,10 @@ def test_a_worker_ends_at_its_next_safe_point_and_not_before(tmp_path: Path) -> 
     me = Worker.this_process(0, code="", now=0.0)
     candidate, heard = small_candidate(), list[Event]()
     with pytest.raises(Interrupted, match="SIGUSR2 received"):
-        with at_work(tmp_path, me, QUICK) as (crew, _):
-            here = replace(experiment(tmp_path, heard.append), crew=crew)
-            crew.safe_point(doing="trial-00000 probed")
-            assert crew.take("trial-00000")
+        with at_work(tmp_path, me, QUICK) as (workers, _):
+            here = replace(experiment(tmp_path, heard.append), workers=workers)
+            workers.safe_point(doing="trial-00000 probed")
+            assert workers.take("trial-00000")
             with giving_way(candidate, here, TRAINED) as progress:
                 progress(50, 100, 0.2)
                 os.kill(os.getpid(), signal.SIGUSR2)
@@ -243,7 +243,7 @@ def test_a_worker_ends_at_its_next_safe_point_and_not_before(tmp_path: Path) -> 
     # The last step was made, and is told before the end.
     assert heard[-1] == Step(candidate, TRAINED, 100, 100, 0.1)
     assert claims(tmp_path) == []
-    (record,) = workers(tmp_path)
+    (record,) = registered(tmp_path)
     assert record.doing == "trial-00000 probed"
     assert record.ended == "Interrupted: SIGUSR2 received"
 
@@ -279,7 +279,7 @@ def test_a_batch_system_that_is_busy_is_asked_again_to_queue_the_job(
         if len(asked) < 3:
             raise subprocess.CalledProcessError(1, ["scontrol", "requeue"])
 
-    monkeypatch.setattr("nas.crew.worker._QUEUED_AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("nas.workers.worker._QUEUED_AGAIN_S", (0.0, 0.0, 0.0))
     before = signal.signal(signal.SIGUSR2, refuses_twice)
     try:
         with Ending(grace_s=5) as ending:
@@ -295,9 +295,9 @@ def test_a_run_that_was_queued_again_stays_until_the_batch_system_ends_it(
     monkeypatch: pytest.MonkeyPatch, told: bool
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    monkeypatch.setattr("nas.crew.worker._LOOK_S", 0.01)
-    monkeypatch.setattr("nas.crew.worker._ENDED_AT_THE_LATEST_S", 0.2)
-    monkeypatch.setattr("nas.crew.worker._BATCH_SCRIPT_ENDS_S", 0.05)
+    monkeypatch.setattr("nas.workers.worker._LOOK_S", 0.01)
+    monkeypatch.setattr("nas.workers.worker._ENDED_AT_THE_LATEST_S", 0.2)
+    monkeypatch.setattr("nas.workers.worker._BATCH_SCRIPT_ENDS_S", 0.05)
     ends: list[float] = []
 
     def queues_and_exits(number: int, frame: object) -> None:

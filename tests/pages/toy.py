@@ -28,7 +28,8 @@ SMALLER = {
 }
 _NEEDED = (
     "nas.commands.search", "nas.commands.train", "nas.commands.bench", "nas.commands.show",
-    "nas.pipeline", "nas.study", "nas.report.results", "nas.live.training", "nas.crew.sweep",
+    "nas.pipeline", "nas.study", "nas.report.results", "nas.live.training",
+    "nas.workers.shared_study",
     "nas.policies.gaussian_process", "trainers.module", "trainers.tasks.denoising",
     "trainers.tasks.super_resolution", "torch._dynamo", "sklearn.datasets", "skimage.data",
     "search_spaces.fake_quantize", "openvino", "hydra.main", "hydra._internal.utils",

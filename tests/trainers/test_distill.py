@@ -11,7 +11,7 @@ from runtime.signature import INPUT, OUTPUT
 from tests.trainers.conftest import TinyNet
 from trainers.budget import Budget
 from trainers.calls import pair
-from trainers.distill import Distillation, Weights, relations
+from trainers.distill import Distillation, TermWeights, relations
 from trainers.fit import fit
 from trainers.fixed_batches import FixedBatches
 from trainers.tasks.super_resolution import SuperResolution
@@ -41,10 +41,10 @@ def flat(net: nn.Module) -> Tensor:
 
 def test_the_output_term_is_nothing_for_a_network_that_is_its_teacher(inputs: Tensor) -> None:
     net = TinyNet().eval()
-    companion = Distillation(net)
-    companion.attach(net)
-    assert companion.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).item() == 0
-    off = companion.loss({INPUT: inputs}, {OUTPUT: net(inputs) + 0.5})
+    distillation = Distillation(net)
+    distillation.attach(net)
+    assert distillation.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).item() == 0
+    off = distillation.loss({INPUT: inputs}, {OUTPUT: net(inputs) + 0.5})
     assert off.item() == pytest.approx(0.5)
 
 
@@ -64,17 +64,17 @@ def test_many_places_are_averaged_before_they_are_related() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [Weights(output=0, feature=1.0), Weights(output=0, relation=1.0)],
+    "weights", [TermWeights(output=0, feature=1.0), TermWeights(output=0, relation=1.0)],
     ids=["feature", "relation"],
 )  # fmt: skip
 def test_features_are_compared_across_sizes_with_a_gradient_to_the_student(
-    inputs: Tensor, weights: Weights
+    inputs: Tensor, weights: TermWeights
 ) -> None:
     teacher = nn.Sequential(nn.Conv2d(3, 5, 3, stride=2, padding=1), nn.ReLU())
     net = TinyNet()
-    companion = Distillation(teacher, weights=weights, taps={"first": "0"})
-    companion.attach(net)
-    companion.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).backward()
+    distillation = Distillation(teacher, weights=weights, taps={"first": "0"})
+    distillation.attach(net)
+    distillation.loss({INPUT: inputs}, {OUTPUT: net(inputs)}).backward()
     assert net.first.weight.grad is not None and net.first.weight.grad.abs().sum() > 0
     assert all(p.grad is None for p in teacher.parameters())
 
@@ -88,8 +88,8 @@ def test_a_student_learns_its_teacher_better_with_it_than_without(
     distance = {}
     for weight in (0.001, 10.0):
         net = TinyNet(seed=0)
-        companion = Distillation(teacher, weights=Weights(output=weight))
-        fit(net, task, longer, seed=0, companion=companion)
+        distillation = Distillation(teacher, weights=TermWeights(output=weight))
+        fit(net, task, longer, seed=0, teacher=distillation)
         distance[weight] = (net(inputs) - teacher(inputs)).abs().mean().item()
     assert distance[10.0] < 0.7 * distance[0.001]
 
@@ -97,27 +97,27 @@ def test_a_student_learns_its_teacher_better_with_it_than_without(
 def test_a_distilled_training_resumes_exactly_and_leaves_no_hooks(
     task: SuperResolution, budget: Budget, tmp_path: Path
 ) -> None:
-    def companion() -> Distillation:
+    def distillation() -> Distillation:
         return Distillation(
-            TinyNet(seed=5), weights=Weights(1.0, 0.1, 0.1), taps={"first": "first"}, seed=3
+            TinyNet(seed=5), weights=TermWeights(1.0, 0.1, 0.1), taps={"first": "first"}, seed=3
         )
 
     whole, net = TinyNet(), TinyNet()
-    fit(whole, task, budget, seed=7, companion=companion())
+    fit(whole, task, budget, seed=7, teacher=distillation())
     for until_step in (8, None):
         fit(net, task, budget, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt",
-            companion=companion())  # fmt: skip
+            teacher=distillation())  # fmt: skip
     assert torch.equal(flat(net), flat(whole))
     assert not net.first._forward_hooks
     saved = torch.load(tmp_path / "c.ckpt", weights_only=True)["state_dict"]
-    assert "companion.adapters.0.weight" in saved
+    assert "teacher.adapters.0.weight" in saved
     assert not [key for key in saved if "teacher" in key]
 
 
 def test_the_teacher_is_not_changed(task: SuperResolution, budget: Budget) -> None:
     teacher = TinyNet(seed=5)
     before = flat(teacher).clone()
-    fit(TinyNet(), task, budget, seed=0, companion=Distillation(teacher))
+    fit(TinyNet(), task, budget, seed=0, teacher=Distillation(teacher))
     assert torch.equal(flat(teacher), before)
 
 
@@ -127,9 +127,9 @@ def test_a_teacher_is_asked_once_for_each_batch_that_comes_again(
     teacher = Counting(TinyNet(seed=5))
     again = FixedBatches(task, 4)
     cached, asked = TinyNet(), TinyNet()
-    fit(cached, again, budget, seed=0, companion=Distillation(teacher, cache_gib=0.1))
+    fit(cached, again, budget, seed=0, teacher=Distillation(teacher, cache_gib=0.1))
     assert teacher.asked == 4
-    fit(asked, again, budget, seed=0, companion=Distillation(teacher))
+    fit(asked, again, budget, seed=0, teacher=Distillation(teacher))
     assert teacher.asked == 4 + budget.max_steps
     assert torch.equal(flat(cached), flat(asked))
 
@@ -137,10 +137,10 @@ def test_a_teacher_is_asked_once_for_each_batch_that_comes_again(
 def test_a_full_cache_keeps_what_it_has(task: SuperResolution, inputs: Tensor) -> None:
     teacher = Counting(TinyNet(seed=5))
     one_answer = inputs.numel() * 4 * 4
-    companion = Distillation(teacher, cache_gib=1.5 * one_answer / 2**30)
+    distillation = Distillation(teacher, cache_gib=1.5 * one_answer / 2**30)
     for _ in range(3):
-        companion.ask(inputs)
-        companion.ask(inputs + 0.1)
+        distillation.ask(inputs)
+        distillation.ask(inputs + 0.1)
     assert teacher.asked == 1 + 3
 
 
@@ -158,9 +158,9 @@ def test_only_the_batches_of_a_wrapped_task_change(task: SuperResolution) -> Non
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Weights(output=-1.0), "none negative"),
-        (lambda: Weights(output=0.0), "not all zero"),
-        (lambda: Distillation(TinyNet(), weights=Weights(feature=1.0)), "give taps"),
+        (lambda: TermWeights(output=-1.0), "none negative"),
+        (lambda: TermWeights(output=0.0), "not all zero"),
+        (lambda: Distillation(TinyNet(), weights=TermWeights(feature=1.0)), "give taps"),
         (lambda: Distillation(TinyNet(), taps={"nope": "last"}).attach(TinyNet()), "no layer"),
         (lambda: Distillation(TinyNet(), taps={"first": "nope"}).ask(torch.zeros(1, 3, 8, 8)),
          "the teacher has no layer"),

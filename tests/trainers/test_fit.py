@@ -115,14 +115,14 @@ def test_a_companion_adds_to_the_loss_and_is_trained_and_resumed_with_the_networ
     alone, whole, net = TinyNet(), TinyNet(), TinyNet()
     fit(alone, task, budget, seed=7)
     expected = Pull()
-    fit(whole, task, budget, seed=7, companion=expected)
+    fit(whole, task, budget, seed=7, teacher=expected)
     assert expected.attached == [whole, expected]
     assert expected.level.item() != 0
     assert not torch.equal(weights(alone), weights(whole))
     for until_step in (11, None):
         again = Pull()
         fit(net, task, budget, seed=7, until_step=until_step, checkpoint=tmp_path / "c.ckpt",
-            companion=again)  # fmt: skip
+            teacher=again)  # fmt: skip
     assert torch.equal(weights(net), weights(whole))
     assert torch.equal(again.level, expected.level)
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from trainers.base import DataError
 from trainers.data.decode import SUFFIXES, BrokenImage, is_image
+from trainers.data.decoded_cache import MAX_GIB, Decoded, DecodedCache, decoded_once, state_of
 from trainers.data.degradations.base import Degradation, degrade_crops
 from trainers.data.draws import Draws
 from trainers.data.files import Skipped, files_under, name_in, printable
 from trainers.data.folder import any_deep, decoded, refuse_broken
 from trainers.data.photo import Photo
 from trainers.data.pictures import Pictures
-from trainers.data.shelf import MAX_GIB, Decoded, Shelf, shelve, state_of
 from trainers.data.video import VIDEO_SUFFIXES, is_video, read_frames
 
 MOST_FRAMES = 1000
@@ -91,7 +91,7 @@ def read_clips(
     files = files_under(root, f"folders of frames, or videos ({known})")
     usable = [path for path in files.paths if is_image(path) or is_video(path)]
     usable.sort(key=lambda path: _natural(name_in(root, path)))
-    shelf = shelve(
+    cache = decoded_once(
         lambda: _decoded(usable, root, most_frames),
         root=root,
         kind="clips",
@@ -100,9 +100,9 @@ def read_clips(
         max_gib=max_gib,
         home=home,
     )
-    broken = (*shelf.broken, *files.lost)
+    broken = (*cache.broken, *files.lost)
     refuse_broken(root, broken, skip_broken=skip_broken)
-    found = _grouped(shelf, root, frames, smallest, broken)
+    found = _grouped(cache, root, frames, smallest, broken)
     if not found.clips:
         why = found.notice() or f"put {known} into it"
         raise DataError(f"no usable clip in {printable(root)}: {why}")
@@ -110,11 +110,11 @@ def read_clips(
 
 
 def _grouped(
-    shelf: Shelf, root: Path, frames: int, smallest: int, left_out: Sequence[Skipped]
+    cache: DecodedCache, root: Path, frames: int, smallest: int, left_out: Sequence[Skipped]
 ) -> Clips:
-    """The clips that the frames of a shelf make."""
+    """The clips that the frames of a cache make."""
     grouped: dict[str, list[Photo]] = {}
-    for photo in shelf.photos:
+    for photo in cache.photos:
         grouped.setdefault(_clip_of(photo.name), []).append(photo)
     broken = {_clip_of(s.name) for s in left_out}
     clips, skipped = [], list(left_out)

@@ -1,4 +1,4 @@
-"""A user's folder of images, decoded once onto a shelf; what cannot be used is named."""
+"""A user's folder of images, decoded once into a cache; what cannot be used is named."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from trainers.base import DataError
 from trainers.data.decode import SUFFIXES, BrokenImage, decode, has_sixteen_bits, is_image
+from trainers.data.decoded_cache import MAX_GIB, Decoded, DecodedCache, decoded_once, state_of
 from trainers.data.files import Skipped, files_under, name_in, printable
 from trainers.data.photo import Photo
-from trainers.data.shelf import MAX_GIB, Decoded, Shelf, shelve, state_of
 
 _NAMED = 5
 _DECODERS = 2
@@ -92,11 +92,11 @@ def any_deep(files: Sequence[Path]) -> bool:
     return False
 
 
-def open_shelf(
+def open_decoded(
     files: Sequence[Path], root: Path, *, kind: str, max_gib: float, home: Path | None
-) -> Shelf:
+) -> DecodedCache:
     """The decoded pictures of some files of a folder."""
-    return shelve(
+    return decoded_once(
         lambda: decoded(files, root),
         root=root,
         kind=kind,
@@ -130,7 +130,7 @@ def read_folder(
 ) -> Folder:
     """Every usable image under a folder, subfolders included, in the order of their paths.
 
-    The first time the images are decoded onto a shelf, from then on they are mapped from there,
+    The first time the images are decoded into a cache, from then on they are mapped from there,
     until a file is added, removed or changed. If one image has 16 bits per channel, all are kept
     with 16. Links are followed; one that leads nowhere counts as a broken file. Files and folders
     whose name starts with a dot are not looked at; files that are no images, and images that are
@@ -141,21 +141,21 @@ def read_folder(
         smallest: pixels that both sides of an image must have.
         max_gib: disk space that the decoded images may take.
         skip_broken: leave broken files out too, and tell.
-        home: where shelves are kept; in the user's cache when None.
+        home: where caches are kept; in the user's cache when None.
 
     Raises:
         DataError: the folder is missing or empty, holds no usable image or a broken one, or the
-            shelf cannot be written or would be too large.
+            cache cannot be written or would be too large.
     """
     files = files_under(root, f"images ({', '.join(SUFFIXES)})")
     images = [path for path in files.paths if is_image(path)]
     strangers = [Skipped(name_in(root, path), "not an image") for path in files.paths
                  if not is_image(path)]  # fmt: skip
-    shelf = open_shelf(images, root, kind="photos", max_gib=max_gib, home=home)
-    broken = sorted([*shelf.broken, *files.lost], key=lambda s: s.name)
+    cache = open_decoded(images, root, kind="photos", max_gib=max_gib, home=home)
+    broken = sorted([*cache.broken, *files.lost], key=lambda s: s.name)
     refuse_broken(root, broken, skip_broken=skip_broken)
     photos, grey, small = [], 0, []
-    for photo, is_grey in zip(shelf.photos, shelf.grey, strict=True):
+    for photo, is_grey in zip(cache.photos, cache.grey, strict=True):
         height, width, _ = photo.stored.shape
         if min(height, width) < smallest:
             reason = f"{width}x{height} is smaller than {smallest}x{smallest}"

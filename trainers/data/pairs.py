@@ -123,8 +123,8 @@ def _pair(low: Photo, high: Photo, scale: int) -> Pair:
             f"the target must be {scale} times as large"
         )
     if any(extra):
-        # Cut off rows are no whole stretch of the shelf any more.
-        high = replace(high, stored=high.stored[:height, :width], shelf=None, start=0)
+        # Cut off rows are no whole stretch of the cache any more.
+        high = replace(high, stored=high.stored[:height, :width], folder_pixels=None, start=0)
     return Pair(low, high)
 
 

@@ -1,4 +1,4 @@
-"""One decoded picture, in memory or on a shelf."""
+"""One decoded picture, in memory or in the cache."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Photo:
 
     Attributes:
         stored: (H, W, 3), RGB; usually a view of a file that is mapped into memory.
-        shelf: (P, 3), the pixels of all pictures of the folder, end to end; None for a picture
+        folder_pixels: (P, 3), those of all pictures of the folder, end to end; None for a picture
             that is alone.
-        start: row of the shelf at which this picture begins.
+        start: its row at which this picture begins.
     """
 
     name: str
     stored: Levels
-    shelf: Levels | None = None
+    folder_pixels: Levels | None = None
     start: int = 0
 
     @property

@@ -51,7 +51,7 @@ class Picks:
 
 
 class Pictures:
-    """Pictures to cut from. Those of one shelf are used where they lie, nothing is copied."""
+    """Pictures to cut from. Those of one folder are used where they lie, nothing is copied."""
 
     def __init__(self, levels: Levels, starts: Counts, heights: Counts, widths: Counts) -> None:
         """Take pixels (P, 3) over, and in them the first row and the size of each picture."""
@@ -61,7 +61,7 @@ class Pictures:
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> Self:
-        """Pictures of photographs; if they are not all of one shelf, they are copied together.
+        """Pictures of photographs; if they are not all of one folder, they are copied together.
 
         Raises:
             ValueError: there is none.
@@ -70,10 +70,10 @@ class Pictures:
             raise ValueError("there is no picture to cut from")
         heights = np.array([p.stored.shape[0] for p in photos], np.int64)
         widths = np.array([p.stored.shape[1] for p in photos], np.int64)
-        shelf = photos[0].shelf
-        if shelf is not None and all(photo.shelf is shelf for photo in photos):
+        cache = photos[0].folder_pixels
+        if cache is not None and all(photo.folder_pixels is cache for photo in photos):
             starts = np.array([photo.start for photo in photos], np.int64)
-            return cls(shelf, starts, heights, widths)
+            return cls(cache, starts, heights, widths)
         starts = np.cumsum([0, *heights[:-1] * widths[:-1]]).astype(np.int64)
         deep = any(photo.stored.dtype == np.uint16 for photo in photos)
         levels = np.empty((int((heights * widths).sum()), 3), np.uint16 if deep else np.uint8)
@@ -163,7 +163,7 @@ class Pictures:
         return crop.swapaxes(0, 1) if turn & TRANSPOSE else crop
 
     def _index(self, picks: Picks, side: int, margin: int) -> tuple[Counts, Counts]:
-        """(N, L) down and (N, L) across each crop; their sum is a row of the shelf."""
+        """(N, L) down and (N, L) across each crop; their sum is a row of it."""
         along = np.arange(-margin, side + margin)
         k, turn = picks.picture, picks.turn[:, None]
         y = np.where(turn & MIRROR_ROWS, side - 1 - along, along) + picks.top[:, None]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from trainers.base import DataError, Digests
 from trainers.data import bundled
+from trainers.data.decoded_cache import MAX_GIB
 from trainers.data.fingerprint import of_judged, of_trained, probe
 from trainers.data.folder import read_folder, split
 from trainers.data.pairs import Pair, read_pairs
 from trainers.data.photo import Photo
-from trainers.data.shelf import MAX_GIB
 
 BUNDLED = "bundled"
 

@@ -73,12 +73,12 @@ def test_sixteen_bits_tell_neighbouring_levels_apart() -> None:
 
 
 def test_pictures_of_one_shelf_are_not_copied() -> None:
-    shelf = np.random.default_rng(0).integers(0, 256, (100, 3)).astype(np.uint8)
+    cache = np.random.default_rng(0).integers(0, 256, (100, 3)).astype(np.uint8)
     photos = [
-        Photo(str(k), shelf[s : s + 36].reshape(6, 6, 3), shelf, s) for k, s in enumerate((0, 36))
+        Photo(str(k), cache[s : s + 36].reshape(6, 6, 3), cache, s) for k, s in enumerate((0, 36))
     ]
     pictures = Pictures.of(photos[1:])
-    shelf[36] = 7
+    cache[36] = 7
     assert np.array_equal(levels(pictures.cut(picks((0, 0, 0, 0)), side=6)[0]), photos[1].stored)
 
 

@@ -11,8 +11,8 @@ from toy_search import SMALL, write_photos
 
 from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
+from nas.float_layers import calibrated_drop, choose_float_layers, layer_drops
 from nas.networks import rules_for
-from nas.precision import calibrated_drop, choose_float_layers, layer_drops
 from search_spaces.fake_quantize import convert, prepare
 from search_spaces.modules import Network, build
 from search_spaces.onnx_writer import write

@@ -9,7 +9,7 @@ class LostClaim(Exception):
     """This worker was taken for dead and its candidate was given to another one."""
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """The others who work on the same study."""
 
     @property

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from nas.crew.roster import Worker
 from nas.settings import SettingsError
 from nas.study import Study
+from nas.workers.roster import Worker
 
 PACKAGES = ("nas", "runtime", "search_spaces", "latency_models", "trainers")
 

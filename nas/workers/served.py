@@ -15,8 +15,8 @@ from latency_models.base import (
     Plan,
     Precision,
 )
-from nas.crew.measuring import Measuring, Requests, unpack_frames
 from nas.storage import Notice
+from nas.workers.measuring import Measuring, Requests, unpack_frames
 
 _POLL_S, _PATIENCE_S = 0.25, 60.0
 _ERRORS: dict[str, type[Exception]] = {"compile": CompileError, "device": DeviceError}

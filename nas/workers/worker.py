@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from nas.crew.claims import Claims
-from nas.crew.roster import Pace, Worker
+from nas.workers.claims import Claims
+from nas.workers.roster import Pace, Worker
 from trainers.base import Interrupted
 
 ENDING = (signal.SIGTERM, signal.SIGUSR2)

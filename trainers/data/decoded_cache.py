@@ -1,8 +1,8 @@
 """Decoded pictures on disk, mapped into memory: each file is decoded once, whoever asks.
 
-A shelf is a folder with `pixels.bin`, all pictures end to end, and `index.json`, which says where
+A cache is a folder with `pixels.bin`, all pictures end to end, and `index.json`, which says where
 each one begins. It belongs to one state of its source files (their names, sizes and times of
-change). Any number of processes may ask for the same shelf: one builds it aside and renames it
+change). Any number of processes may ask for the same cache: one builds it aside and renames it
 into place, the others wait. Mapped pixels are not read before they are used, and the system may
 drop them again, so a folder larger than the memory does no harm.
 """
@@ -34,7 +34,7 @@ _CHANNELS = 3
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """One picture on its way to the shelf.
+    """One picture on its way to the cache.
 
     Attributes:
         levels: (H, W, 3).
@@ -47,7 +47,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, eq=False)
-class Shelf:
+class DecodedCache:
     """Decoded pictures.
 
     Attributes:
@@ -85,7 +85,7 @@ def state_of(files: Sequence[Path], root: Path, *settings: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def shelve(
+def decoded_once(
     produce: Callable[[], Iterable[Decoded | Skipped]],
     *,
     root: Path,
@@ -94,20 +94,20 @@ def shelve(
     deep: Callable[[], bool],
     max_gib: float = MAX_GIB,
     home: Path | None = None,
-) -> Shelf:
-    """The shelf of a folder in its present state; built if there is none, replaced if outdated.
+) -> DecodedCache:
+    """The cache of a folder in its present state; built if there is none, replaced if outdated.
 
     Args:
         produce: decodes the pictures, one after the other; like `deep` called only to build.
         root: the folder that they come from.
-        kind: what is made of it (`photos`, `clips`); one shelf is kept of each.
+        kind: what is made of it (`photos`, `clips`); one cache is kept of each.
         state: from `state_of`.
         deep: whether to keep 16 bits per channel, for all pictures alike.
-        max_gib: disk space that the shelf may take.
-        home: where shelves are kept; `default_home()` when None.
+        max_gib: disk space that the cache may take.
+        home: where caches are kept; `default_home()` when None.
 
     Raises:
-        DataError: the shelf cannot be written or would be larger than `max_gib`.
+        DataError: the cache cannot be written or would be larger than `max_gib`.
     """
     source = hashlib.sha256(os.fsencode(f"{kind}:{root.resolve()}")).hexdigest()[:16]
     place = (default_home() if home is None else home) / f"{kind}-{source}"
@@ -137,7 +137,7 @@ def shelve(
 
 
 def _forget_vanished(home: Path) -> None:
-    """Remove the shelves of folders that are no more."""
+    """Remove the caches of folders that are no more."""
     for source in home.glob(f"*/{_SOURCE}"):
         if not Path(os.fsdecode(source.read_bytes())).exists():
             shutil.rmtree(source.parent, ignore_errors=True)
@@ -158,7 +158,7 @@ def _build(
     dtype: np.dtype[np.generic],
     max_gib: float,
 ) -> bool:
-    """Write a shelf aside, rename it into place and remove outdated ones; False if too large."""
+    """Write a cache aside, rename it into place and remove outdated ones; False if too large."""
     for left_over in place.glob("*.part"):
         shutil.rmtree(left_over)
     aside = place / f"{state}.part"
@@ -181,14 +181,14 @@ def _build(
     (aside / _INDEX).write_text(json.dumps(index))
     outdated = [p for p in place.iterdir() if p.is_dir() and p != aside]
     aside.rename(place / state)
-    for shelf in outdated:
+    for cache in outdated:
         # Who has one mapped keeps it: the system frees the disk when the last one lets go.
-        shutil.rmtree(shelf, ignore_errors=True)
+        shutil.rmtree(cache, ignore_errors=True)
     return True
 
 
-def _open(folder: Path) -> Shelf | None:
-    """Map a shelf; None where there is none, or no more."""
+def _open(folder: Path) -> DecodedCache | None:
+    """Map a cache; None where there is none, or no more."""
     try:
         index = json.loads((folder / _INDEX).read_text())
         shape, dtype = (index["rows"], _CHANNELS), np.dtype(index["dtype"])
@@ -202,7 +202,7 @@ def _open(folder: Path) -> Shelf | None:
             for name, h, w, start, _ in index["pictures"]
         )
         grey = tuple(bool(entry[4]) for entry in index["pictures"])
-        return Shelf(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))
+        return DecodedCache(pixels, photos, grey, tuple(Skipped(**b) for b in index["broken"]))
     except FileNotFoundError:
         return None
     except (ValueError, LookupError, TypeError):

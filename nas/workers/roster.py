@@ -47,12 +47,14 @@ class Pace:
         for one in fields(self):
             value = getattr(self, one.name)
             if type(value) not in (int, float) or not value > 0:
-                raise ValueError(f"crew.{one.name} is {value}: it must be a positive number")
+                raise ValueError(f"workers.{one.name} is {value}: it must be a positive number")
             if value > _LONGEST_S:
-                raise ValueError(f"crew.{one.name} is {value}: use at most {_LONGEST_S} seconds")
+                raise ValueError(
+                    f"workers.{one.name} is {value}: use at most {_LONGEST_S} seconds"
+                )
         if self.lease_s < 3 * self.beat_s:
             raise ValueError(
-                f"crew.lease_s is {self.lease_s:g}: use at least 3 times crew.beat_s "
+                f"workers.lease_s is {self.lease_s:g}: use at least 3 times workers.beat_s "
                 f"({self.beat_s:g}), or living workers are taken for dead"
             )
 
@@ -97,7 +99,7 @@ class Worker:
         return self.machine == _machine() and _process(pid) != self.process
 
 
-def workers(folder: Path) -> dict[Worker, float]:
+def registered(folder: Path) -> dict[Worker, float]:
     """Every worker that joined the study in this folder, with the time of its last heartbeat."""
     found: dict[Worker, float] = {}
     for path in sorted((folder / WORKERS).glob("*.json")):

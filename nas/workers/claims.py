@@ -23,9 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nas.crew.base import LostClaim
-from nas.crew.roster import WORKERS, Pace, Worker, read_if_there, read_worker, write_worker
 from nas.durable import aside_of
+from nas.workers.base import LostClaim
+from nas.workers.roster import WORKERS, Pace, Worker, read_if_there, read_worker, write_worker
 
 CLAIMS = "claims"
 WAITING = "waiting for others"

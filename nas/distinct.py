@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.networks import ARCHITECTURE, CASE, Form, Network
+from nas.networks import ARCHITECTURE, CASE, Form, NetworkSource
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Named:
     """A network under another name."""
 
     name: str
-    inner: Network
+    inner: NetworkSource
 
     @property
     def own(self) -> Form:
@@ -34,7 +34,7 @@ class Named:
         return self.inner.origin(form, engine)
 
 
-def told_apart(specs: Sequence[str], networks: Sequence[Network]) -> list[Network]:
+def distinct(specs: Sequence[str], networks: Sequence[NetworkSource]) -> list[NetworkSource]:
     """The same networks under names that differ: by as much of their paths as that takes.
 
     Args:
@@ -63,7 +63,7 @@ def _depth(spec: str) -> int:
     return len(_path_of(spec).parts) if Path(spec).expanduser().exists() else 1
 
 
-def _name_at(spec: str, network: Network, level: int) -> str:
+def _name_at(spec: str, network: NetworkSource, level: int) -> str:
     if level == 0:
         return network.name
     parts = _path_of(spec).parts

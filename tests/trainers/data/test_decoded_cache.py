@@ -55,8 +55,8 @@ def test_another_smallest_side_needs_no_new_decoding(
 
 def test_pictures_are_mapped_not_held(photos: Path, home: Path) -> None:
     photo = read_folder(photos, smallest=16, home=home).photos[0]
-    assert isinstance(photo.shelf, np.memmap)
-    assert np.shares_memory(photo.stored, photo.shelf)
+    assert isinstance(photo.folder_pixels, np.memmap)
+    assert np.shares_memory(photo.stored, photo.folder_pixels)
 
 
 @pytest.mark.parametrize("change", ["content", "time", "added", "removed", "renamed"])
@@ -79,7 +79,7 @@ def test_a_changed_folder_is_decoded_anew_and_the_old_shelf_removed(
         (photos / "1.png").rename(photos / "one.png")
     after = read_folder(photos, smallest=16, home=home)
     assert sorted(p.name for p in photos.iterdir()) == [p.name for p in after.photos]
-    assert after.photos[0].shelf is not before.photos[0].shelf
+    assert after.photos[0].folder_pixels is not before.photos[0].folder_pixels
     assert len(list(home.glob("photos-*/*/index.json"))) == 1
     # Who still has the old one keeps it whole.
     assert all(np.array_equal(a, b) for a, b in zip(old, pixels(before), strict=True))

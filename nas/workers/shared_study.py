@@ -22,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from latency_models.isolated import IsolatedLatency
 from latency_models.measured import MeasuredLatency
 from nas.assemble import (
+    as_settings_error,
     asked_for,
     assemble,
-    told_as_settings,
 )
 from nas.collaborators import (
     JOINING_S,
@@ -33,10 +33,6 @@ from nas.collaborators import (
     tracked,
     tracker_for,
 )
-from nas.crew.roster import Pace, Worker
-from nas.crew.status import report_is_fresh
-from nas.crew.version import check_code, code_version
-from nas.crew.worker import at_work
 from nas.durable import write_aside
 from nas.evidence import MAIN
 from nas.experiment import Plan
@@ -53,11 +49,15 @@ from nas.storage import StorageError, open_storage
 from nas.study import Study
 from nas.timers import builder_for, engine_for, require_precision
 from nas.tracking.trackers import track_study
+from nas.workers.roster import Pace, Worker
+from nas.workers.status import report_is_fresh
+from nas.workers.version import check_code, code_version
+from nas.workers.worker import at_work
 from trainers.base import Interrupted, Task
 from trainers.budget import Budget
 
 if TYPE_CHECKING:
-    from nas.crew.claims import Claims
+    from nas.workers.claims import Claims
 
 def prepare(
     config: DictConfig, *, launcher: str, notice: Callable[[str], None]
@@ -79,7 +79,7 @@ def prepare(
     if "slurm" in launcher.lower():
         check_partition(OmegaConf.select(config, "cluster.partition"))
     folder = study_folder(config)
-    with told_as_settings(config), ExitStack() as stack:
+    with as_settings_error(config), ExitStack() as stack:
         if "slurm" not in launcher.lower():
             _check_machine(config, timed_here=served is None)
         asked = asked_for(config)
@@ -166,7 +166,7 @@ def _why(error: BaseException) -> str:
 
 def _run(config: DictConfig, claims: Claims) -> None:
     served = served_for(config, safe_point=claims.safe_point)
-    with assemble(config, crew=claims, served=served) as experiment:
+    with assemble(config, workers=claims, served=served) as experiment:
         study = _study(
             config, experiment.plan, experiment.task,
             notice=experiment.note, patience_s=JOINING_S,
@@ -228,7 +228,7 @@ def _study(
 
 def _pace(config: DictConfig) -> Pace:
     try:
-        return Pace(**typed("crew", Pace, config.crew))
+        return Pace(**typed("workers", Pace, config.workers))
     except ValueError as error:
         raise SettingsError(str(error)) from error
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nas.candidate import Candidate
-from nas.crew.claims import claims
-from nas.crew.roster import Pace, Worker, workers
 from nas.durable import read_record
 from nas.evidence import EXPORTED, QUANTIZED, TRAINED
 from nas.kinds import require_types
 from nas.ledger import REPORT, SETTINGS, SETTINGS_REMEDY, Ledger
 from nas.report.funnel import Funnel, funnel, was_too_slow
 from nas.winners import front
+from nas.workers.claims import claims
+from nas.workers.roster import Pace, Worker, registered
 from trainers.base import Metric
 
 State = Literal["working", "silent", "killed", "ended"]
@@ -127,7 +127,7 @@ def _asked(settings: Any) -> _Asked:
         settings["study"].get("screen") == "compile",
         float(settings["target"]["max_latency_ms"]),
         Metric(**metric),
-        float(settings.get("crew", {}).get("lease_s", Pace.lease_s)),
+        float(settings.get("workers", settings.get("crew", {})).get("lease_s", Pace.lease_s)),
         {str(n): float(t["max_latency_ms"]) for n, t in settings.get("targets", {}).items()},
     )
     require_types(found)
@@ -148,7 +148,7 @@ def _workers(folder: Path, lease_s: float, now: float) -> tuple[Seen, ...]:
     for claim in claims(folder):
         held.setdefault(claim.worker, []).append(claim.what)
     found = []
-    for worker, beat in workers(folder).items():
+    for worker, beat in registered(folder).items():
         age_s = max(0.0, now - beat)
         holds = tuple(held.get(worker.id, ()))
         found.append(Seen(worker, _state(worker, age_s, lease_s), age_s, holds))

@@ -1,4 +1,4 @@
-"""One cell of a benchmark: a network in one form on one engine, and all that was found out."""
+"""One line of a benchmark: a network in one form on one engine, and all that was found out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latency_models.measured import Side, side_of
 from latency_models.roofline import Peaks, Roof, roof
 from latency_models.trt_examined import Examined
 from nas.measurements.benches import Bench
-from nas.networks import Form, Network, Unsuitable
+from nas.networks import Form, NetworkSource, Unsuitable
 
 GUARD = 0.01
 """Two processes that time one file differ by so much: a median this near a limit is at it."""
@@ -23,7 +23,7 @@ _NOT_IN_A_LINE = ("conditions", "input_shape", "estimated", "precision", "engine
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked about each cell beside its latency.
+    """What is asked about each network beside its latency.
 
     Attributes:
         layers: time per executed layer.
@@ -37,7 +37,7 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Measurement:
     """A network in one form on one engine.
 
     Attributes:
@@ -81,8 +81,10 @@ class Cell:
         return side_of(self.report, limit_ms, guard=GUARD)
 
 
-def measure_cell(network: Network, form: Form, bench: Bench, questions: Questions) -> Cell:
-    """Answer the questions about one cell; what cannot be says why and stops nothing else."""
+def measurement_of(
+    network: NetworkSource, form: Form, bench: Bench, questions: Questions
+) -> Measurement:
+    """Answer the questions about one network; what cannot be says why and stops nothing else."""
     name, engine = network.name, bench.engine.name
     examined, origin = None, network.origin(form, engine)
     try:
@@ -94,7 +96,7 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
         report = bench.latency.measure(onnx, form.precision)
         was_kept = bench.measured == before
     except (Unsuitable, CompileError, DeviceError) as error:
-        return Cell(name, engine, form, why=_line(error), examined=examined, origin=origin)
+        return Measurement(name, engine, form, why=_line(error), examined=examined, origin=origin)
     layers: Sequence[Layer] = ()
     found, peaks, notes = None, None, []
     try:
@@ -116,7 +118,7 @@ def measure_cell(network: Network, form: Form, bench: Bench, questions: Question
         )
     if found is not None and found.work.uncounted:
         notes.append(f"not counted: {_some(found.work.uncounted)}")
-    return Cell(
+    return Measurement(
         name, engine, form, report, was_kept=was_kept,
         layers=layers, roof=found, peaks=peaks, examined=examined, notes=tuple(notes),
         origin=origin,
@@ -155,74 +157,83 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def to_json(cells: Sequence[Cell], *, limit_ms: float | None = None) -> dict[str, Any]:
+def to_json(
+    measurements: Sequence[Measurement], *, limit_ms: float | None = None
+) -> dict[str, Any]:
     """All that is known, as plain JSON types."""
-    return {"limit_ms": limit_ms, "cells": [_cell_json(cell, limit_ms) for cell in cells]}
-
-
-def _cell_json(cell: Cell, limit_ms: float | None) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "network": cell.network,
-        "engine": cell.engine,
-        "precision": cell.form.precision,
-        "size": list(cell.form.size),
-        "batch": cell.form.batch,
-        "file": cell.origin or None,
-        "error": cell.why or None,
-        "images_per_s": cell.images_per_s,
-        "side": None if limit_ms is None else cell.side(limit_ms),
-        "from_receipt": cell.was_kept,
-        "report": None if cell.report is None else cell.report.to_json(),
-        "notes": list(cell.notes),
+    return {
+        "limit_ms": limit_ms,
+        "measurements": [_as_json(one, limit_ms) for one in measurements],
     }
-    if cell.layers:
-        found["layers"] = [asdict(layer) for layer in cell.layers]
-    if cell.roof is not None and cell.peaks is not None and cell.report is not None:
-        found["roofline"] = {**_roof_facts(cell), "peaks": asdict(cell.peaks)}
-    if cell.examined is not None:
-        found["tensorrt_check"] = [asdict(finding) for finding in cell.examined.findings]
-        found["tensorrt_checked_by"] = cell.examined.by
+
+
+def _as_json(one: Measurement, limit_ms: float | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "network": one.network,
+        "engine": one.engine,
+        "precision": one.form.precision,
+        "size": list(one.form.size),
+        "batch": one.form.batch,
+        "file": one.origin or None,
+        "error": one.why or None,
+        "images_per_s": one.images_per_s,
+        "side": None if limit_ms is None else one.side(limit_ms),
+        "from_receipt": one.was_kept,
+        "report": None if one.report is None else one.report.to_json(),
+        "notes": list(one.notes),
+    }
+    if one.layers:
+        found["layers"] = [asdict(layer) for layer in one.layers]
+    if one.roof is not None and one.peaks is not None and one.report is not None:
+        found["roofline"] = {**_roof_facts(one), "peaks": asdict(one.peaks)}
+    if one.examined is not None:
+        found["tensorrt_check"] = [asdict(finding) for finding in one.examined.findings]
+        found["tensorrt_checked_by"] = one.examined.by
     return found
 
 
-def _roof_facts(cell: Cell) -> dict[str, float | str | None]:
-    if cell.roof is None or cell.report is None:
+def _roof_facts(one: Measurement) -> dict[str, float | str | None]:
+    if one.roof is None or one.report is None:
         return {}
     return {
-        "macs": cell.roof.work.macs,
-        "bytes_moved": cell.roof.work.bytes_moved,
-        "not_counted": ", ".join(cell.roof.work.uncounted),
-        "macs_per_byte": cell.roof.work.macs_per_byte,
-        "compute_ms": cell.roof.compute_ms,
-        "memory_ms": cell.roof.memory_ms,
-        "nearer": cell.roof.nearer,
-        "roof_reached": cell.roof.share(cell.report.median_ms),
+        "macs": one.roof.work.macs,
+        "bytes_moved": one.roof.work.bytes_moved,
+        "not_counted": ", ".join(one.roof.work.uncounted),
+        "macs_per_byte": one.roof.work.macs_per_byte,
+        "compute_ms": one.roof.compute_ms,
+        "memory_ms": one.roof.memory_ms,
+        "nearer": one.roof.nearer,
+        "roof_reached": one.roof.share(one.report.median_ms),
     }
 
 
-def write_csv(cells: Sequence[Cell], file: IO[str], *, limit_ms: float | None = None) -> None:
-    """One line per cell: its form, the figures of its receipt, and the roofline if asked for."""
-    lines = list(_csv_lines(cells, limit_ms))
+def write_csv(
+    measurements: Sequence[Measurement], file: IO[str], *, limit_ms: float | None = None
+) -> None:
+    """One line each: its form, the figures of its receipt, and the roofline if asked for."""
+    lines = list(_csv_lines(measurements, limit_ms))
     names = list(dict.fromkeys(name for line in lines for name in line))
     writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
 
 
-def _csv_lines(cells: Sequence[Cell], limit_ms: float | None) -> Iterator[Mapping[str, Any]]:
-    for cell in cells:
+def _csv_lines(
+    measurements: Sequence[Measurement], limit_ms: float | None
+) -> Iterator[Mapping[str, Any]]:
+    for one in measurements:
         line: dict[str, Any] = {
-            "network": cell.network,
-            "engine": cell.engine,
-            "precision": cell.form.precision,
-            "size": cell.form.shape,
-            "batch": cell.form.batch,
+            "network": one.network,
+            "engine": one.engine,
+            "precision": one.form.precision,
+            "size": one.form.shape,
+            "batch": one.form.batch,
         }
-        if cell.report is not None:
-            receipt = cell.report.to_json()
+        if one.report is not None:
+            receipt = one.report.to_json()
             line |= {k: v for k, v in receipt.items() if k not in _NOT_IN_A_LINE}
-            line["images_per_s"] = cell.images_per_s
-            line["energy_mj"] = cell.condition("energy_mj")
+            line["images_per_s"] = one.images_per_s
+            line["energy_mj"] = one.condition("energy_mj")
         if limit_ms is not None:
-            line["side"] = cell.side(limit_ms)
-        yield {**line, **_roof_facts(cell), "file": cell.origin, "error": cell.why}
+            line["side"] = one.side(limit_ms)
+        yield {**line, **_roof_facts(one), "file": one.origin, "error": one.why}
