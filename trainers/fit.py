@@ -35,6 +35,8 @@ _EXPECTED = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # One process trains one network, under Slurm too.
     r"The `srun` command is available on your system but is not used",
+    # A training that goes on finds what it has left before.
+    r"Checkpoint directory .* exists and is not empty",
 )
 
 
