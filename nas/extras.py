@@ -15,6 +15,9 @@ from nas.settings import SettingsError
 if TYPE_CHECKING:
     from trainers.watching import Extras
 
+_OTHER = "lightning.pytorch."
+"""The same library under another name; its callbacks are not those of the one that trains."""
+
 
 @dataclass(frozen=True)
 class TrainerSettings:
@@ -38,10 +41,16 @@ class TrainerSettings:
             *((f"callbacks[{k}]", one) for k, one in enumerate(self.callbacks)),
             *([("logger", self.logger)] if self.logger is not None else []),
         ):
-            if not isinstance(one.get("_target_"), str):
+            target = one.get("_target_")
+            if not isinstance(target, str):
                 raise ValueError(
                     f"trainer.{at} names no class: give _target_, as in "
                     "{_target_: pytorch_lightning.callbacks.LearningRateMonitor}"
+                )
+            if target.startswith(_OTHER):
+                raise ValueError(
+                    f"trainer.{at} is {target}: Freeway trains with the package "
+                    f"pytorch_lightning, so write pytorch_lightning.{target[len(_OTHER):]}"
                 )
 
 

@@ -82,15 +82,9 @@ class Extras:
 
 
 def _require(given: Any, kind: type, where: str) -> None:
-    if isinstance(given, kind):
-        return
-    name = f"{type(given).__module__}.{type(given).__qualname__}"
-    if name.startswith("lightning."):
-        raise ValueError(
-            f"trainer.{where} has {name}, of the package `lightning`: Freeway trains with "
-            "`pytorch_lightning`, so name the one there"
-        )
-    raise ValueError(f"trainer.{where} has {name}, which is no {kind.__module__}.{kind.__name__}")
+    if not isinstance(given, kind):
+        name = f"{type(given).__module__}.{type(given).__qualname__}"
+        raise ValueError(f"trainer.{where} has {name}, no {kind.__name__} of pytorch_lightning")
 
 
 class OwnSignals(lightning.Callback):
@@ -183,7 +177,8 @@ class Telling(lightning.Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Tell the metric; at the end that is done for the network as it is left."""
-        if self._judged is not None and trainer.global_step < trainer.max_steps:
+        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if self._judged is not None and not ends:
             self._judged(trainer.global_step, float(np.mean(self._learner.scores)))
         self._save_in_time(trainer)
         # Nor is judging.

@@ -103,7 +103,7 @@ def test_so_is_what_lightning_itself_refuses(tmp_path: Path, photos: Path) -> No
     ("callback", "words"),
     [
         ({"_target_": "no.such.Callback"}, "trainer: ModuleNotFoundError: No module named 'no'"),
-        ({"_target_": "builtins.dict"}, "trainer.callbacks has builtins.dict, which is no pyt"),
+        ({"_target_": "builtins.dict"}, "trainer.callbacks has builtins.dict, no Callback"),
         ({**STOP, "mode": "sideways"}, "trainer: MisconfigurationException: `mode` can be"),
     ],
 )
@@ -117,6 +117,8 @@ def test_what_cannot_be_made_is_told(
 def test_settings_that_name_no_class_are_refused() -> None:
     with pytest.raises(ValueError, match=r"trainer.callbacks\[1\] names no class: give _target_"):
         TrainerSettings((STOP, {"monitor": "psnr_y"}))
+    with pytest.raises(ValueError, match="so write pytorch_lightning.loggers.CSVLogger"):
+        TrainerSettings((), {"_target_": "lightning.pytorch.loggers.CSVLogger"})
     with pytest.raises(ValueError, match="trainer.logger names no class"):
         TrainerSettings((), {})
 

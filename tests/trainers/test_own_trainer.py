@@ -78,7 +78,9 @@ def test_any_checkpoint_of_lightnings_is_gone_on_from_exactly(
 def test_the_metric_is_logged_under_its_name_for_whoever_monitors_it(
     task: SuperResolution, budget: Budget, tmp_path: Path
 ) -> None:
-    best = ModelCheckpoint(tmp_path / "best", "{step}", monitor="psnr_y", mode="max", save_top_k=-1)
+    best = ModelCheckpoint(
+        tmp_path / "best", "{step}", monitor="psnr_y", mode="max", save_top_k=-1
+    )
     logger = CSVLogger(tmp_path, name="", version="logs")
     net = TinyNet()
     trainer = own_trainer(callbacks=[best], logger=logger, log_every_n_steps=10)
