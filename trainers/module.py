@@ -97,6 +97,10 @@ class Learner(lightning.LightningModule):
             )
         if self.trainer.world_size > 1:
             raise ValueError("every device would draw the same batches: give Trainer(devices=1)")
+        if self.trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "a step has one batch: give budget.batch_size, not accumulate_grad_batches"
+            )
 
     def train_dataloader(self) -> Steps:
         """The numbers of the steps, from where the training stands."""
@@ -165,8 +169,8 @@ class Learner(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """The budget's clipping, whatever the Trainer has."""
-        self.clip_gradients(optimizer, gradient_clip_val or self._budget.clip_norm, "norm")
+        """The budget's clipping; Lightning refuses a Trainer that has another."""
+        self.clip_gradients(optimizer, self._budget.clip_norm, "norm")
 
     def optimizer_step(
         self,
@@ -274,8 +278,7 @@ class Steps(Iterable[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Numbers without end: Lightning takes as many as the epoch still lacks."""
-        of_each = self._learner.trainer.accumulate_grad_batches
-        yield from count(self._learner.global_step * of_each)
+        yield from count(self._learner.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""

@@ -67,13 +67,11 @@ class Extras:
 
     def blamed(self, error: BaseException) -> str:
         """The name of whichever of them an exception came out of; empty for none."""
-        if isinstance(error, MisconfigurationException):
-            return "lightning.Trainer"
         for frame, _ in traceback.walk_tb(error.__traceback__):
             running = frame.f_locals.get("self")
             if any(running is part for part in self.parts):
                 return type(running).__name__
-        return ""
+        return "Trainer" if isinstance(error, MisconfigurationException) else ""
 
     @property
     def checkpoints(self) -> bool:

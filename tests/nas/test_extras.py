@@ -95,7 +95,7 @@ def test_a_failure_of_a_users_callback_is_one_line_with_its_place(
 def test_so_is_what_lightning_itself_refuses(tmp_path: Path, photos: Path) -> None:
     bar = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
     here = replace(toy_experiment(tmp_path, photos), extras=TrainerSettings((bar,)))
-    with pytest.raises(SettingsError, match="^trainer: lightning.Trainer failed: .*progress_bar"):
+    with pytest.raises(SettingsError, match="^trainer: Trainer failed: .*progress_bar"):
         advance(small_candidate(), here, upto=PROBED)
 
 

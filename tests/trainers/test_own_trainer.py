@@ -12,6 +12,7 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from tests.trainers.conftest import TinyNet
@@ -112,14 +113,24 @@ def test_the_network_is_trained_even_where_it_was_judged_before(
 
 @pytest.mark.parametrize(
     ("there", "words"),
-    [({"precision": "bf16-mixed", "world_size": 1}, "give Trainer.precision='32-true'"),
-     ({"precision": "32-true", "world_size": 2}, "give Trainer.devices=1")],
+    [({"precision": "bf16-mixed"}, "give Trainer.precision='32-true'"),
+     ({"world_size": 2}, "give Trainer.devices=1"),
+     ({"accumulate_grad_batches": 2}, "give budget.batch_size")],
 )  # fmt: skip
 def test_a_trainer_that_would_train_otherwise_is_refused(
     task: SuperResolution, budget: Budget, there: dict[str, Any], words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     learner = Learner(TinyNet(), task, budget, seed=0)
-    monkeypatch.setattr(Learner, "trainer", SimpleNamespace(**there))
+    fine = {"precision": "32-true", "world_size": 1, "accumulate_grad_batches": 1}
+    monkeypatch.setattr(Learner, "trainer", SimpleNamespace(**fine))
+    learner.setup("fit")
+    monkeypatch.setattr(Learner, "trainer", SimpleNamespace(**{**fine, **there}))
     with pytest.raises(ValueError, match=words):
         learner.setup("fit")
+
+
+def test_so_is_one_that_clips_otherwise(task: SuperResolution, budget: Budget) -> None:
+    clipping = own_trainer(gradient_clip_val=0.5, enable_checkpointing=False)
+    with pytest.raises(MisconfigurationException, match="gradient_clip_val=0.5"):
+        clipping.fit(Learner(TinyNet(), task, budget, seed=0))

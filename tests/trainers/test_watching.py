@@ -98,7 +98,7 @@ def test_whoever_failed_is_blamed_and_nobody_else(task: SuperResolution, budget:
     unfit = Extras([TQDMProgressBar()])
     with pytest.raises(Exception, match="enable_progress_bar") as refused:
         fit(TinyNet(), task, budget, seed=0, extras=lambda: unfit)
-    assert unfit.blamed(refused.value) == "lightning.Trainer"
+    assert unfit.blamed(refused.value) == "Trainer"
     innocent, broken = Extras([Drawing()]), TinyNet()
     torch.nn.init.constant_(broken.last.weight, math.nan)
     with pytest.raises(Diverged) as diverged:
