@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Pixels = NDArray[np.uint8]
 """(H, W, C), 0 to 255."""
+Levels = NDArray[np.unsignedinteger]
+"""The same, or of 16 bits: 0 to 65535."""
 Floats = NDArray[np.float32]
 
 
-def as_input(pixels: Pixels) -> Floats:
-    """(h, w, C) -> (1, C, h, w) in [0, 1]."""
-    channels = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(channels)
+def as_input(pixels: Levels) -> Floats:
+    """(h, w, C) -> (1, C, h, w) in [0, 1]; several pictures (N, h, w, C) -> (N, C, h, w)."""
+    several = pixels if pixels.ndim == 4 else pixels[None]
+    channels = several.transpose(0, 3, 1, 2).astype(np.float32)
+    return np.ascontiguousarray(channels / np.float32(np.iinfo(pixels.dtype).max))
 
 
 def as_pixels(output: NDArray[np.floating]) -> Pixels:
@@ -22,7 +25,17 @@ def as_pixels(output: NDArray[np.floating]) -> Pixels:
     Raises:
         FloatingPointError: the output has values that are not finite.
     """
+    return np.asarray(as_levels(output, np.uint8)[0], np.uint8)
+
+
+def as_levels(output: NDArray[np.floating], dtype: DTypeLike) -> Levels:
+    """Outputs (N, C, H, W), nominally in [0, 1] -> (N, H, W, C) of 8 or 16 bits.
+
+    Raises:
+        FloatingPointError: the output has values that are not finite.
+    """
     if not np.isfinite(output).all():
         raise FloatingPointError("the network's output has values that are not finite")
-    levels = np.clip(np.floor(output[0] * np.float32(255) + np.float32(0.5)), 0, 255)
-    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+    peak = np.iinfo(np.dtype(dtype)).max
+    levels = np.clip(np.floor(output * np.float32(peak) + np.float32(0.5)), 0, peak)
+    return np.ascontiguousarray(levels.astype(dtype).transpose(0, 2, 3, 1))
