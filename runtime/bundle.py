@@ -131,6 +131,10 @@ class Loaded:
             for picture in pictures:
                 pixels, planes = self._fitting(picture)
                 full = padded(pixels, self.reach.multiple * cell_of(planes))
+                if now and now[0][0].shape != full.shape:
+                    raise ValueError(
+                        "this network remembers earlier pictures: they have to be of one size"
+                    )
                 now[:] = [(full, planes, pixels.shape)]
                 yield {self.signature.given[0].name: entering(full, planes)}
 

@@ -34,8 +34,13 @@ def as_levels(output: NDArray[np.floating], dtype: DTypeLike) -> Levels:
     Raises:
         FloatingPointError: the output has values that are not finite.
     """
-    if not np.isfinite(output).all():
+    if not (np.isfinite(output.min()) and np.isfinite(output.max())):
         raise FloatingPointError("the network's output has values that are not finite")
-    peak = np.iinfo(np.dtype(dtype)).max
-    levels = np.clip(np.floor(output * np.float32(peak) + np.float32(0.5)), 0, peak)
-    return np.ascontiguousarray(levels.astype(dtype).transpose(0, 2, 3, 1))
+    count, channels, height, width = output.shape
+    peak, made = np.iinfo(np.dtype(dtype)).max, np.empty((count, height, width, channels), dtype)
+    for channel in range(channels):
+        levels = output[:, channel] * np.float32(peak)
+        levels += np.float32(0.5)
+        # What is not negative is rounded down where it becomes a whole number.
+        made[..., channel] = np.clip(levels, 0, peak, out=levels)
+    return made

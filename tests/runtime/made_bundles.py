@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.durable import digest
+from runtime.signature import Signature
 from search_spaces.base import Architecture
+from search_spaces.graph import Graph, GraphBuilder, shapes_of
+from search_spaces.primitives import Conv, DepthToSpace, Shift
 from search_spaces.reach import margin_of, multiple_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
@@ -22,21 +25,23 @@ HEIGHT, WIDTH = 24, 32
 
 def write_bundle(
     folder: Path,
-    network: Architecture | None = None,
+    network: Architecture | Graph | None = None,
     *,
     size: tuple[int, int] = (HEIGHT, WIDTH),
     precisions: tuple[str, ...] = ("fp32", "int8"),
     said: Mapping[str, Any] | None = None,
+    signature: Signature | None = None,
 ) -> Path:
     """Write one.
 
     Args:
-        network: ECBSR-M4C16 where it is None.
+        network: ECBSR-M4C16 where it is None; a Graph makes one picture of one.
         said: what the manifest tells of pictures; None for what export writes, {} for an older
             one, which tells nothing.
+        signature: of a Graph that makes another thing than one picture of one.
     """
     network = network or reference("ecbsr_m4c16", 2)
-    graph = lower(network)
+    graph = network if isinstance(network, Graph) else lower(network)
     height, width = size
     files = {
         f"{p}.onnx": untrained(graph, precision=p, height=height, width=width)
@@ -44,7 +49,7 @@ def write_bundle(
     }
     receipts = {p: {"engine": "openvino", "median_ms": 1.0} for p in precisions}
     files["latency.json"] = json.dumps(receipts).encode()
-    files["architecture.json"] = json.dumps(network.to_json()).encode()
+    files["architecture.json"] = json.dumps(_described(network, signature)).encode()
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -55,6 +60,27 @@ def write_bundle(
         manifest["picture"] = said
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def _described(network: Architecture | Graph, signature: Signature | None) -> dict[str, Any]:
+    if isinstance(network, Architecture):
+        return network.to_json()
+    if signature is not None:
+        return {"skeleton": "", "blocks": [], "args": {}, "signature": signature.to_json()}
+    shapes = shapes_of(network, 48, 48)
+    (channels, side, _), made = shapes[0], shapes[network.output]
+    numbers = {"in_channels": channels, "out_channels": made[0], "scale": made[1] // side}
+    return {"skeleton": "upscaler", "blocks": [], "args": {}, **numbers}
+
+
+def enlarger(channels: int = 3, *, scale: int = 2, brighter: float = 0.0) -> Graph:
+    """Bicubic enlargement, brighter by a constant: it can be foretold what it makes."""
+    builder = GraphBuilder(channels)
+    large = builder.add(
+        Conv, 0, out_channels=channels * scale**2, kernel=(5, 5), fixed="bicubic", factor=scale
+    )
+    brightened = builder.add(Shift, large, value=brighter)
+    return builder.finish(builder.add(DepthToSpace, brightened, factor=scale))
 
 
 def picture(
