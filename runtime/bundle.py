@@ -16,7 +16,7 @@ from runtime.engines import ENGINES, OneSize, Run, compiled
 from runtime.ensemble import Values, eight_ways
 from runtime.frames import Reach, at_one_size, padded, through
 from runtime.pictures import Floats, Levels
-from runtime.planes import cell_of, entering, leaving, planes_of
+from runtime.planes import as_picture, as_planes, cell_of, planes_of
 from runtime.signature import Signature, signature_of
 
 MANIFEST, RECEIPTS, ARCHITECTURE = "manifest.json", "latency.json", "architecture.json"
@@ -109,7 +109,7 @@ class Loaded:
                 pixels, self._network, reach=reach, planes=planes, scale=self.scale, tile=tile
             )
         else:
-            made = leaving(self.run(entering(pixels, planes)), pixels, planes)
+            made = as_picture(self.run(as_planes(pixels, planes)), pixels, planes)
         return made[0, ..., 0] if picture.ndim == 2 else made if picture.ndim == 4 else made[0]
 
     def frames(self, pictures: Iterable[Levels]) -> Iterator[Levels]:
@@ -136,11 +136,11 @@ class Loaded:
                         "this network remembers earlier pictures: they have to be of one size"
                     )
                 now[:] = [(full, planes, pixels.shape)]
-                yield {self.signature.given[0].name: entering(full, planes)}
+                yield {self.signature.given[0].name: as_planes(full, planes)}
 
         for outputs in self.over(given()):
             (full, planes, (_, height, width, _)), scale = now[0], self.scale
-            made = leaving(outputs[self.signature.outputs[0].name], full, planes)
+            made = as_picture(outputs[self.signature.outputs[0].name], full, planes)
             yield made[0, : height * scale, : width * scale]
 
     def _fitting(self, picture: Levels) -> tuple[Levels, str]:

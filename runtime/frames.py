@@ -11,7 +11,7 @@ import numpy as np
 from runtime import bicubic
 from runtime.ensemble import Values
 from runtime.pictures import Floats, Levels
-from runtime.planes import cell_of, entering, leaving
+from runtime.planes import as_picture, as_planes, cell_of
 from runtime.tiles import TILE, WHOLE_PIXELS, Span, spans, spans_of, tiles
 
 _DEEPEST = {"encoder_decoder": (240, 8)}
@@ -61,7 +61,7 @@ def through(
     Args:
         pixels: (N, h, w, C) of 8 or 16 bits.
         values: the network.
-        planes: what `entering` is to make of them.
+        planes: what `as_planes` is to make of them.
         scale: output over input size.
         tile: the longest side of a tile; None cuts large pictures only.
 
@@ -92,7 +92,7 @@ def through(
 
 def _frame(pixels: Levels, values: Values, planes: str) -> Levels:
     """The one place where frames become a network's input, and its output frames."""
-    return leaving(values(entering(pixels, planes)), pixels, planes)
+    return as_picture(values(as_planes(pixels, planes)), pixels, planes)
 
 
 def padded(array: Levels, multiple: int) -> Levels:

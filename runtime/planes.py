@@ -33,7 +33,7 @@ def cell_of(planes: str) -> int:
     return 2 if planes == "ycbcr420" else 1
 
 
-def entering(pixels: Levels, planes: str) -> Floats:
+def as_planes(pixels: Levels, planes: str) -> Floats:
     """Pictures as a network takes them.
 
     Args:
@@ -53,14 +53,14 @@ def entering(pixels: Levels, planes: str) -> Floats:
     return levels
 
 
-def leaving(output: Floats, pixels: Levels, planes: str) -> Levels:
+def as_picture(output: Floats, pixels: Levels, planes: str) -> Levels:
     """Pictures of what a network made.
 
     Args:
         output: (N, C, H, W).
-        pixels: what `entering` was given; where the network makes no colour it is theirs,
+        pixels: what `as_planes` was given; where the network makes no colour it is theirs,
             enlarged bicubically.
-        planes: what `entering` was given.
+        planes: what `as_planes` was given.
 
     Returns:
         (N, H, W, 3) of RGB in as many bits, or (N, H, W, C) where planes were given.

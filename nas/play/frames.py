@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,10 @@ from nas.play.video import Facts, pyav
 from runtime.bicubic import enlarge
 from runtime.bundle import Loaded
 from runtime.pictures import Levels, as_input, as_levels
-from runtime.planes import packed, unpacked
+from runtime.planes import CHANNELS, cell_of, packed, unpacked
 
-Made = Callable[[Levels], Levels]
+_GREY = 128
+"""Of chroma: no colour."""
 _PLAIN = "yuv420p"
 """The decoder's planes in 8 bits, as networks of `luma` and `ycbcr420` are trained on them."""
 
@@ -42,6 +42,13 @@ class Passage:
         direct = plain and network.reach.planes in ("luma", "ycbcr420")
         planes = network.reach.planes if direct else "rgb"
         return cls(planes, any(part in facts.pixels for part in ("10", "12", "16")), pixels)
+
+    def blank(self, facts: Facts) -> Levels:
+        """A black frame as the network is given it."""
+        sides, channels = (facts.height, facts.width), CHANNELS[self.planes]
+        cell = cell_of(self.planes)
+        shape = (*(side // cell for side in sides), channels)
+        return np.zeros(shape, np.uint16 if self.deep and self.planes == "rgb" else np.uint8)
 
     def entering(self, frame: Any) -> Levels:
         """(h, w, C) of what a network is given."""
@@ -108,8 +115,8 @@ def _of_planes(y: Levels, chroma: Levels) -> Any:
 
 def _halves(made: Levels, given: Levels) -> Levels:
     """A comparison of decoder's planes: luma and chroma each by themselves."""
-    parts = zip(unpacked(_several(given)), unpacked(_several(made)), strict=True)
-    y, chroma = (compared(_one(before), _one(after)) for before, after in parts)
+    parts = zip(unpacked(_several(given)), unpacked(_several(made)), (None, _GREY), strict=True)
+    y, chroma = (compared(_one(before), _one(after), line=line) for before, after, line in parts)
     return _one(packed(_several(y), _several(chroma)))
 
 

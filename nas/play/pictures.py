@@ -109,19 +109,21 @@ def _enlarged_alpha(picture: Picture, made: Levels) -> Levels | None:
     return as_levels(enlarge(as_input(alpha[..., None]), factor), alpha.dtype)[0, ..., 0]
 
 
-def compared(source: Levels, made: Levels) -> Levels:
+def compared(source: Levels, made: Levels, *, line: int | None = None) -> Levels:
     """The left half enlarged bicubically, the right one by the network, a line between them.
 
     Args:
         source: (h, w, C).
         made: (h * scale, w * scale, C).
+        line: its level; the brightest when None.
     """
     factor, width = made.shape[0] // source.shape[0], source.shape[1]
     left = source[:, : min(width, width // 2 + 4)]
     half = width // 2 * factor
     split = made.copy()
     split[:, :half] = as_levels(enlarge(as_input(left), factor), made.dtype)[0, :, :half]
-    split[:, max(0, half - _LINE // 2) : half + _LINE // 2] = np.iinfo(made.dtype).max
+    level = np.iinfo(made.dtype).max if line is None else line
+    split[:, max(0, half - _LINE // 2) : half + _LINE // 2] = level
     return split
 
 

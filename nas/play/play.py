@@ -132,7 +132,7 @@ def _over_video(
     network: Loaded, source: Source, job: Video, how: How, told: Told
 ) -> Played:
     spare, facts = spare_threads(how.threads), source.facts
-    clock, pace = _Clock(), _Pace(source) if how.realtime else None
+    pace = _Pace(source) if how.realtime else None
     now: list[tuple[Any, Levels]] = []
     with ExitStack() as stack:
         writer = None
@@ -140,6 +140,9 @@ def _over_video(
             aside = stack.enter_context(made_aside(job.to))
             writer = stack.enter_context(writing(aside, job.to, source, threads=spare))
         passage = Passage.between(network, facts, writer.pixels if writer else facts.pixels)
+        # Compiles it, so that the first frame takes no longer than the others.
+        next(network.frames([passage.blank(facts)]))
+        clock = _Clock()
 
         def read() -> Iterator[tuple[Any, Levels | None]]:
             for item in source.items():

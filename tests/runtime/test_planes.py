@@ -12,7 +12,7 @@ from made_bundles import picture, write_bundle
 from runtime import as_pixels, load
 from runtime.bicubic import enlarge
 from runtime.pictures import as_input
-from runtime.planes import CHANNELS, entering, leaving
+from runtime.planes import CHANNELS, as_picture, as_planes
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec
 from search_spaces.references import reference
@@ -30,7 +30,7 @@ def smooth(height: int, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.u
 def test_they_are_those_of_training(planes: str) -> None:
     frame = picture()
     trained = Planes(planes).of_pixels(frame)
-    assert np.array_equal(as_pixels(entering(frame[None], planes)), trained)
+    assert np.array_equal(as_pixels(as_planes(frame[None], planes)), trained)
     assert CHANNELS == TRAINED
 
 
@@ -45,7 +45,7 @@ def test_bicubic_is_that_of_the_papers() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_an_identity_gives_the_picture_back(planes: str, dtype: type) -> None:
     frame = smooth(32, 48).astype(dtype)[None] * dtype(257 if dtype is np.uint16 else 1)
-    back = leaving(entering(frame, planes), frame, planes)
+    back = as_picture(as_planes(frame, planes), frame, planes)
     worst = {"rgb": 0, "luma": 1, "ycbcr420": 2}[planes]
     assert back.dtype == dtype
     peak = np.iinfo(dtype).max / 255

@@ -67,10 +67,10 @@ def test_every_kind_of_network_keeps_the_colours(planes: str, tmp_path: Path) ->
     write_video(source)
     run(bicubic(tmp_path / "b", planes), source, to)
     before, after = seen(source), seen(to)
-    for one, other in zip(before["pictures"], after["pictures"], strict=True):
-        # The network adds zeros around the picture, which darkens its edge.
-        difference = (other.astype(float) - enlarge(one, 2))[8:-8, 8:-8]
-        assert abs(difference.mean()) < 0.3 and np.abs(difference).mean() < 4
+    large = np.stack([enlarge(picture, 2) for picture in before["pictures"]]).astype(float)
+    # The network adds zeros around the picture, which darkens its edge.
+    difference = (np.stack(after["pictures"]) - large)[:, 8:-8, 8:-8]
+    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 0.5 and np.abs(difference).mean() < 4
 
 
 def test_ten_bits_stay_ten(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_comparison_has_the_network_on_the_right_only(planes: str, tmp_path: P
     brighter = (seen(tmp_path / "o.mkv")["pictures"][3] - plain).mean(axis=(0, 2))
     assert np.abs(brighter[: WIDTH - 8]).max() < 4
     assert brighter[WIDTH + 8 : -8].min() > 30
-    assert brighter[WIDTH - 1 : WIDTH + 1].min() > 90
+    assert brighter[WIDTH - 1 : WIDTH + 1].min() > 80
 
 
 def test_played_in_real_time_it_takes_as_long_as_the_video_and_writes_nothing(
@@ -166,3 +166,26 @@ def test_a_damaged_end_leaves_no_half_written_video(tmp_path: Path) -> None:
     else:
         assert len(seen(tmp_path / "out.mkv")["times"]) == played.frames < len(TIMES)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("what", ["webcam", "in.mkv"])
+def test_ctrl_c_ends_a_cameras_file_and_leaves_none_of_a_video(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "in.mkv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.play.video._place", lambda name: ("in.mkv", None, "the webcam"))
+
+    def told(done: int, total: int | None) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    network = load(bicubic(tmp_path / "b"))
+    job = places(what, "out.mkv", force=False)
+    if what == "webcam":
+        played = play(network, job, how=How(), told=told)
+        assert played.frames == len(seen(tmp_path / "out.mkv")["times"]) == 4
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            play(network, job, how=How(), told=told)
+        assert not list(tmp_path.glob("*out*"))
