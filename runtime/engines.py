@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from runtime.pictures import Floats
+from runtime.pictures import IO, Floats, entering, leaving
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""Of each input by name, the batch among it."""
+"""Of each input by name, (N, C, h, w) or (N, C), whichever way the file has its pictures."""
 Run = Callable[[Mapping[str, Floats]], dict[str, Floats]]
 """Inputs of the compiled shapes by name -> outputs by name."""
 
@@ -31,14 +31,43 @@ class OneSize(ValueError):
         self.shapes = shapes
 
 
+def _io_of(shape: tuple[int, ...], channels: int, is_bytes: bool) -> IO:
+    """How a picture enters a file, by the shape and type of the file's input."""
+    if not is_bytes:
+        return "float_nchw"
+    return "uint8_nhwc" if shape[-1] == channels else "uint8_nchw"
+
+
+def _in_file(shape: tuple[int, ...], io: IO) -> tuple[int, ...]:
+    return (shape[0], *shape[2:], shape[1]) if io == "uint8_nhwc" else shape
+
+
+def _of_file(shape: tuple[int, ...], io: IO) -> tuple[int, ...]:
+    return (shape[0], shape[-1], *shape[1:-1]) if io == "uint8_nhwc" else shape
+
+
+def _left(found: Mapping[str, np.ndarray], ios: Mapping[str, IO]) -> dict[str, Floats]:
+    """Outputs as numbers; pictures of bytes leave a file as they enter it."""
+    levels = next((io for io in ios.values() if io != "float_nchw"), "uint8_nhwc")
+    return {
+        name: leaving(made, levels if made.dtype == np.uint8 else "float_nchw")
+        for name, made in found.items()
+    }
+
+
 def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     openvino = importlib.import_module("openvino")
     core = openvino.Core()
     model = core.read_model(onnx)
-    has = {n: tuple(model.input(n).partial_shape.to_shape()) for n in shapes}
+    file = {n: tuple(model.input(n).partial_shape.to_shape()) for n in shapes}
+    ios = {
+        n: _io_of(shape, shapes[n][1], model.input(n).element_type.get_type_name() == "u8")
+        for n, shape in file.items()
+    }
+    has = {n: _of_file(shape, ios[n]) for n, shape in file.items()}
     if has != dict(shapes):
         try:
-            model.reshape({name: list(shape) for name, shape in shapes.items()})
+            model.reshape({n: list(_in_file(shape, ios[n])) for n, shape in shapes.items()})
         except RuntimeError as error:
             why = "openvino cannot give this file another size"
             raise OneSize(has, shapes, why) from error
@@ -49,8 +78,9 @@ def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     names = [output.get_any_name() for output in compiled.outputs]
 
     def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
-        found = request.infer(dict(values), share_inputs=True, share_outputs=True)
-        return {name: np.array(found[k], np.float32) for k, name in enumerate(names)}
+        given = {name: entering(value, ios[name]) for name, value in values.items()}
+        found = request.infer(given, share_inputs=True, share_outputs=True)
+        return _left({name: np.array(found[k]) for k, name in enumerate(names)}, ios)
 
     return run
 
@@ -60,7 +90,14 @@ def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    has = {entry.name: tuple(entry.shape) for entry in session.get_inputs()}
+    ios = {
+        entry.name: _io_of(tuple(entry.shape), shapes[entry.name][1], "uint8" in entry.type)
+        for entry in session.get_inputs()
+    }
+    has = {
+        entry.name: _of_file(tuple(entry.shape), ios[entry.name])
+        for entry in session.get_inputs()
+    }
     if any(
         isinstance(side, int) and side != wanted
         for name, shape in has.items()
@@ -71,8 +108,8 @@ def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     names = [output.name for output in session.get_outputs()]
 
     def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
-        found = session.run(None, dict(values))
-        return {k: np.asarray(v, np.float32) for k, v in zip(names, found, strict=True)}
+        given = {name: entering(value, ios[name]) for name, value in values.items()}
+        return _left(dict(zip(names, session.run(None, given), strict=True)), ios)
 
     return run
 

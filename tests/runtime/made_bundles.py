@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.durable import digest
+from runtime.pictures import IO
 from runtime.signature import Signature
 from search_spaces.base import Architecture
 from search_spaces.graph import Graph, GraphBuilder, shapes_of
 from search_spaces.primitives import Conv, DepthToSpace, Shift
+from search_spaces.quantize import CPU_RULES
 from search_spaces.reach import margin_of, multiple_of
 from search_spaces.references import reference
 from search_spaces.skeletons import lower
@@ -31,6 +34,7 @@ def write_bundle(
     precisions: tuple[str, ...] = ("fp32", "int8"),
     said: Mapping[str, Any] | None = None,
     signature: Signature | None = None,
+    io: IO = "float_nchw",
 ) -> Path:
     """Write one.
 
@@ -38,13 +42,15 @@ def write_bundle(
         network: ECBSR-M4C16 where it is None; a Graph makes one picture of one.
         said: what the manifest tells of pictures; None for what export writes, {} for an older
             one, which tells nothing.
+        io: how pictures enter and leave the files.
         signature: of a Graph that makes another thing than one picture of one.
     """
     network = network or reference("ecbsr_m4c16", 2)
     graph = network if isinstance(network, Graph) else lower(network)
     height, width = size
+    rules = replace(CPU_RULES, io=io)
     files = {
-        f"{p}.onnx": untrained(graph, precision=p, height=height, width=width)
+        f"{p}.onnx": untrained(graph, precision=p, height=height, width=width, rules=rules)
         for p in precisions
     }
     receipts = {p: {"engine": "openvino", "median_ms": 1.0} for p in precisions}

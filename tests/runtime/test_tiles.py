@@ -11,6 +11,7 @@ from made_bundles import picture, write_bundle
 from numpy.typing import NDArray
 
 from runtime import load
+from runtime.pictures import IO
 from runtime.tiles import spans, spans_of
 from search_spaces.base import Architecture
 from search_spaces.encoder_decoder import EncoderDecoderSpace
@@ -147,3 +148,19 @@ def test_sixteen_bits_stay_sixteen(tmp_path: Path) -> None:
     made = upscale(deep)
     assert made.dtype == np.uint16 and len(np.unique(made)) > 1000
     assert np.abs(made / 257 - upscale(picture()).astype(float)).max() <= 0.51
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("io", ["uint8_nchw", "uint8_nhwc"])
+def test_a_file_of_bytes_gives_what_one_of_numbers_does(
+    engine: str, io: IO, tmp_path: Path
+) -> None:
+    frame = picture(70, 90)
+    ways: tuple[IO, IO] = ("float_nchw", io)
+    one, other = (
+        load(write_bundle(tmp_path / way, io=way), precision="fp32", engine=engine)
+        for way in ways
+    )
+    assert differ(one(frame), other(frame)) <= 1
+    cut = load(tmp_path / io, precision="int8", tile=40)(frame)
+    assert differ(load(tmp_path / io, precision="int8")(frame), cut) <= 1
