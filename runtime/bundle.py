@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, overload
@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import ENGINES, OneSize, Run, compiled
+from runtime.engines import ENGINES, OneSize, Ready, compiled
 from runtime.ensemble import Values, eight_ways
 from runtime.frames import Reach, at_one_size, padded, through
 from runtime.pictures import Floats, Levels
@@ -62,9 +62,9 @@ class Loaded:
         self.folder, self.precision, self.engine = folder, precision, engine
         self.signature, self.reach, self.receipt = signature, reach, receipt
         self._onnx, self._threads, self._tile = onnx, threads, tile
-        self._compiled: dict[tuple[tuple[int, ...], ...], Run] = {}
+        self._compiled: dict[tuple[tuple[int, ...], ...], Ready] = {}
         self._at_one_size: Values | None = None
-        self._network: Values = eight_ways(self._values) if ensemble else self._values
+        self._ensemble = ensemble
 
     @property
     def channels(self) -> int:
@@ -106,7 +106,7 @@ class Loaded:
         if self.makes_frames:
             reach, tile = self.reach, self._tile
             made = through(
-                pixels, self._network, reach=reach, planes=planes, scale=self.scale, tile=tile
+                pixels, self._frame, reach=reach, planes=planes, scale=self.scale, tile=tile
             )
         else:
             made = as_picture(self.run(as_planes(pixels, planes)), pixels, planes)
@@ -172,6 +172,39 @@ class Loaded:
             "those of each frame to `over`"
         )
 
+    def _frame(self, pixels: Levels, planes: str) -> Levels:
+        """The one place where frames become a network's input, and its output frames."""
+        if not (planes or self._ensemble or self._at_one_size) and pixels.dtype == np.uint8:
+            made = self._of_bytes(pixels)
+            if made is not None:
+                return made
+        network = eight_ways(self._values) if self._ensemble else self._values
+        return as_picture(network(as_planes(pixels, planes)), pixels, planes)
+
+    def _of_bytes(self, pixels: Levels) -> Levels | None:
+        """The frames of a file that takes and gives them as they are; None of any other."""
+        count, height, width, channels = pixels.shape
+        try:
+            ready = self._ready([(count, channels, height, width)])
+        except OneSize:
+            return None
+        if set(ready.ios.values()) != {"uint8_nhwc"}:
+            return None
+        (made,) = ready.call({next(iter(ready.ios)): np.ascontiguousarray(pixels)}).values()
+        return made if made.dtype == np.uint8 else None
+
+    def _ready(self, shapes: Sequence[tuple[int, ...]]) -> Ready:
+        """The file compiled for these shapes of its inputs; the last few stay."""
+        key = tuple(shapes)
+        if key not in self._compiled:
+            names = [port.name for port in self.signature.inputs]
+            named = dict(zip(names, key, strict=True))
+            ready = compiled(self.engine, self._onnx, named, self._threads)
+            if len(self._compiled) == _KEPT:
+                del self._compiled[next(iter(self._compiled))]
+            self._compiled[key] = ready
+        return self._compiled[key]
+
     def _values(self, array: Floats) -> Floats:
         """(N, C, h, w) -> (N, C, H, W) of any size, by whatever size the engine runs."""
         if self._at_one_size is None:
@@ -214,14 +247,7 @@ class Loaded:
                 f"{', '.join(wanted)}"
             )
         arrays = {name: np.ascontiguousarray(named[name], np.float32) for name in wanted}
-        key = tuple(array.shape for array in arrays.values())
-        if key not in self._compiled:
-            shapes = dict(zip(wanted, key, strict=True))
-            ready = compiled(self.engine, self._onnx, shapes, self._threads)
-            if len(self._compiled) == _KEPT:
-                del self._compiled[next(iter(self._compiled))]
-            self._compiled[key] = ready
-        outputs = self._compiled[key](arrays)
+        outputs = self._ready([array.shape for array in arrays.values()]).run(arrays)
         return next(iter(outputs.values())) if alone and len(outputs) == 1 else outputs
 
     def over(

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.pictures import IO, Floats, entering, leaving
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Of each input by name, (N, C, h, w) or (N, C), whichever way the file has its pictures."""
-Run = Callable[[Mapping[str, Floats]], dict[str, Floats]]
-"""Inputs of the compiled shapes by name -> outputs by name."""
+Raw = Mapping[str, NDArray[Any]]
+"""Arrays by name as a file takes and gives them: numbers, or levels of pictures."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A file that is compiled for one shape of each input.
+
+    Attributes:
+        call: inputs -> outputs.
+        ios: how each input enters the file.
+    """
+
+    call: Callable[[Raw], Raw]
+    ios: Mapping[str, IO]
+
+    def run(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Numbers of shape (N, C, h, w) or (N, C) -> the same, whatever the file takes."""
+        given = {name: entering(value, self.ios[name]) for name, value in values.items()}
+        found = self.call(given)
+        # Pictures of bytes leave a file as they enter it.
+        levels = next((io for io in self.ios.values() if io != "float_nchw"), "uint8_nhwc")
+        return {
+            name: leaving(made, levels if made.dtype == np.uint8 else "float_nchw")
+            for name, made in found.items()
+        }
 
 
 class OneSize(ValueError):
@@ -46,16 +73,7 @@ def _of_file(shape: tuple[int, ...], io: IO) -> tuple[int, ...]:
     return (shape[0], shape[-1], *shape[1:-1]) if io == "uint8_nhwc" else shape
 
 
-def _left(found: Mapping[str, np.ndarray], ios: Mapping[str, IO]) -> dict[str, Floats]:
-    """Outputs as numbers; pictures of bytes leave a file as they enter it."""
-    levels = next((io for io in ios.values() if io != "float_nchw"), "uint8_nhwc")
-    return {
-        name: leaving(made, levels if made.dtype == np.uint8 else "float_nchw")
-        for name, made in found.items()
-    }
-
-
-def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Run:
+def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Ready:
     openvino = importlib.import_module("openvino")
     core = openvino.Core()
     model = core.read_model(onnx)
@@ -77,15 +95,14 @@ def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Run:
     request = compiled.create_infer_request()
     names = [output.get_any_name() for output in compiled.outputs]
 
-    def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
-        given = {name: entering(value, ios[name]) for name, value in values.items()}
-        found = request.infer(given, share_inputs=True, share_outputs=True)
-        return _left({name: np.array(found[k]) for k, name in enumerate(names)}, ios)
+    def call(given: Raw) -> Raw:
+        found = request.infer(dict(given), share_inputs=True, share_outputs=True)
+        return {name: np.array(found[k]) for k, name in enumerate(names)}
 
-    return run
+    return Ready(call, ios)
 
 
-def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Run:
+def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Ready:
     ort = importlib.import_module("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -107,20 +124,19 @@ def _onnxruntime(onnx: bytes, shapes: Shapes, threads: int) -> Run:
         raise OneSize(has, shapes, why)
     names = [output.name for output in session.get_outputs()]
 
-    def run(values: Mapping[str, Floats]) -> dict[str, Floats]:
-        given = {name: entering(value, ios[name]) for name, value in values.items()}
-        return _left(dict(zip(names, session.run(None, given), strict=True)), ios)
+    def call(given: Raw) -> Raw:
+        return dict(zip(names, session.run(None, dict(given)), strict=True))
 
-    return run
+    return Ready(call, ios)
 
 
-ENGINES: Mapping[str, Callable[[bytes, Shapes, int], Run]] = {
+ENGINES: Mapping[str, Callable[[bytes, Shapes, int], Ready]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
 }
 
 
-def compiled(engine: str, onnx: bytes, shapes: Shapes, threads: int) -> Run:
+def compiled(engine: str, onnx: bytes, shapes: Shapes, threads: int) -> Ready:
     """The file compiled for one shape of each input.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from runtime import bicubic
 from runtime.ensemble import Values
 from runtime.pictures import Floats, Levels
-from runtime.planes import as_picture, as_planes, cell_of
+from runtime.planes import cell_of
 from runtime.tiles import TILE, WHOLE_PIXELS, Span, spans, spans_of, tiles
 
 _DEEPEST = {"encoder_decoder": (240, 8)}
+Frame = Callable[[Levels, str], Levels]
+"""(N, h, w, C) and what `as_planes` is to make of it -> (N, H, W, C) of as many bits."""
 _USUAL = (80, 2)
 """Margin and multiple that are safe for whatever the search spaces propose, by skeleton."""
 
@@ -54,13 +56,13 @@ class Reach:
 
 
 def through(
-    pixels: Levels, values: Values, *, reach: Reach, planes: str, scale: int, tile: int | None
+    pixels: Levels, frame: Frame, *, reach: Reach, planes: str, scale: int, tile: int | None
 ) -> Levels:
     """Run a network on pictures of any size.
 
     Args:
         pixels: (N, h, w, C) of 8 or 16 bits.
-        values: the network.
+        frame: the network.
         planes: what `as_planes` is to make of them.
         scale: output over input size.
         tile: the longest side of a tile; None cuts large pictures only.
@@ -77,10 +79,10 @@ def through(
     pixels = padded(pixels, reach.multiple * cell)
     rows, columns = (_cut(pixels.shape, axis, reach, planes, tile) for axis in (1, 2))
     if len(rows) == len(columns) == 1:
-        return _frame(pixels, values, planes)[:, : height * scale, : width * scale]
+        return frame(pixels, planes)[:, : height * scale, : width * scale]
     made: Levels | None = None
     for row, column in tiles(rows, columns):
-        part = _frame(pixels[:, row.read, column.read], values, planes)
+        part = frame(pixels[:, row.read, column.read], planes)
         if made is None:
             sides = (pixels.shape[1] * scale, pixels.shape[2] * scale)
             made = np.empty((len(pixels), *sides, part.shape[3]), part.dtype)
@@ -88,11 +90,6 @@ def through(
         made[:, row.put(scale), column.put(scale)] = kept
     assert made is not None
     return made[:, : height * scale, : width * scale]
-
-
-def _frame(pixels: Levels, values: Values, planes: str) -> Levels:
-    """The one place where frames become a network's input, and its output frames."""
-    return as_picture(values(as_planes(pixels, planes)), pixels, planes)
 
 
 def padded(array: Levels, multiple: int) -> Levels:

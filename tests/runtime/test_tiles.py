@@ -10,7 +10,7 @@ from drawn import draw
 from made_bundles import picture, write_bundle
 from numpy.typing import NDArray
 
-from runtime import load
+from runtime import as_input, as_pixels, load
 from runtime.pictures import IO
 from runtime.tiles import spans, spans_of
 from search_spaces.base import Architecture
@@ -164,3 +164,19 @@ def test_a_file_of_bytes_gives_what_one_of_numbers_does(
     assert differ(one(frame), other(frame)) <= 1
     cut = load(tmp_path / io, precision="int8", tile=40)(frame)
     assert differ(load(tmp_path / io, precision="int8")(frame), cut) <= 1
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_frames_of_bytes_go_into_a_file_of_bytes_as_they_are(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscale = load(write_bundle(tmp_path / "b", io="uint8_nhwc"), precision="fp32", engine=engine)
+    expected = as_pixels(upscale.run(as_input(picture())))
+
+    def never(*given: object) -> None:
+        raise AssertionError("converted")
+
+    monkeypatch.setattr("runtime.bundle.as_planes", never)
+    assert differ(upscale(picture()), expected) == 0
+    with pytest.raises(AssertionError, match="converted"):
+        upscale(picture(dtype=np.uint16))
