@@ -25,7 +25,7 @@ _PLACES = ("*", "*/*", "candidates/*/*")
 _LEFT = re.compile(
     r"\..+\.[0-9a-f]{12}\.aside"
     r"|\.(?P<before>.+)\.[0-9a-f]{12}\.before"
-    r"|.+\.ckpt\.part"  # trainers/module.py
+    r"|.+\.ckpt\.part"  # trainers/watching.py
     r"|.+\.lock[0-9a-f-]{36}\.rename"  # Optuna's journal
 )
 """Names of what is not in its place yet, or not any more."""

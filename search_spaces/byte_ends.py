@@ -11,12 +11,15 @@ Pure data: which nodes that concerns, and the nodes that are written for them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from runtime.pictures import IO
 from search_spaces.graph import Graph, Shape
-from search_spaces.onnx_ops import NodeList
+from search_spaces.onnx_ops import NodeList, Written, write_plain
 from search_spaces.primitives import DepthToSpace, Input, Primitive, Shift, Slice, SpaceToDepth
 
 LEVELS = 255
@@ -63,29 +66,94 @@ def moved_leaving(graph: Graph) -> set[int]:
 
 
 class ByteEnds:
-    """Writes what stands between levels and numbers in one file.
+    """What of one file holds levels, and the nodes that stand between levels and numbers."""
 
-    Attributes:
-        last: whether channels come last in the file's pictures.
-    """
-
-    def __init__(self, file: NodeList, *, last: bool, quantizers: bool) -> None:
+    def __init__(
+        self, graph: Graph, shapes: Sequence[Shape], file: NodeList, *, io: IO, quantizers: bool
+    ) -> None:
         """Begin.
 
         Args:
-            last: channels come last.
+            shapes: of each node, (N, C, H, W).
             quantizers: whether the engine knows uint8 quantizers; else arithmetic of the same
-                values is written, with no shuffle of levels.
+                values is written, and bytes are cast where they enter and leave: TensorRT
+                computes nothing on them.
         """
-        self._file, self.last, self.quantizers = file, last, quantizers
+        self._graph, self._shapes, self._file = graph, shapes, file
+        self._bytes, self._last = io != "float_nchw", io == "uint8_nhwc"
+        self.quantizers = self._bytes and quantizers
+        self._zeros = levels_entering(graph) if self._bytes else {}
+        self._moved = moved_leaving(graph) if self.quantizers else set[int]()
+        self._levels: dict[int, str] = {}
+        """Tensors of levels by node, those that have been written."""
 
-    def enter(self, name: str) -> str:
-        """The levels of an input (N, H, W, C) or (N, C, H, W) as (N, C, H, W)."""
-        if not self.last:
-            return name
-        return self._file.op("Transpose", [name], f"{name}.nchw", perm=_TO_NCHW)
+    def enters(self, index: int) -> bool:
+        """Whether a node holds levels that came in."""
+        return index in self._zeros
 
-    def real(self, levels: str, zero: int, out: str) -> str:
+    def leaves(self, index: int) -> bool:
+        """Whether a node is a shuffle of levels that go out."""
+        return index in self._moved
+
+    def shows(self, name: str, index: int) -> bool:
+        """Whether an output is given as levels."""
+        picture = name in self._graph.pictures and len(self._shapes[index]) == len(_AXES)
+        return self._bytes and picture
+
+    def write_entering(self, index: int, out: str) -> None:
+        """What came in as levels: moved as such, and as numbers for whatever computes."""
+        node = self._graph.nodes[index]
+        if isinstance(node, Input):
+            levels, file = node.name, self._file
+            if not self.quantizers:
+                levels = file.op("Cast", [levels], f"{levels}.number", to=self._kind)
+            if self._last:
+                levels = file.op("Transpose", [levels], f"{node.name}.nchw", perm=_TO_NCHW)
+            self._levels[index] = levels
+        elif isinstance(node, Shift):
+            self._levels[index] = self._levels[node.inputs[0]]
+        else:
+            self._levels[index] = self._move(index, self._levels[node.inputs[0]])
+        readers = self._graph.consumers()[index]
+        if index in self._graph.outputs.values() or not self._zeros.keys() >= set(readers):
+            self._real(self._levels[index], self._zeros[index], out)
+
+    def write_leaving(self, index: int, source: str) -> None:
+        """A shuffle at the end, of levels."""
+        before = self._graph.nodes[index].inputs[0]
+        levels = self._levels[before] if before in self._moved else ""
+        self._levels[index] = self._move(
+            index, levels or self._rounded(source, f"t{before}.levels")
+        )
+
+    def write_output(self, name: str, index: int, source: str) -> None:
+        """A picture that leaves, as levels."""
+        moved = index in self._moved
+        levels = self._levels[index] if moved else self._rounded(source, f"{name}.levels")
+        if self._last:
+            out = name if self.quantizers else f"{name}.nhwc"
+            levels = self._file.op("Transpose", [levels], out, perm=_TO_NHWC)
+        if not self.quantizers:
+            self._file.op("Cast", [levels], name, to=TensorProto.UINT8)
+        elif levels != name:
+            self._file.op("Identity", [levels], name)
+
+    def interface(self, name: str, index: int) -> onnx.ValueInfoProto:
+        """A picture as the file takes or gives it, its axes by ONNX's names."""
+        sides = list(zip(_AXES, self._shapes[index], strict=True))
+        axes = [sides[axis] for axis in (_TO_NHWC if self._last else range(4))]
+        value = helper.make_tensor_value_info(name, TensorProto.UINT8, [n for _, n in axes])
+        for (axis, _), dim in zip(axes, value.type.tensor_type.shape.dim, strict=True):
+            dim.denotation = axis
+        return value
+
+    def _move(self, index: int, levels: str) -> str:
+        node, out = self._graph.nodes[index], f"t{index}.levels"
+        given = self._shapes[node.inputs[0]]
+        write_plain(node, Written(self._file, [levels], out, given, self._shapes[index]))
+        return out
+
+    def _real(self, levels: str, zero: int, out: str) -> str:
         """(level - zero) / 255 in the file's float type."""
         file, half = self._file, self._file.float_type is np.float16
         if self.quantizers:
@@ -93,41 +161,27 @@ class ByteEnds:
             inputs = [levels, *self._constants(made, zero)]
             file.op("DequantizeLinear", inputs, made)
             return file.op("Cast", [made], out, to=TensorProto.FLOAT16) if half else out
-        kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-        made = file.op("Cast", [levels], f"{out}.cast", to=kind)
         if zero:
-            made = file.op("Sub", [made, file.real(f"{out}.middle", zero)], f"{out}.centred")
-        return file.op("Mul", [made, file.real(f"{out}.step", 1.0 / LEVELS)], out)
+            levels = file.op("Sub", [levels, file.real(f"{out}.middle", zero)], f"{out}.centred")
+        return file.op("Mul", [levels, file.real(f"{out}.step", 1.0 / LEVELS)], out)
 
-    def levels(self, real: str, out: str) -> str:
+    def _rounded(self, real: str, out: str) -> str:
         """Numbers rounded and clipped to the levels of a picture."""
         file, half = self._file, self._file.float_type is np.float16
         if self.quantizers:
             if half:
                 real = file.op("Cast", [real], f"{out}.fp32", to=TensorProto.FLOAT)
             return file.op("QuantizeLinear", [real, *self._constants(out, 0)], out)
-        made = file.op("Mul", [real, file.real(f"{out}.levels", LEVELS)], f"{out}.scaled")
-        made = file.op("Round", [made], f"{out}.rounded")
+        made = file.op("Mul", [real, file.real(f"{out}.all", LEVELS)], f"{out}.scaled")
         ends = [file.real(f"{out}.low", 0.0), file.real(f"{out}.high", LEVELS)]
         made = file.op("Clip", [made, *ends], f"{out}.clipped")
-        return file.op("Cast", [made], out, to=TensorProto.UINT8)
+        return file.op("Round", [made], out)
 
-    def leave(self, levels: str, name: str) -> None:
-        """Levels (N, C, H, W) as the output of this name."""
-        if self.last:
-            self._file.op("Transpose", [levels], name, perm=_TO_NHWC)
-        elif levels != name:
-            self._file.op("Identity", [levels], name)
-
-    def interface(self, name: str, shape: Shape) -> onnx.ValueInfoProto:
-        """A picture (N, C, H, W) as the file takes or gives it, its axes by ONNX's names."""
-        sides = list(zip(_AXES, shape, strict=True))
-        axes = [sides[axis] for axis in (_TO_NHWC if self.last else range(4))]
-        value = helper.make_tensor_value_info(name, TensorProto.UINT8, [n for _, n in axes])
-        for (axis, _), dim in zip(axes, value.type.tensor_type.shape.dim, strict=True):
-            dim.denotation = axis
-        return value
+    @property
+    def _kind(self) -> int:
+        half = self._file.float_type is np.float16
+        return int(TensorProto.FLOAT16 if half else TensorProto.FLOAT)
 
     def _constants(self, name: str, zero: int) -> list[str]:
-        step = self._file.constant(f"{name}.step", np.array(1.0 / LEVELS, np.float32))
-        return [step, self._file.constant(f"{name}.zero", np.array(zero, np.uint8))]
+        step = self._file.constant(f"{name}.level", np.array(1.0 / LEVELS, np.float32))
+        return [step, self._file.constant(f"{name}.middle", np.array(zero, np.uint8))]

@@ -128,7 +128,7 @@ def _fit_beside_picture(
     factors = _least_noise(
         both, weight, seen[reader].influence, steps, given=_Given(step, least, own)
     )
-    _move(network.weighted(writer), network.weighted(reader), factors[:count])
+    _move(network.weighted(writer), network.weighted(reader), factors)
 
 
 def _watch(
@@ -235,10 +235,11 @@ def _least_noise(
 
 def _move(writer: WeightedLayer, reader: WeightedLayer, factors: Tensor) -> None:
     with torch.no_grad():
+        made = factors[: writer.node.out_channels]
         transposed = isinstance(writer.node, ConvTranspose)
-        writer.weight.div_(factors.view(1, -1, 1, 1) if transposed else factors.view(-1, 1, 1, 1))
+        writer.weight.div_(made.view(1, -1, 1, 1) if transposed else made.view(-1, 1, 1, 1))
         if writer.bias is not None:
-            writer.bias.div_(factors)
+            writer.bias.div_(made)
         node, weight = reader.node, reader.weight
         if isinstance(node, ConvTranspose):
             weight.mul_(factors.view(-1, 1, 1, 1))

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from runtime.pictures import IO
 from search_spaces.both_ends import before_activation
-from search_spaces.byte_ends import LEVELS, ByteEnds, levels_entering, moved_leaving
+from search_spaces.byte_ends import LEVELS, ByteEnds
 from search_spaces.graph import Graph, Shape, shapes_of
 from search_spaces.input_ends import joined_heads
 from search_spaces.onnx_ops import (
@@ -30,7 +30,6 @@ from search_spaces.primitives import (
     GroupSoftmax,
     Input,
     Primitive,
-    Shift,
 )
 from search_spaces.quantize import (
     LARGEST_BIAS,
@@ -77,12 +76,11 @@ def write(
     """
     kind = np.float16 if float_type == "fp16" else np.float32
     shapes = [(batch, *shape) for shape in shapes_of(graph, height, width)]
-    file, bytes_ = NodeList(kind, prelu), None
-    if io != "float_nchw":
-        # A float file holds no quantizer: its precision is told by what is in it.
-        quantizers = byte_quantizers and quantized is not None
-        bytes_ = ByteEnds(file, last=io == "uint8_nhwc", quantizers=quantizers)
-    return _Writer(graph, weights, shapes, file, quantized, bytes_).finish()
+    file = NodeList(kind, prelu)
+    # A float file holds no quantizer: its precision is told by what is in it.
+    quantizers = byte_quantizers and quantized is not None
+    ends = ByteEnds(graph, shapes, file, io=io, quantizers=quantizers)
+    return _Writer(graph, weights, shapes, file, quantized, ends).finish()
 
 
 class _Writer:
@@ -95,7 +93,7 @@ class _Writer:
         shapes: list[Shape],
         file: NodeList,
         quantized: tuple[Placement, Scales] | None,
-        bytes_: ByteEnds | None,
+        ends: ByteEnds,
     ) -> None:
         self._graph = graph
         self._weights = weights
@@ -104,11 +102,7 @@ class _Writer:
         self._half = file.float_type is np.float16
         self._placement: Placement | None = quantized[0] if quantized else None
         self._scales: Scales | None = quantized[1] if quantized else None
-        self._bytes = bytes_
-        self._zeros = levels_entering(graph) if bytes_ else {}
-        self._moved = moved_leaving(graph) if bytes_ and bytes_.quantizers else set[int]()
-        self._levels: dict[int, str] = {}
-        """Tensors of levels by node, those that have been written."""
+        self._ends = ends
 
     def finish(self) -> bytes:
         for index, node in enumerate(self._graph.nodes):
@@ -134,10 +128,8 @@ class _Writer:
 
     def _write_output(self, name: str, index: int) -> None:
         given = self._dequantized(index) if self._is_quantized(index) else self._name(index)
-        if self._bytes and name in self._graph.pictures:
-            levels = self._levels.get(index) if index in self._moved else None
-            out = f"{name}.nchw" if self._bytes.last else name
-            self._bytes.leave(levels or self._bytes.levels(given, out), name)
+        if self._ends.shows(name, index):
+            self._ends.write_output(name, index, given)
         elif self._half:
             self._file.op("Cast", [given], name, to=TensorProto.FLOAT)
         elif given != name:
@@ -147,15 +139,15 @@ class _Writer:
         """An input or output as the outside sees it."""
         node, shape = self._graph.nodes[index], self._shapes[index]
         entering = isinstance(node, Input) and name == node.name
-        if self._bytes and (index in self._zeros if entering else name in self._graph.pictures):
-            return self._bytes.interface(name, shape)
+        if self._ends.enters(index) if entering else self._ends.shows(name, index):
+            return self._ends.interface(name, index)
         return float_value(name, shape[:2] if entering and _is_vector(node) else shape)
 
     def _name(self, index: int) -> str:
         """Name of a node's tensor; with fp16 inside, casts stand at the fp32 interface."""
         node = self._graph.nodes[index]
         if isinstance(node, Input):
-            inside = self._half or _is_vector(node) or index in self._zeros
+            inside = self._half or _is_vector(node) or self._ends.enters(index)
             return f"t{index}" if inside else node.name
         return self._own_output(index, quantized=False) or f"t{index}"
 
@@ -163,14 +155,13 @@ class _Writer:
         """The output that a node's tensor is, as it is or behind its quantizer; else empty."""
         if self._half or self._is_quantized(index) != quantized:
             return ""
-        bytes_ = self._graph.pictures if self._bytes else ()
-        own = (n for n, i in self._graph.outputs.items() if i == index and n not in bytes_)
-        return next(own, "")
+        names = (name for name, i in self._graph.outputs.items() if i == index)
+        return next((name for name in names if not self._ends.shows(name, index)), "")
 
     def _is_quantized(self, tensor: int) -> bool:
         """Whether a quantizer is to be written behind it."""
         placement = self._placement
-        if placement is None or tensor not in placement.tensors or tensor in self._moved:
+        if placement is None or tensor not in placement.tensors or self._ends.leaves(tensor):
             return False
         return not (self._enters(tensor) or self._is_whole(tensor))
 
@@ -187,10 +178,10 @@ class _Writer:
     def _enters(self, tensor: int) -> bool:
         """Whether it is read as the levels that came in, where its quantizer would find them."""
         placement = self._placement
-        if placement is None or tensor not in placement.tensors or tensor not in self._zeros:
+        if placement is None or tensor not in placement.tensors:
             return False
-        quantizers = self._bytes is not None and self._bytes.quantizers
-        return quantizers and placement.exact_step(self._graph, tensor) is not None
+        levels = self._ends.quantizers and self._ends.enters(tensor)
+        return levels and placement.exact_step(self._graph, tensor) is not None
 
     def _dequantized(self, index: int) -> str:
         """Name of a node's tensor behind its Q/DQ pair."""
@@ -246,13 +237,13 @@ class _Writer:
         return file.op("DequantizeLinear", [f"{name}.q", scale, zero], out)
 
     def _write_node(self, index: int, node: Primitive) -> None:
-        if index in self._zeros:
-            self._write_entering(index, node)
-            return
         out = self._name(index)
+        if self._ends.enters(index):
+            self._ends.write_entering(index, out)
+            return
         sources = [self._source(index, source) for source in node.inputs]
-        if index in self._moved:
-            self._write_leaving(index, node, sources[0])
+        if self._ends.leaves(index):
+            self._ends.write_leaving(index, sources[0])
             return
         match node:
             case Input():
@@ -265,32 +256,6 @@ class _Writer:
             case _:
                 given, result = self._shapes[node.inputs[0]], self._shapes[index]
                 write_plain(node, Written(self._file, sources, out, given, result))
-
-    def _write_entering(self, index: int, node: Primitive) -> None:
-        """What came in as levels: moved as such, and as numbers for whatever computes."""
-        assert self._bytes is not None
-        if isinstance(node, Input):
-            self._levels[index] = self._bytes.enter(node.name)
-        elif isinstance(node, Shift):
-            self._levels[index] = self._levels[node.inputs[0]]
-        else:
-            self._levels[index] = self._move(index, node, self._levels[node.inputs[0]])
-        readers = self._graph.consumers()[index]
-        if index in self._graph.outputs.values() or not self._zeros.keys() >= set(readers):
-            self._bytes.real(self._levels[index], self._zeros[index], self._name(index))
-
-    def _write_leaving(self, index: int, node: Primitive, source: str) -> None:
-        """A shuffle at the end, of levels."""
-        assert self._bytes is not None
-        levels = self._levels.get(node.inputs[0])
-        if node.inputs[0] not in self._moved or levels is None:
-            levels = self._bytes.levels(source, f"t{node.inputs[0]}.levels")
-        self._levels[index] = self._move(index, node, levels)
-
-    def _move(self, index: int, node: Primitive, levels: str) -> str:
-        out, given = f"t{index}.levels", self._shapes[node.inputs[0]]
-        write_plain(node, Written(self._file, [levels], out, given, self._shapes[index]))
-        return out
 
     def _write_input(self, node: Input, out: str, inside: Shape) -> None:
         """What stands between an input of the file and the tensor that it is inside."""

@@ -45,11 +45,13 @@ def _train(config: DictConfig) -> int:
     from rich.console import Console
 
     from nas.assemble import assemble
+    from nas.collaborators import tracked, tracker_for
     from nas.evidence import OutsideFolder
     from nas.live.training import training_view
     from nas.one_network import prepared, train_one
     from nas.pipeline import BrokenMachine
     from nas.settings import SettingsError
+    from nas.tracking.trackers import track_missing
     from trainers.base import Damaged
 
     console = Console()
@@ -61,7 +63,11 @@ def _train(config: DictConfig) -> int:
                     console, target, task.metric, task.baseline()
                 ),
             ) as experiment:
-                candidate = train_one(prepared(experiment, config), str(config.label))
+                tracker = tracker_for(config, experiment.folder)
+                experiment = tracked(prepared(experiment, config), tracker)
+                candidate = train_one(experiment, str(config.label))
+                if tracker is not None:
+                    track_missing(experiment, [candidate], tracker)
         except (SettingsError, BrokenMachine, Damaged, OutsideFolder) as error:
             return fail(str(error))
         except KeyboardInterrupt:
