@@ -33,8 +33,8 @@ HOMES = {
     "onnxruntime": ("latency_models/engines/ort",),
     "tensorrt": ("latency_models/engines/trt",),
     "pytorch_lightning": ("trainers/fit.py", "trainers/module.py", "trainers/watching.py"),
-    "av": ("trainers/data/video.py",),
-    "tifffile": ("trainers/data/decode.py",),
+    "av": ("trainers/data/video.py", "nas/play/video.py"),
+    "tifffile": ("trainers/data/decode.py", "nas/play/pictures.py"),
     "sqlite3": ("latency_models/cached.py",),
 }
 
