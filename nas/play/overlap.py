@@ -82,7 +82,7 @@ def behind(use: Callable[[T], None], *, depth: int) -> Iterator[Callable[[T], No
     """Give a function that hands items to `use` in another thread, up to `depth` behind.
 
     The context ends when all were used. An error of `use` is raised by the next item that is
-    handed over, or at the end; after an error in the context what waits is left.
+    handed over, or at the end. After an error in the context, too, what was handed over is used.
     """
     line: _Line[T] = _Line(depth)
 
@@ -103,11 +103,8 @@ def behind(use: Callable[[T], None], *, depth: int) -> Iterator[Callable[[T], No
     thread.start()
     try:
         yield hand
-    except BaseException:
-        line.leave()
+    finally:
+        line.end()
         thread.join()
-        raise
-    line.end()
-    thread.join()
     if line.error is not None:
         raise line.error
