@@ -96,13 +96,7 @@ def hold(
         sample: frames of the task's pictures, see `nas.golden.sample_of`.
     """
     signature, io = candidate.architecture.signature, rig.rules.io
-    size = (rig.target.height, rig.target.width)
-    frames = [filled(frame, signature, size) for frame in sample]
-    kinds = [PICTURES] * len(frames) + [EXTREMES]
-    frames.append(extremes(frames[0], signature))
-    if "fp16" in files and io == "float_nchw":
-        kinds.append(BRIGHT)
-        frames.append(_brighter(frames[0], signature))
+    frames, kinds = _inputs(sample, signature, rig, bright="fp16" in files)
     network = trained_network(candidate, experiment)
     inside: list[float] = []
     modules = {"float": _float_run(network, signature, inside)(frames)}
@@ -112,24 +106,35 @@ def hold(
         precision: rig.runner.run(onnx, precision, frames, signature.carried)
         for precision, onnx in files.items()
     }
-    held, most = {}, max(inside, default=0.0)
+    held, most = {}, float(np.max(inside, initial=0.0))
     for precision, outputs in made.items():
         module = modules["int8" if precision == "int8" else "float"]
         apart, kind = _apart(outputs, module, kinds, signature.outputs, io)
-        missed = _missed(apart, precision)
-        if kind:
+        if float_rest(precision, rig.rules) == "fp16" and not most <= LARGEST_FP16:
+            missed: Rejection | None = _overflow(precision, most)
+        elif kind:
             missed = Rejection("parity", f"{precision}.onnx is not finite on {kind}")
-        elif float_rest(precision, rig.rules) == "fp16" and most > LARGEST_FP16:
-            reason = (
-                f"{precision}.onnx has values of {most:.3g} inside, over the {LARGEST_FP16:g} "
-                "that fp16 holds"
-            )
-            missed = Rejection("parity", reason, most, LARGEST_FP16)
+        else:
+            missed = _missed(apart, precision)
         beside = {} if precision == "fp32" else _apart(
             outputs, made["fp32"], kinds, signature.outputs, io
         )[0]
         held[precision] = Held(apart, most, outputs[: len(sample)], beside, missed)
     return held
+
+
+def _inputs(
+    sample: Sequence[Arrays], signature: Signature, rig: Rig, *, bright: bool
+) -> tuple[list[Arrays], list[str]]:
+    """The frames that files are run on, and of which kind each is."""
+    size = (rig.target.height, rig.target.width)
+    frames: list[Arrays] = [filled(frame, signature, size) for frame in sample]
+    kinds = [PICTURES] * len(frames) + [EXTREMES]
+    frames.append(extremes(frames[0], signature))
+    if bright and rig.rules.io == "float_nchw":
+        kinds.append(BRIGHT)
+        frames.append(_brighter(frames[0], signature))
+    return frames, kinds
 
 
 def extremes(frame: Arrays, signature: Signature) -> dict[str, NDArray[np.float32]]:
@@ -212,6 +217,14 @@ def _apart(
         kind: Apart(max(most for most, _ in each), float(np.mean([mean for _, mean in each])))
         for kind, each in found.items()
     }, ""
+
+
+def _overflow(precision: Precision, most: float) -> Rejection:
+    reason = (
+        f"{precision}.onnx has values of {most:.3g} inside, over the {LARGEST_FP16:g} that fp16 "
+        "holds"
+    )
+    return Rejection("parity", reason, most if np.isfinite(most) else None, LARGEST_FP16)
 
 
 def _missed(apart: Mapping[str, Apart], precision: Precision) -> Rejection | None:
