@@ -18,9 +18,8 @@ on every engine that is installed here against what they made where they were ex
 BUNDLE is the folder of a winner (runs/<study>/winners/<id>), or that of a run, for its best one.
 
 examples:
-  nas verify product/upscaler                  # one line for each check; exit code 0, or 1
-  nas verify product/upscaler --time           # its receipts measured again, and compared
-  nas verify product/upscaler --time --slower-by 10     # and 1 where a file is 10 % slower
+  nas verify runs/x2-360x640-int8-50ms             # one line for each check; exit code 0, or 1
+  nas verify runs/x2-360x640-int8-50ms --time      # its receipts measured again, and compared
 """
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
 
