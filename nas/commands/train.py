@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -42,12 +43,35 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(config: DictConfig) -> int:
+    from nas.one_network import prepared, train_one
+
+    def work(experiment: Experiment) -> list[str]:
+        candidate = train_one(prepared(experiment, config), str(config.label))
+        return summary(accepted(candidate), experiment)
+
+    return carried_out(config, work)
+
+
+def accepted(candidate: Candidate) -> Candidate:
+    """The candidate, unless it was rejected.
+
+    Raises:
+        SettingsError: it was; the message says why.
+    """
+    from nas.settings import SettingsError
+
+    if candidate.rejected is not None:
+        raise SettingsError(f"{candidate.name}: {candidate.rejected.reason}")
+    return candidate
+
+
+def carried_out(config: DictConfig, work: Callable[[Experiment], list[str]]) -> int:
+    """Do something with one network, shown on the terminal, and print what came of it."""
     from rich.console import Console
 
     from nas.assemble import assemble
     from nas.evidence import OutsideFolder
     from nas.live.training import training_view
-    from nas.one_network import prepared, train_one
     from nas.pipeline import BrokenMachine
     from nas.settings import SettingsError
     from trainers.base import Damaged
@@ -61,15 +85,13 @@ def _train(config: DictConfig) -> int:
                     console, target, task.metric, task.baseline()
                 ),
             ) as experiment:
-                candidate = train_one(prepared(experiment, config), str(config.label))
+                told = work(experiment)
         except (SettingsError, BrokenMachine, Damaged, OutsideFolder) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)
             return INTERRUPTED
-    if candidate.rejected is not None:
-        return fail(f"{candidate.name}: {candidate.rejected.reason}")
-    for line in summary(candidate, experiment):
+    for line in told:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
 
@@ -99,4 +121,11 @@ def summary(candidate: Candidate, experiment: Experiment) -> list[str]:
         + ("" if r.verdict == "ok" else f" ({r.verdict})")
         for r in each
     ]
-    return [*lines, f"  files   {experiment.folder / exported.folder}"]
+    return [*lines, bundle_line(candidate, experiment)]
+
+
+def bundle_line(candidate: Candidate, experiment: Experiment) -> str:
+    """Where the files are."""
+    from nas.evidence import EXPORTED
+
+    return f"  files   {experiment.folder / candidate[EXPORTED].folder}"

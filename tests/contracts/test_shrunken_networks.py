@@ -28,7 +28,8 @@ def check(graph: Graph, seed: int) -> bool:
     random = np.random.default_rng(seed)
     channels = channels_of(graph.nodes)
     scores = {n: random.random(c) + 0.1 for n, c in enumerate(channels)}
-    kept = choose(graph, scores, share=0.5, multiple=4)
+    counts = [min(n, max(4, 4 * round(n / 8))) for n in sizes(graph)]
+    kept = choose(graph, scores, counts)
     network = Network(graph)
     load_weights(network, random_weights(graph, seed=seed))
     weights = weights_of(network)
@@ -44,6 +45,10 @@ def check(graph: Graph, seed: int) -> bool:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     shapes_of(smaller_graph, HEIGHT, WIDTH)
     return params_of(smaller_graph) < params_of(graph)
+
+
+def sizes(graph: Graph) -> list[int]:
+    return [len(group.channels) for group in coupled_channels(graph)]
 
 
 def silence(

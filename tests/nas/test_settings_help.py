@@ -34,6 +34,12 @@ def test_what_people_change_comes_first() -> None:
     assert places == sorted(places)
 
 
+def test_what_a_verb_sets_by_itself_is_not_offered() -> None:
+    text = told(verb="prune", config="prune")
+    assert "  ratio=0.5" in text and "  criterion=l1" in text
+    assert "weights=" in told(verb="train", config="train") and "weights=" not in text
+
+
 @pytest.mark.parametrize(("verb", "config"), [("search", "config"), ("train", "train")])
 def test_every_setting_is_there(verb: str, config: str) -> None:
     from omegaconf import OmegaConf
