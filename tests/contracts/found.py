@@ -33,9 +33,10 @@ def made(group: str, name: str) -> Any:
 
 
 def _meant_for(group: str, name: str) -> list[str]:
-    """The task that has this choice where nobody says another, if there is one."""
-    for task in options("task") if group != "task" else ():
-        chosen = settings(f"task={task}", return_hydra_config=True).hydra.runtime.choices
+    """The task that has this choice where nobody says another; none for that of a search."""
+    tasks = [[], *([f"task={task}"] for task in options("task"))]
+    for task in tasks if group != "task" else ():
+        chosen = settings(*task, return_hydra_config=True).hydra.runtime.choices
         if chosen.get(group) == name:
-            return [f"task={task}"]
+            return task
     return []
