@@ -259,6 +259,7 @@ def comparison(before: Figures, after: Figures, experiment: Experiment) -> list[
         rows.append(worth(name, before.shipped_metric, after.shipped_metric))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     return [
-        f"  {row[0]:<{widths[0]}}" + "".join(f"  {row[k]:>{widths[k]}}" for k in (1, 2, 3))
+        f"  {row[0]:<{widths[0]}}"
+        + "".join(f"  {row[k]:>{widths[k]}}" for k in (1, 2, 3)).rstrip()
         for row in rows
     ]
