@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.pictures import IO
+
 Precision = Literal["fp32", "fp16", "int8"]
 Verdict = Literal["ok", "unstable", "contended"]
 Clock = Literal["wall", "cpu", "device"]
@@ -20,6 +22,8 @@ _COMPUTING = frozenset(
     "MatMulInteger QGemm Convolution Deconvolution FullyConnected".split()
 )
 """Layers with weights, as OpenVINO and ONNX Runtime call them."""
+_UINT8, _PICTURE_AXES = 2, 4
+"""ONNX's number of the type; batch, channels, height and width."""
 _FLOATS = frozenset({"fp32", "fp16", "f32", "f16", "bf16"})
 
 
@@ -89,6 +93,7 @@ class LatencyReport:
         layers_after: layers the engine executes; where it is estimated, those that its parser
             made of the file.
         estimated: true when nothing was run (a prediction or a bound).
+        io: how the file takes its first input.
     """
 
     median_ms: float
@@ -120,6 +125,7 @@ class LatencyReport:
     estimated: bool = False
     conditions: Mapping[str, float | str] = field(default_factory=dict)
     """Clocks, temperature, throttling, load: what the machine told while it was measured."""
+    io: IO = "float_nchw"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; `from_json` reads them back."""
@@ -284,6 +290,14 @@ def first_input_shape(onnx_model: Any) -> tuple[int, ...]:
             f"the ONNX graph '{onnx_model.graph.name}' has no input, so there is nothing to run"
         )
     return shapes[0]
+
+
+def io_of(value: Any) -> IO:
+    """How an input or output of an ONNX file holds a picture, as its type and axes tell."""
+    kind = value.type.tensor_type
+    if kind.elem_type != _UINT8 or len(kind.shape.dim) != _PICTURE_AXES:
+        return "float_nchw"
+    return "uint8_nhwc" if kind.shape.dim[-1].denotation == "DATA_CHANNEL" else "uint8_nchw"
 
 
 def random_inputs(shape: tuple[int, ...], *, seed: int = 0) -> NDArray[np.float32]:

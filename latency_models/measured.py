@@ -30,6 +30,7 @@ from latency_models.base import (
     first_input_shape,
     graph_inputs,
     in_float,
+    io_of,
 )
 from latency_models.protocol import MeasuringProtocol
 from latency_models.reference_net import reference_onnx
@@ -42,6 +43,7 @@ from latency_models.rounds import (
     on_clock,
     warm_up,
 )
+from runtime.pictures import entering, leaving
 from runtime.signature import unroll
 
 __all__ = ["MeasuredLatency", "MeasuringProtocol", "Side", "side_of"]
@@ -131,7 +133,8 @@ class MeasuredLatency:
             value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
             for value in graph_inputs(model)
         }
-        names = [value.name for value in model.graph.output]
+        taken = {value.name: io_of(value) for value in graph_inputs(model)}
+        made_as = {value.name: io_of(value) for value in model.graph.output}
 
         def start(first: Arrays) -> Arrays:
             return {name: np.zeros(inputs[name], np.float32) for name in carried.values()}
@@ -139,8 +142,9 @@ class MeasuredLatency:
         with self.engine.compile(onnx, precision) as compiled:
 
             def step(given: Arrays) -> Arrays:
-                made = compiled.run([given[name] for name in inputs])
-                return dict(zip(names, made, strict=True))
+                made = compiled.run([entering(given[name], io) for name, io in taken.items()])
+                each = zip(made_as.items(), made, strict=True)
+                return {name: leaving(array, io) for (name, io), array in each}
 
             return list(unroll(step, frames, carried=carried, start=start))
 
@@ -309,5 +313,6 @@ def file_facts_of(onnx_bytes: bytes) -> dict[str, Any]:
         "input_shape": shape,
         "batch_size": shape[0],
         "layers_before": len(model.graph.node),
+        "io": io_of(graph_inputs(model)[0]),
         "onnx_sha256": hashlib.sha256(onnx_bytes).hexdigest(),
     }

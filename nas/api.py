@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, is_dataclass
+from itertools import product
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
 from nas.study import Study
 from nas.target import Target, require_together
+from runtime.pictures import IO
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
 from trainers.budget import Budget
@@ -246,6 +248,7 @@ def bench(
     sizes: Sequence[tuple[int, int]] = ((360, 640),),
     batches: Sequence[int] = (1,),
     threads: int = 1,
+    io: IO | None = None,
     check: bool = False,
     keep: bool = True,
 ) -> list[Measurement]:
@@ -253,6 +256,7 @@ def bench(
 
     Args:
         networks: as for `nas bench`: published names, winners' folders, ONNX files, `module:name`.
+        io: how pictures enter and leave the files; `uint8_nhwc`, or a bundle's own, when None.
         check: ask TensorRT's parser, or its documented rules, about each file.
         keep: answer from the user's receipts, and add to them.
 
@@ -268,14 +272,15 @@ def bench(
     if unknown:
         raise ValueError(f"precision is '{unknown[0]}': use {', '.join(PRECISIONS)}")
     found = [resolve(str(network), scale=None) for network in networks]
-    forms = [Form(p, size, batch) for p in precisions for size in sizes for batch in batches]
+    asked = list(product(precisions, sizes, batches))
     measurements: dict[tuple[int, int, int], Measurement] = {}
     for e, name in enumerate(engines):
         receipts = receipts_path() if keep else None
         opened, _ = open_bench(name, threads=threads, receipts=receipts)
         with opened as one:
             for n, network in enumerate(found):
-                for f, form in enumerate(forms):
+                for f, wanted in enumerate(asked):
+                    form = Form(*wanted, io or network.own.io)
                     measurements[n, e, f] = measurement_of(
                         network, form, one, Questions(check=check)
                     )

@@ -255,7 +255,7 @@ def _built(
         for n, one in asked.targets.items()
     }
     target = targets[MAIN]
-    rules = {n: rules_for(one.engine) for n, one in targets.items()}
+    rules = {n: rules_for(one.engine, one.io) for n, one in targets.items()}
     require_same_rules(targets, rules)
     require_same(folder, asked.offers)
     ledger = Ledger(folder)

@@ -20,6 +20,8 @@ from nas.networks import MANIFEST
 from nas.receipts import settled
 from nas.target import Target
 from nas.trained import int8_arrays, shipped_file, trained_network
+from runtime.pictures import IO, entering, leaving
+from runtime.signature import Port
 from trainers.base import Arrays, Run
 
 WINNERS = "winners"
@@ -140,13 +142,21 @@ def _parity(
     carried = candidate.architecture.signature.carried
     engine = rig.runner.run(onnx, precision, frames, carried)
     module = _module(candidate, experiment, precision)(frames)
+    ports = candidate.architecture.signature.outputs
     differences = [
-        np.abs(one[port.name] - other[port.name])
+        np.abs(one[port.name] - _as_shipped(other[port.name], port, rig.rules.io))
         for one, other in zip(engine, module, strict=True)
-        for port in candidate.architecture.signature.outputs
+        for port in ports
     ]
     largest = max(float(difference.max()) for difference in differences)
     return largest, float(np.mean([difference.mean() for difference in differences]))
+
+
+def _as_shipped(values: NDArray[np.float32], port: Port, io: IO) -> NDArray[np.float32]:
+    """An output of the module, rounded as the file rounds it."""
+    if port.kind != "image" or port.scale is None:
+        return values
+    return leaving(entering(values, io), io)
 
 
 def _module(candidate: Candidate, experiment: Experiment, precision: Precision) -> Run:

@@ -117,6 +117,9 @@ def _fixed(settings: dict[Any, Any]) -> dict[str, Any]:
     study = {k: v for k, v in settings["study"].items() if k not in _MAY_CHANGE}
     rest = {k: v for k, v in settings.items() if k not in _OUTSIDE}
     space = rest.get("search_space") or {}
+    if "target" in rest:
+        # Studies that say nothing of it were begun when all files took numbers.
+        rest["target"] = {"io": "float_nchw", **rest["target"]}
     moved = _MOVED.get(space.get("_target_", ""))
     if moved is not None:
         rest["search_space"] = {**space, "_target_": moved}

@@ -8,7 +8,7 @@ about, at a precision, a size and a batch, or says why there is none.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,8 +21,9 @@ from nas.candidate import report_in
 from nas.durable import read_checked, read_record
 from nas.evidence import SCREENED
 from nas.kinds import meant
+from runtime.pictures import IO
 from search_spaces.base import Architecture, InvalidArchitecture
-from search_spaces.graph import Graph, channels_of
+from search_spaces.graph import Graph
 from search_spaces.quantize import (
     CPU_RULES,
     ONNXRUNTIME_RULES,
@@ -61,11 +62,13 @@ class Form:
     Attributes:
         size: height and width of the input; whatever follows the channels where it is no image.
         batch: images at once.
+        io: how pictures enter and leave a file that is written for it.
     """
 
     precision: Precision = "int8"
     size: tuple[int, ...] = (360, 640)
     batch: int = 1
+    io: IO = "uint8_nhwc"
 
     @property
     def shape(self) -> str:
@@ -107,7 +110,7 @@ def usual_precision(network: NetworkSource, engine: str) -> Precision:
     return network.own.precision
 
 
-def rules_for(engine: str) -> QuantRules:
+def rules_for(engine: str, io: IO = "float_nchw") -> QuantRules:
     """Where this engine wants Q/DQ pairs, and the integers it can add up on this machine.
 
     A user's own (`module:Class`) may say it as its attribute `rules`; else it is taken for a
@@ -115,8 +118,8 @@ def rules_for(engine: str) -> QuantRules:
     """
     if ":" in engine:
         own: QuantRules = getattr(engine_class(engine), "rules", CPU_RULES)
-        return own
-    return replace(_RULES.get(engine, CPU_RULES), weight_max=largest_weight(engine))
+        return replace(own, io=io)
+    return replace(_RULES.get(engine, CPU_RULES), weight_max=largest_weight(engine), io=io)
 
 
 @dataclass(frozen=True)
@@ -125,22 +128,22 @@ class Shipped:
 
     Attributes:
         engine: that it was written for; empty where nothing tells.
-        shape: of its input.
+        form: that it was written in.
     """
 
     path: Path
     engine: str
-    shape: tuple[int, ...]
+    form: Form
 
-    def suits(self, precision: Precision, engine: str, shape: tuple[int, ...]) -> bool:
+    def suits(self, form: Form, engine: str) -> bool:
         """Whether it is what this engine would be given in this form.
 
         Engines want quantizers in int8 files at other places and with other zero points; all
         else is alike.
         """
         rules = _RULES.get(self.engine, CPU_RULES), _RULES.get(engine, CPU_RULES)
-        alike = rules[0] == rules[1] or precision != "int8"
-        return shape == self.shape and (alike or not self.engine)
+        alike = rules[0] == rules[1] or form.precision != "int8"
+        return form == self.form and (alike or not self.engine)
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,7 @@ class GraphNetwork:
 
     def _shipped(self, form: Form, engine: str) -> Shipped | None:
         found = self.shipped.get(form.precision)
-        shape = (form.batch, channels_of(self.graph.nodes)[0], *form.size)
-        suits = found is not None and found.suits(form.precision, engine, shape)
-        return found if suits else None
+        return found if found is not None and found.suits(form, engine) else None
 
     def file(self, form: Form, engine: str) -> bytes:
         """The shipped file where this is its form; else written at any precision and size.
@@ -201,7 +202,7 @@ class GraphNetwork:
                 height=height,
                 width=width,
                 batch=form.batch,
-                rules=rules_for(engine),
+                rules=rules_for(engine, form.io),
             )
         except InvalidArchitecture as error:
             raise Unsuitable(f"an input of {form.shape} does not fit: {error}") from error
@@ -282,8 +283,8 @@ def _from_bundle(folder: Path) -> NetworkSource:
         path = folder / f"{precision}.onnx"
         if path.is_file():
             _check_manifest(path)
-            shipped[precision] = found = _shipped(path, receipts.get(precision))
-            own = Form(precision, found.shape[2:], found.shape[0])
+            shipped[precision] = _shipped(path, precision, receipts.get(precision))
+            own = shipped[precision].form
     name = folder.resolve().name
     return GraphNetwork(name, lower(architecture), own, shipped, folder if shipped else None)
 
@@ -306,26 +307,36 @@ def _check_manifest(path: Path) -> None:
         raise UnknownNetwork(str(error)) from error
 
 
-Receipt = tuple[str, tuple[int, ...]]
-"""The engine that a file was written for, and the shape of its input."""
+Receipt = tuple[str, Form]
+"""The engine that a file was written for, and its form."""
 
 
 def _receipts(data: Any) -> dict[str, Receipt]:
     return {
-        str(precision): (str(receipt["engine"]), tuple(map(int, receipt["input_shape"])))
+        str(precision): (
+            str(receipt["engine"]),
+            _form(precision, receipt["input_shape"], receipt.get("io", "float_nchw")),
+        )
         for precision, receipt in data.items()
         if isinstance(receipt, Mapping) and "engine" in receipt
     }
 
 
-def _shipped(path: Path, receipt: Receipt | None) -> Shipped:
+def _form(precision: Precision, shape: Sequence[int], io: IO) -> Form:
+    """The form of a file whose input has this shape."""
+    sides = shape[1:3] if io == "uint8_nhwc" else shape[2:]
+    return Form(precision, tuple(map(int, sides)), int(shape[0]), io)
+
+
+def _shipped(path: Path, precision: Precision, receipt: Receipt | None) -> Shipped:
     """A trained file; its input as its receipt says, or as itself does."""
     if receipt is not None:
         return Shipped(path, *receipt)
     from nas.onnx_networks import onnx_network
 
-    dims = onnx_network(path).dims
-    return Shipped(path, "", tuple(length or 0 for length in dims))
+    network = onnx_network(path)
+    dims = [length or 0 for length in network.dims]
+    return Shipped(path, "", _form(precision, dims, network.io))
 
 
 def _from_case(path: Path) -> NetworkSource:
@@ -339,8 +350,7 @@ def _timed_form(case: Any) -> Form:
     timed = report_in(case, SCREENED)
     if timed is None:
         return Form()
-    height, width = map(int, timed.input_shape[2:])
-    return Form(timed.precision, (height, width), int(timed.batch_size))
+    return _form(timed.precision, timed.input_shape, timed.io)
 
 
 def read_architecture(path: Path) -> Architecture:

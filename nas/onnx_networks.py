@@ -8,8 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from latency_models.base import Precision, graph_inputs
+from latency_models.base import Precision, graph_inputs, io_of
 from nas.networks import Form, UnknownNetwork, Unsuitable
+from runtime.pictures import IO
 
 _RANK = 4
 _MOST_BYTES = 2**31
@@ -38,6 +39,7 @@ class FileNetwork:
         is_open: whether any input has an open dimension.
         numbers: inputs of whole numbers, whose values only the user knows.
         given: what the user said about other inputs; it is in the file already.
+        io: how it takes pictures.
     """
 
     name: str
@@ -47,13 +49,15 @@ class FileNetwork:
     is_open: bool = False
     numbers: tuple[str, ...] = ()
     given: Mapping[str, Given] = field(default_factory=dict)
+    io: IO = "float_nchw"
 
     @property
     def own(self) -> Form:
         """Its own precision and shape; the usual size where that is open."""
-        open_size = Form().size if len(self.dims) == _RANK else (1,) * len(self.dims[2:])
-        size = tuple(d or o for d, o in zip(self.dims[2:], open_size, strict=True))
-        return Form(self.precision, size, self.dims[0] or 1)
+        sides = self.dims[1:3] if self.io == "uint8_nhwc" else self.dims[2:]
+        open_size = Form().size if len(self.dims) == _RANK else (1,) * len(sides)
+        size = tuple(d or o for d, o in zip(sides, open_size, strict=True))
+        return Form(self.precision, size, self.dims[0] or 1, self.io)
 
     def origin(self, form: Form, engine: str) -> str:
         """Which values were put in, where some were."""
@@ -81,7 +85,9 @@ class FileNetwork:
                 f"input '{name}' holds whole numbers, which decide what is computed, so none are "
                 f"made up: give them, as in --input {name}=1,3,720,1280"
             )
-        asked = (form.batch, *self.dims[1:2], *form.size)
+        last = self.io == "uint8_nhwc"
+        channels = self.dims[3:] if last else self.dims[1:2]
+        asked = (form.batch, *(form.size + channels if last else channels + form.size))
         if asked == self.dims and not self.is_open:
             return self.onnx
         if asked != self.dims and all(self.dims):
@@ -177,6 +183,7 @@ def onnx_network(path: Path, given: Mapping[str, Given] | None = None) -> FileNe
         is_open=any(_length(d) is None for v in inputs for d in v.type.tensor_type.shape.dim),
         numbers=tuple(v.name for v in inputs if v.type.tensor_type.elem_type in wide),
         given=dict(given or {}),
+        io=io_of(inputs[0]),
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isinf
 from typing import Any
 
 from latency_models.base import Precision
 from latency_models.cards import CARDS
 from nas.evidence import MAIN
+from runtime.pictures import IO, IO_KINDS
 from search_spaces.quantize import QuantRules
 
 _RTX = "tensorrt_rtx"
@@ -28,6 +29,8 @@ class Target:
         width: columns of it.
         max_latency_ms: the limit on the median of one inference.
         threads: processor threads the engine may use.
+        io: how pictures enter and leave the file that is timed and shipped: `uint8_nhwc`, as
+            cameras, decoders and numpy have them, `uint8_nchw`, or `float_nchw` in [0, 1].
         compute_capability: of the engine `tensorrt_rtx`: the kinds of cards that plans are built
             for, as `[sm86, sm89]`, or `portable`.
         card: whose data sheet estimates are made from when nothing is timed, of
@@ -40,6 +43,7 @@ class Target:
     width: int = 640
     max_latency_ms: float = 50.0
     threads: int = 1
+    io: IO = "uint8_nhwc"
     compute_capability: str | Sequence[str] | None = None
     card: str | None = None
 
@@ -70,6 +74,8 @@ class Target:
         """
         if self.precision not in ("int8", "fp16", "fp32"):
             raise ValueError(f"target.precision is '{self.precision}': use int8, fp16 or fp32")
+        if self.io not in IO_KINDS:
+            raise ValueError(f"target.io is '{self.io}': use {', '.join(IO_KINDS)}")
         if self.compute_capability is not None and self.engine != _RTX:
             raise ValueError(
                 f"target.compute_capability is for target.engine={_RTX}, and that is "
@@ -127,7 +133,8 @@ def require_same_rules(targets: Mapping[str, Target], rules: Mapping[str, QuantR
         ValueError: says which, and what to change.
     """
     for name, target in targets.items():
-        if target.precision == "int8" and rules[name] != rules[MAIN]:
+        own = replace(rules[name], io=rules[MAIN].io)
+        if target.precision == "int8" and own != rules[MAIN]:
             raise ValueError(
                 f"targets.{name} ships int8 on {target.engine}, which wants quantizers at other "
                 f"places than {targets[MAIN].engine}, for which networks are quantized and "

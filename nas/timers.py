@@ -103,7 +103,7 @@ def require_precision(runner: Runner, target: Target) -> None:
         return
     graph, side = lower(reference("espcn", 2)), 16
     onnx = untrained(
-        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine)
+        graph, precision="fp16", height=side, width=side, rules=rules_for(target.engine, target.io)
     )
     picture = np.zeros((1, channels_of(graph.nodes)[0], side, side), np.float32)
     runner.run(onnx, target.precision, [{INPUT: picture}], {})

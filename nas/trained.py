@@ -95,6 +95,8 @@ def _file(
         float_type=float_rest(precision, rules),
         quantized=quantized,
         prelu=rules.prelu,
+        io=rules.io,
+        byte_quantizers=rules.uint8,
     )
 
 

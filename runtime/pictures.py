@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 """(H, W, C), 0 to 255."""
 Floats = NDArray[np.float32]
+IO = Literal["float_nchw", "uint8_nchw", "uint8_nhwc"]
+"""How pictures enter and leave a file: numbers in [0, 1] of shape (N, C, H, W); or levels of 8
+bits, channels first or last. What is no picture (a state, motion, a vector) is always float."""
+IO_KINDS: tuple[IO, ...] = ("float_nchw", "uint8_nchw", "uint8_nhwc")
 
 
 def as_input(pixels: Pixels) -> Floats:
@@ -26,3 +32,20 @@ def as_pixels(output: NDArray[np.floating]) -> Pixels:
         raise FloatingPointError("the network's output has values that are not finite")
     levels = np.clip(np.floor(output[0] * np.float32(255) + np.float32(0.5)), 0, 255)
     return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+
+
+def entering(values: Floats, io: str) -> NDArray[np.float32] | NDArray[np.uint8]:
+    """(N, C, h, w) in [0, 1] as a file takes them; levels are rounded and clipped."""
+    if io == "float_nchw":
+        return values
+    levels = np.clip(np.rint(values * np.float32(255)), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(levels.transpose(0, 2, 3, 1)) if io == "uint8_nhwc" else levels
+
+
+def leaving(made: NDArray[np.float32] | NDArray[np.uint8], io: str) -> Floats:
+    """What a file gives as (N, C, H, W) in [0, 1]."""
+    if io == "uint8_nhwc":
+        made = made.transpose(0, 3, 1, 2)
+    if io == "float_nchw":
+        return np.asarray(made, np.float32)
+    return np.ascontiguousarray(made.astype(np.float32) / np.float32(255))

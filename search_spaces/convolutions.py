@@ -27,6 +27,8 @@ class Conv(Primitive):
         dilation: distance of the kernel's taps.
         padding: `same`; `loose`, which takes sizes that the stride does not divide too and
             gives the next whole number; or `valid` for none at all.
+        start: empty, or the upsampler that learned weights begin as on the last input channels,
+            which hold the picture (`fixed_kernels.packed_phases`); the others begin small.
     """
 
     out_channels: int
@@ -41,6 +43,7 @@ class Conv(Primitive):
     slope: float = 0.0
     dilation: int = 1
     padding: str = "same"
+    start: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what the two readings would understand differently.

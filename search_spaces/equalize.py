@@ -14,17 +14,22 @@ rounding adds to the reader's sums, with rounding as noise of step^2 / 12:
 
 T is the tensor's step, W_o the filter's, m_c the mean square of channel c, n_c the weights that
 read it, and v_o the mean squared derivative of the network's output by output o.
+
+Features that a head reads beside the picture have the picture's step, 1/255: there T is given, and
+no channel may be larger than the picture's levels reach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from search_spaces.graph import Graph
+from search_spaces.input_ends import joined_heads
 from search_spaces.layers import WeightedLayer
 from search_spaces.modules import Arrays, Network, as_tensors
 from search_spaces.primitives import Conv, ConvTranspose
@@ -64,8 +69,14 @@ def equalize(
     pairs = _pairs(network, placement)
     if not pairs or not inputs:
         return
-    seen = _watch(network, {index for pair in pairs for index in pair}, inputs)
+    sources = {reader: network.graph.nodes[reader].inputs[0] for _, reader in pairs}
+    watched = {*sources.values(), *(index for pair in pairs for index in pair)}
+    seen = _watch(network, watched, inputs)
     for writer, reader in pairs:
+        if sources[reader] != writer:
+            places = (writer, sources[reader], reader)
+            _fit_beside_picture(network, placement, seen, places)
+            continue
         top = UINT8_MAX if placement.zero_points.get(writer) == 0 else INT8_MAX
         weight, steps = _by_input(network.weighted(reader)), (top, placement.weight_max)
         factors = _least_noise(seen[writer], weight, seen[reader].influence, steps)
@@ -86,7 +97,38 @@ def _pairs(network: Network, placement: Placement) -> list[tuple[int, int]]:
         alone = owners.count(placement.tensors[index]) == 1 and len(readers[index]) == 1
         if passes and alone and readers[index][0] in learned & placement.layers:
             found.append((index, readers[index][0]))
+        head = _head_over(graph, index, readers)
+        if passes and head in placement.layers and placement.exact_step(graph, index) is not None:
+            found.append((index, head))
     return found
+
+
+def _head_over(graph: Graph, index: int, readers: list[list[int]]) -> int:
+    """The head that reads this layer beside the picture; -1 where there is none."""
+    if len(readers[index]) != 1 or (joined := readers[index][0]) not in joined_heads(graph):
+        return -1
+    first = graph.nodes[joined].inputs[0] == index
+    return readers[joined][0] if first and len(readers[joined]) == 1 else -1
+
+
+def _fit_beside_picture(
+    network: Network, placement: Placement, seen: Mapping[int, _Tensor],
+    places: tuple[int, int, int],
+) -> None:
+    """Rescale a layer's channels to what the picture's levels reach, as little as is best."""
+    writer, joined, reader = places
+    step = placement.exact_step(network.graph, writer)
+    assert step is not None
+    highest = step * placement.levels(writer)[1]
+    weight, both = _by_input(network.weighted(reader)), seen[joined]
+    count, steps = len(seen[writer].peak), (INT8_MAX, placement.weight_max)
+    least = torch.zeros_like(both.peak)
+    least[:count] = (seen[writer].peak / highest).clamp(min=_EMPTY).log()
+    own = torch.arange(len(least)) < count
+    factors = _least_noise(
+        both, weight, seen[reader].influence, steps, given=_Given(step, least, own)
+    )
+    _move(network.weighted(writer), network.weighted(reader), factors)
 
 
 def _watch(
@@ -134,17 +176,40 @@ def _by_input(layer: WeightedLayer) -> Tensor:
     return dense
 
 
-def _least_noise(seen: _Tensor, weight: Tensor, values: Tensor, steps: tuple[int, int]) -> Tensor:
+@dataclass(frozen=True)
+class _Given:
+    """A tensor whose step is given.
+
+    Attributes:
+        least: logarithms of the least factors, (channels,).
+        free: which channels may be rescaled at all, (channels,).
+    """
+
+    step: float
+    least: Tensor
+    free: Tensor
+
+
+def _least_noise(
+    seen: _Tensor, weight: Tensor, values: Tensor, steps: tuple[int, int],
+    given: _Given | None = None,
+) -> Tensor:
     """The factors (channels,) that channels are divided by."""
     tensor_top, weight_top = steps
     peaks, energy = weight.abs().amax(2), weight.square().sum(2)
     taps = (weight != 0).sum(2)
     used = (seen.peak > _EMPTY) & (peaks.amax(0) > _EMPTY)
-    logs = torch.zeros_like(seen.peak, requires_grad=True)
+    logs = torch.zeros_like(seen.peak)
+    if given is not None:
+        used = used & given.free
+        logs = torch.maximum(logs, given.least) * used
+    logs.requires_grad_()
 
     def noise() -> Tensor:
         factors = logs.exp()
         tensor_step = (seen.peak / factors).amax() / tensor_top
+        if given is not None:
+            tensor_step = torch.full_like(tensor_step, given.step)
         weight_steps = (peaks * factors).amax(1) / weight_top
         by_tensor = tensor_step.square() * (energy * factors.square()).sum(1)
         by_weights = weight_steps.square() * (taps * seen.power / factors.square()).sum(1)
@@ -161,16 +226,20 @@ def _least_noise(seen: _Tensor, weight: Tensor, values: Tensor, steps: tuple[int
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
-            logs.clamp_(-limit, limit).mul_(used)
+            logs.clamp_(-limit, limit)
+            if given is not None:
+                logs.clamp_(min=given.least)
+            logs.mul_(used)
     return best.exp()
 
 
 def _move(writer: WeightedLayer, reader: WeightedLayer, factors: Tensor) -> None:
     with torch.no_grad():
+        made = factors[: writer.node.out_channels]
         transposed = isinstance(writer.node, ConvTranspose)
-        writer.weight.div_(factors.view(1, -1, 1, 1) if transposed else factors.view(-1, 1, 1, 1))
+        writer.weight.div_(made.view(1, -1, 1, 1) if transposed else made.view(-1, 1, 1, 1))
         if writer.bias is not None:
-            writer.bias.div_(factors)
+            writer.bias.div_(made)
         node, weight = reader.node, reader.weight
         if isinstance(node, ConvTranspose):
             weight.mul_(factors.view(-1, 1, 1, 1))

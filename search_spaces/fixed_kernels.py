@@ -51,6 +51,43 @@ def phases(name: str, factor: int, channels: int, groups: int = 1) -> NDArray[np
     return weight
 
 
+def packed_kernel(name: str, packed: int) -> int:
+    """Side of the kernel that holds an upsampler on a picture of `packed` x `packed` phases.
+
+    Raises:
+        UnknownName: no such upsampler.
+    """
+    side = kernel_size(name)
+    return side if packed == 1 else min(side, 3)
+
+
+def packed_phases(
+    name: str, factor: int, channels: int, *, packed: int = 1
+) -> NDArray[np.float32]:
+    """Weights from a picture packed by SpaceToDepth to the enlarged picture's phases.
+
+    Args:
+        factor: the enlarged size over the picture's size before it was packed.
+        channels: of the picture.
+        packed: the factor of the SpaceToDepth; 1 for the picture as it is.
+
+    Returns:
+        (C * (factor * packed)^2, C * packed^2, k, k), with k of `packed_kernel`; DepthToSpace
+        (CRD) by `factor * packed` of the result is the enlarged picture.
+    """
+    size, side = packed_kernel(name, packed), factor * packed
+    positions = (np.arange(side) + 0.5) / factor - 0.5
+    taps = np.arange(packed * size) - packed * (size // 2)
+    rows = _weight(name, positions[:, None] - taps[None, :]).reshape(side, size, packed)
+    filters = np.einsum("iyu,jxv->ijuvyx", rows, rows)
+    filters = filters.reshape(side * side, packed * packed, size, size)
+    shape = (channels, side * side, packed * packed, channels, size, size)
+    weight = np.zeros(shape, np.float32)
+    for c in range(channels):
+        weight[c, :, :, c] = filters
+    return weight.reshape(channels * side * side, packed * packed * channels, size, size)
+
+
 def _luma_phases(name: str, factor: int, size: int) -> NDArray[np.float32]:
     """Weights (4 * factor^2, 4, k, k) from packed luma to packed luma `factor` times as large.
 

@@ -26,10 +26,12 @@ class Graph:
         nodes: the primitives.
         results: the network's outputs by name, each with the index of the node that gives it;
             empty where the last node gives the only one, called `output`.
+        pictures: names of outputs that are pictures in [0, 1], which a file may give as levels.
     """
 
     nodes: tuple[Primitive, ...]
     results: tuple[tuple[str, int], ...] = ()
+    pictures: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> Mapping[str, int]:
@@ -105,6 +107,12 @@ class GraphBuilder:
     def channels(self, index: int) -> int:
         """Feature count of a node."""
         return channels_of(self._nodes)[index]
+
+    def positive(self, index: int) -> bool:
+        """Whether a node's values cannot be negative, as far as is known without running it."""
+        from search_spaces.signs import not_negative
+
+        return index in not_negative(Graph(tuple(self._nodes)))
 
     def finish(self, output: int | Mapping[str, int]) -> Graph:
         """Return the Graph that ends here, without unused nodes; its inputs all stay.

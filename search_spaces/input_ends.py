@@ -37,12 +37,24 @@ def quantized_inputs(
 
 
 def unsigned(graph: Graph, owners: Mapping[int, int]) -> dict[int, int]:
-    """Zero points of uint8: 128 for what a Concat joins, 0 for what is never negative."""
+    """Zero points of uint8: 128 for what a Concat joins, 0 for what is never negative.
+
+    What the Concat before a head joins has 0 too, if all of it is never negative.
+    """
     joined = _joined(graph, owners)
     positive = not_negative(graph)
     shared = Counter(owners.values())
     alone = {i for i, owner in owners.items() if shared[owner] == 1}
-    return {i: 0 for i in alone & positive - joined} | dict.fromkeys(joined, 128)
+    found = {i: 0 for i in alone & positive - joined} | dict.fromkeys(joined, 128)
+    for head in joined_heads(graph) & set(owners.values()):
+        if positive.issuperset(graph.nodes[head].inputs):
+            found |= {i: 0 for i, owner in owners.items() if owner == head}
+    return found
+
+
+def joined_heads(graph: Graph) -> set[int]:
+    """Concats of features and picture for a head that begins as an upsampler of the picture."""
+    return {n.inputs[0] for n in graph.nodes if isinstance(n, Conv) and n.start}
 
 
 def _joined(graph: Graph, owners: Mapping[int, int]) -> frozenset[int]:

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from search_spaces.base import UnknownName
 from search_spaces.branches import branch, branches_for, is_branched
 from search_spaces.graph import Graph, channels_of
-from search_spaces.initial import IDENTITY_NOISE, added_layers, last_layers
+from search_spaces.initial import (
+    HEAD_GAIN,
+    IDENTITY_NOISE,
+    MIDDLE,
+    added_layers,
+    base_within,
+    last_layers,
+    uncentred_layers,
+)
 from search_spaces.layers import SlopeLayer, WeightedLayer
 from search_spaces.picture_path import picture_path
 from search_spaces.plain_ops import run_plain
@@ -140,7 +148,7 @@ def build(
         for name, layer in network.layers.items()
         if isinstance(layer, WeightedLayer) and layer.learned
     }
-    straight, deviations = set(), {}
+    straight, deviations, uncentred = set(), {}, uncentred_layers(graph)
     for index, layer in learned.items():
         node = layer.node
         if isinstance(node, Conv) and node.stride == 1:
@@ -148,7 +156,15 @@ def build(
                 straight.add(index)
         square = index in straight and index not in added
         gain = added.get(index, IDENTITY_NOISE if square else 1.0)
+        base = base_within(graph, index)
+        gain = gain if base is None else HEAD_GAIN
         deviations[index] = layer.reset(generator, gain=gain, identity=square)
+        if base is not None:
+            with torch.no_grad():
+                layer.weight[:, -base.shape[1] :] = torch.from_numpy(base)
+        if index in uncentred and layer.bias is not None:
+            with torch.no_grad():
+                layer.bias.sub_(MIDDLE * layer.weight.sum(dim=(1, 2, 3)))
     if (path := picture_path(graph)) is not None:
         path.start(learned, int8=int8)
         branches = "none" if path.curved else branches

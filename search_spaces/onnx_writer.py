@@ -7,11 +7,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from runtime.pictures import IO
 from search_spaces.both_ends import before_activation
+from search_spaces.byte_ends import LEVELS, ByteEnds
 from search_spaces.graph import Graph, Shape, shapes_of
+from search_spaces.input_ends import joined_heads
 from search_spaces.onnx_ops import (
     NodeList,
     Written,
@@ -47,12 +51,6 @@ _Step = Callable[[str, str], str]
 """Writes nodes from the tensor of one name to another, and returns the latter."""
 
 
-
-
-
-
-
-
 def write(
     graph: Graph,
     weights: Weights,
@@ -63,6 +61,8 @@ def write(
     float_type: FloatType = "fp32",
     quantized: tuple[Placement, Scales] | None = None,
     prelu: PReLUForm = "operator",
+    io: IO = "float_nchw",
+    byte_quantizers: bool = True,
 ) -> bytes:
     """Serialize the network at one static shape.
 
@@ -71,10 +71,16 @@ def write(
         float_type: the type of everything that is not int8. The interface stays fp32.
         quantized: Q/DQ pairs with these scales; int8 weights are stored as int8.
         prelu: how a PReLU is written, see `QuantRules`.
+        io: how pictures enter and leave, see `QuantRules`.
+        byte_quantizers: whether the engine knows uint8 quantizers.
     """
     kind = np.float16 if float_type == "fp16" else np.float32
     shapes = [(batch, *shape) for shape in shapes_of(graph, height, width)]
-    return _Writer(graph, weights, shapes, NodeList(kind, prelu), quantized).finish()
+    file = NodeList(kind, prelu)
+    # A float file holds no quantizer: its precision is told by what is in it.
+    quantizers = byte_quantizers and quantized is not None
+    ends = ByteEnds(graph, shapes, file, io=io, quantizers=quantizers)
+    return _Writer(graph, weights, shapes, file, quantized, ends).finish()
 
 
 class _Writer:
@@ -87,6 +93,7 @@ class _Writer:
         shapes: list[Shape],
         file: NodeList,
         quantized: tuple[Placement, Scales] | None,
+        ends: ByteEnds,
     ) -> None:
         self._graph = graph
         self._weights = weights
@@ -95,6 +102,7 @@ class _Writer:
         self._half = file.float_type is np.float16
         self._placement: Placement | None = quantized[0] if quantized else None
         self._scales: Scales | None = quantized[1] if quantized else None
+        self._ends = ends
 
     def finish(self) -> bytes:
         for index, node in enumerate(self._graph.nodes):
@@ -102,21 +110,12 @@ class _Writer:
             if self._is_quantized(index):
                 self._write_qdq(index, self._name(index), self._dequantized(index))
         for name, index in self._graph.outputs.items():
-            given = self._dequantized(index) if self._is_quantized(index) else self._name(index)
-            if self._half:
-                self._file.op("Cast", [given], name, to=TensorProto.FLOAT)
-            elif given != name:
-                self._file.op("Identity", [given], name)
-        entering = {
-            node.name: shape[:2] if _is_vector(node) else shape
-            for node, shape in zip(self._graph.nodes, self._shapes, strict=True)
-            if isinstance(node, Input)
-        }
+            self._write_output(name, index)
         body = helper.make_graph(
             self._file.nodes,
             "freeway",
-            [float_value(name, shape) for name, shape in entering.items()],
-            [float_value(name, self._shapes[i]) for name, i in self._graph.outputs.items()],
+            [self._interface(name, i) for name, i in self._graph.inputs.items()],
+            [self._interface(name, i) for name, i in self._graph.outputs.items()],
             self._file.constants,
         )
         model = helper.make_model(
@@ -127,21 +126,62 @@ class _Writer:
         )
         return bytes(model.SerializeToString())
 
+    def _write_output(self, name: str, index: int) -> None:
+        given = self._dequantized(index) if self._is_quantized(index) else self._name(index)
+        if self._ends.shows(name, index):
+            self._ends.write_output(name, index, given)
+        elif self._half:
+            self._file.op("Cast", [given], name, to=TensorProto.FLOAT)
+        elif given != name:
+            self._file.op("Identity", [given], name)
+
+    def _interface(self, name: str, index: int) -> onnx.ValueInfoProto:
+        """An input or output as the outside sees it."""
+        node, shape = self._graph.nodes[index], self._shapes[index]
+        entering = isinstance(node, Input) and name == node.name
+        if self._ends.enters(index) if entering else self._ends.shows(name, index):
+            return self._ends.interface(name, index)
+        return float_value(name, shape[:2] if entering and _is_vector(node) else shape)
+
     def _name(self, index: int) -> str:
         """Name of a node's tensor; with fp16 inside, casts stand at the fp32 interface."""
         node = self._graph.nodes[index]
         if isinstance(node, Input):
-            return node.name if not (self._half or _is_vector(node)) else f"t{index}"
+            inside = self._half or _is_vector(node) or self._ends.enters(index)
+            return f"t{index}" if inside else node.name
         return self._own_output(index, quantized=False) or f"t{index}"
 
     def _own_output(self, index: int, *, quantized: bool) -> str:
         """The output that a node's tensor is, as it is or behind its quantizer; else empty."""
         if self._half or self._is_quantized(index) != quantized:
             return ""
-        return next((name for name, i in self._graph.outputs.items() if i == index), "")
+        names = (name for name, i in self._graph.outputs.items() if i == index)
+        return next((name for name in names if not self._ends.shows(name, index)), "")
 
     def _is_quantized(self, tensor: int) -> bool:
-        return self._placement is not None and tensor in self._placement.tensors
+        """Whether a quantizer is to be written behind it."""
+        placement = self._placement
+        if placement is None or tensor not in placement.tensors or self._ends.leaves(tensor):
+            return False
+        return not (self._enters(tensor) or self._is_whole(tensor))
+
+    def _is_whole(self, tensor: int) -> bool:
+        """Whether a Concat before a head joins uint8 tensors whose scale it has already.
+
+        A quantizer behind it would change nothing, and OpenVINO would run it all the same.
+        """
+        placement = self._placement
+        assert placement is not None
+        alike = tensor in placement.zero_points and placement.ends == "input"
+        return alike and tensor in joined_heads(self._graph)
+
+    def _enters(self, tensor: int) -> bool:
+        """Whether it is read as the levels that came in, where its quantizer would find them."""
+        placement = self._placement
+        if placement is None or tensor not in placement.tensors:
+            return False
+        levels = self._ends.quantizers and self._ends.enters(tensor)
+        return levels and placement.exact_step(self._graph, tensor) is not None
 
     def _dequantized(self, index: int) -> str:
         """Name of a node's tensor behind its Q/DQ pair."""
@@ -156,7 +196,7 @@ class _Writer:
     def _source(self, reader: int, source: int) -> str:
         if not self._placement or not self._placement.reads_quantized(self._graph, reader, source):
             return self._name(source)
-        name = self._dequantized(source)
+        name = self._dequantized(source) if self._is_quantized(source) else self._name(source)
         if self._placement.ends == "input" or not self._stays_float(reader):
             return name
         # ONNX Runtime would round the weights of a float layer that reads a DequantizeLinear, to
@@ -179,8 +219,12 @@ class _Writer:
     def _lowest(self, tensor: int) -> np.float32:
         """The least value that a uint8 tensor holds."""
         assert self._scales is not None
-        scale = np.float32(self._scales.tensors[tensor])
-        return scale * np.float32(-(self._zero_point(tensor) or 0))
+        return self._tensor_step(tensor) * np.float32(-(self._zero_point(tensor) or 0))
+
+    def _tensor_step(self, tensor: int) -> np.float32:
+        assert self._scales is not None
+        exact = 1.0 / LEVELS if self._enters(tensor) else self._scales.tensors[tensor]
+        return np.float32(exact)
 
     def _write_qdq(self, tensor: int, name: str, out: str) -> str:
         """A Q/DQ pair with this tensor's scale behind the tensor of this name."""
@@ -194,7 +238,13 @@ class _Writer:
 
     def _write_node(self, index: int, node: Primitive) -> None:
         out = self._name(index)
+        if self._ends.enters(index):
+            self._ends.write_entering(index, out)
+            return
         sources = [self._source(index, source) for source in node.inputs]
+        if self._ends.leaves(index):
+            self._ends.write_leaving(index, sources[0])
+            return
         match node:
             case Input():
                 self._write_input(node, out, self._shapes[index])
@@ -297,7 +347,7 @@ class _Writer:
         assert self._scales is not None
         # With a float bias ONNX Runtime makes these integers itself, and of those that do not
         # fit into 32 bits others: channels without any weight then give anything.
-        source = np.float32(self._scales.tensors[self._graph.nodes[index].inputs[0]])
+        source = self._tensor_step(self._graph.nodes[index].inputs[0])
         scale = (source * self._scales.weights[index]).astype(np.float32)
         steps = np.rint(self._weights[name] / scale.astype(np.float64))
         integers = np.clip(steps, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int32)
@@ -329,5 +379,5 @@ class _Writer:
         return self._file.op("DequantizeLinear", inputs, f"{name}.dq", axis=axis)
 
 
-def _is_vector(node: Input) -> bool:
-    return node.scale is None
+def _is_vector(node: Primitive) -> bool:
+    return isinstance(node, Input) and node.scale is None

@@ -18,9 +18,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.pictures import IO
 from search_spaces.both_ends import quantized_ends
 from search_spaces.graph import Graph, channels_of
-from search_spaces.input_ends import quantized_inputs, unsigned
+from search_spaces.input_ends import joined_heads, quantized_inputs, unsigned
 from search_spaces.primitives import (
     Add,
     Concat,
@@ -74,6 +75,7 @@ class QuantRules:
         ends: at which ends of a layer its engine wants quantizers to run it in int8. With
             `both` all quantized tensors are uint8, whatever `uint8` says, a bias is int32, and
             transposed convolutions are quantized only where they are written as convolutions.
+        io: how pictures enter and leave the file (`byte_ends.py`); other tensors are fp32.
     """
 
     channels_per_group: int = 1
@@ -83,6 +85,7 @@ class QuantRules:
     uint8: bool = True
     prelu: PReLUForm = "operator"
     ends: LayerEnds = "input"
+    io: IO = "float_nchw"
 
 
 def float_rest(precision: str, rules: QuantRules) -> FloatType:
@@ -157,10 +160,12 @@ class Placement:
         """The scale that holds an 8-bit picture exactly; None where no picture or no such scale.
 
         The picture itself needs uint8 for it; one that is centred by whole levels does not.
+        Features that a head reads beside the picture take its scale (`equalize.py`).
         """
         owner = self.tensors[tensor]
         sharing = [key for key, own in self.tensors.items() if own == owner]
-        exact = all(self._holds_a_picture(graph, key) for key in sharing)
+        held = [self._holds_a_picture(graph, key) for key in sharing]
+        exact = all(held) or (any(held) and owner in joined_heads(graph))
         return 1.0 / UINT8_MAX if exact else None
 
     def _holds_a_picture(self, graph: Graph, tensor: int) -> bool:

@@ -13,11 +13,14 @@ from search_spaces.blocks import BLOCKS
 from search_spaces.fields import check_counts, check_kernels, check_names
 from search_spaces.fixed_kernels import REACH
 from search_spaces.primitives import ACTIVATIONS
-from search_spaces.skeletons.heads import CHROMAS, COLOURS, PLANES
+from search_spaces.skeletons.heads import CHROMAS, COLOURS, HEADS, PLANES
 
 RESIDUAL_BASES = ("bicubic", "nearest")
 REDUCTIONS = ("none", "strided", "max_pool", "average_pool", "space_to_depth")
 _CHANNELS = {"rgb": 3, "luma": 1, PLANES: 6}
+_JOINED_AFTER = ("conv", "separable", "factorized")
+"""Blocks that end in a layer with an activation: the head wants features without negative values,
+whose size it may choose."""
 BLOCK_OPS = ("conv", "separable", "factorized", "residual")
 
 
@@ -37,7 +40,9 @@ class SuperResolutionSpace:
         reduced_widths: feature counts where a reduction has halved the body's size: a quarter
             of the pixels pays for wider layers.
         max_repeat: blocks per group, at most.
-        bases: fixed upsamplers under the learned residual (never learn what is known).
+        bases: upsamplers under the learned residual (never learn what is known).
+        heads: how residual and base meet: `add`ed up, or in one convolution over features and
+            picture that begins as the base (`joined`), which costs less in int8.
         reductions: how the body's size is halved, or `none`.
         ops: blocks to choose from, one kind per group.
         kernels: kernel sizes of the blocks.
@@ -54,6 +59,7 @@ class SuperResolutionSpace:
     reduced_widths: Sequence[int] = (16, 24, 32, 48, 64)
     max_repeat: int = 4
     bases: Sequence[str] = RESIDUAL_BASES
+    heads: Sequence[str] = ("add",)
     reductions: Sequence[str] = REDUCTIONS
     ops: Sequence[str] = BLOCK_OPS
     kernels: Sequence[int] = (3, 5)
@@ -73,6 +79,7 @@ class SuperResolutionSpace:
             "ops": list(BLOCKS),
             "reductions": REDUCTIONS,
             "bases": ("none", *REACH),
+            "heads": HEADS,
             "activations": ACTIVATIONS,
             "colours": COLOURS,
             "chromas": CHROMAS,
@@ -112,15 +119,29 @@ class SuperResolutionSpace:
             "centre": True,
             "reduction": reduction,
         }
-        if blocks[-1].channels == stem:
-            args["skip"] = chooser.suggest_categorical("skip", [False, True])
-        args |= self._colours(chooser, args["base"])
+        if self._joins(chooser, blocks[-1], args):
+            args |= {"head": "joined", "centre": False}
+        else:
+            if blocks[-1].channels == stem:
+                args["skip"] = chooser.suggest_categorical("skip", [False, True])
+            args |= self._colours(chooser, args["base"])
         channels = _CHANNELS[self.planes]
         return Architecture(
             "upscaler", one_to_one(channels, channels, self.scale),
             tuple(blocks),
             tuple(sorted(args.items())),
         )
+
+    def _joins(
+        self, chooser: Chooser, last: BlockSpec, args: Mapping[str, Scalar]
+    ) -> bool:
+        """Whether the head reads features and picture, where the last features let it."""
+        fits = last.op in _JOINED_AFTER and last.arg("activation", "none") == "relu"
+        if not fits or args["base"] == "none" or self.planes == PLANES:
+            return False
+        if len(self.heads) == 1:
+            return self.heads[0] == "joined"
+        return bool(chooser.suggest_categorical("head", list(self.heads)) == "joined")
 
     def _group(
         self, chooser: Chooser, group: int, suffix: str, widths: list[int], repeat: int,

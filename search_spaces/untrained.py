@@ -36,6 +36,8 @@ def untrained(
         float_type=float_rest(precision, rules),
         quantized=quantized,
         prelu=rules.prelu,
+        io=rules.io,
+        byte_quantizers=rules.uint8,
     )
 
 

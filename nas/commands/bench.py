@@ -22,6 +22,7 @@ from nas.commands.arguments import (
     share,
     size,
 )
+from runtime.pictures import IO_KINDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", nargs="+", type=size, metavar="HxW",
         help="input height and width (default 360x640); a static ONNX file has its own")
     add("--batch", nargs="+", type=positive, metavar="N", help="images at once (default 1)")
+    add("--io", choices=IO_KINDS, help="how pictures enter and leave a file that is written for "
+        "this (default uint8_nhwc, as cameras and numpy have them; a file's or a bundle's own)")
     add("--threads", type=positive, default=1, metavar="N",
         help="of the engine, default 1: processor time of one thread is the steadiest clock")
     add("--limit", type=amount, metavar="MS", help="say which networks are within so many ms")
@@ -211,7 +214,7 @@ def _forms(network: NetworkSource, options: argparse.Namespace, engine: str) -> 
     precisions: Sequence[Precision] = options.precision or [usual_precision(network, engine)]
     sizes, batches = options.size or [own.size], options.batch or [own.batch]
     for image, batch, precision in product(sizes, batches, precisions):
-        yield Form(precision, image, batch)
+        yield Form(precision, image, batch, options.io or own.io)
 
 
 def _show(measurements: Sequence[Measurement], options: argparse.Namespace) -> None:

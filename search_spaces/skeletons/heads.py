@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
-from search_spaces.fixed_kernels import LUMA, REACH, kernel_size
+from search_spaces.fixed_kernels import LUMA, REACH, kernel_size, packed_kernel
 from search_spaces.graph import GraphBuilder
-from search_spaces.primitives import Add, Concat, Conv, DepthToSpace, Slice
+from search_spaces.primitives import Add, Concat, Conv, DepthToSpace, Slice, SpaceToDepth
 
 COLOURS = ("rgb", "luma")
 PLANES = "ycbcr420"
 """Input and output hold a video decoder's planes: four phases of the luma, then Cb and Cr, all at
 half the picture's size."""
 CHROMAS = ("learned", "fixed")
+HEADS = ("add", "joined")
 _LUMA_PHASES, _CHROMA = 4, 2
 
 
@@ -21,13 +22,15 @@ def enlarge(
 ) -> int:
     """The picture at `scale` times the input, from a body at 1 / `shrunk` of the input's size.
 
-    Arguments of the architecture: `base` is the fixed upsampler under the learned residual, or
-    none; `colour` says whether the residual is learned for each of red, green and blue, or once
-    for the luma, by which all three move alike; `planes` that the channels are those of `PLANES`,
-    and `chroma` whether its colours are learned or enlarged by the base alone.
+    Arguments of the architecture: `head` says how the learned residual and the base meet: `add`,
+    or `joined`, one convolution that reads the features and the picture; `base` is the fixed
+    upsampler under the learned residual, or none; `colour` says whether the residual is learned
+    for each of red, green and blue, or once for the luma, by which all three move alike; `planes`
+    that the channels are those of `PLANES`, and `chroma` whether its colours are learned or
+    enlarged by the base alone.
 
     Raises:
-        UnknownName: no such base or colour.
+        UnknownName: no such base, colour or head.
         InvalidArchitecture: the channels are not those that colour and planes speak of.
     """
     channels, phases = architecture.out_channels, architecture.scale**2
@@ -37,7 +40,11 @@ def enlarge(
         return _enlarge_planes(graph, architecture, part, image)
     if colour not in COLOURS:
         raise UnknownName("colour", colour, COLOURS)
-    base = str(architecture.arg("base", "none"))
+    base, head = str(architecture.arg("base", "none")), str(architecture.arg("head", "add"))
+    if head not in HEADS:
+        raise UnknownName("head", head, HEADS)
+    if head == "joined":
+        return part.joined(image, base)
     if base == "none":
         if colour == "luma":
             raise _baseless(architecture)
@@ -108,6 +115,39 @@ class _Part:
             activation=str(self._architecture.arg("head_activation", "none")),
             offset=self._offset if alone else 0.0,
         )
+
+    def joined(self, image: int, base: str) -> int:
+        """The picture from one convolution over features and picture, which begins as the base.
+
+        At a reduced size it reads the picture's phases, so that one shuffle at the end is all.
+        Features without negative values are joined with the picture as it came, others with the
+        centred one: so both have their quantizer's zero in common.
+
+        Raises:
+            InvalidArchitecture: there is no base, or what is learned is the luma alone.
+        """
+        architecture, graph = self._architecture, self._graph
+        if base == "none" or architecture.arg("colour", "rgb") != "rgb":
+            raise InvalidArchitecture(
+                "a joined head begins as its base, for all channels: give it one of "
+                f"{', '.join(REACH)}, and no colour=luma"
+            )
+        centred = not graph.positive(self._body)
+        picture = image if centred else 0
+        if self.shrunk > 1:
+            picture = graph.add(SpaceToDepth, picture, factor=self.shrunk)
+        side = max(int(architecture.arg("head_kernel", 3)), packed_kernel(base, self.shrunk))
+        factor = architecture.scale * self.shrunk
+        made = graph.add(
+            Conv,
+            graph.add(Concat, self._body, picture),
+            out_channels=architecture.out_channels * factor**2,
+            kernel=(side, side),
+            start=base,
+            factor=architecture.scale,
+            offset=self._offset if centred else 0.0,
+        )
+        return graph.add(DepthToSpace, made, factor=factor)
 
     def phases(self, channels: int) -> int:
         """The head, brought to the input's size."""

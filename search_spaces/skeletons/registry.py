@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
 from search_spaces.graph import Graph, require_signature
@@ -39,4 +40,6 @@ def lower(architecture: Architecture) -> Graph:
         raise InvalidArchitecture(f"the {architecture.skeleton} has no blocks: give it one")
     graph = SKELETONS[architecture.skeleton](architecture)
     require_signature(graph, architecture.signature)
-    return graph
+    outputs = architecture.signature.outputs
+    pictures = tuple(p.name for p in outputs if p.kind == "image" and p.scale is not None)
+    return replace(graph, pictures=pictures)

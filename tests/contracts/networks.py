@@ -87,6 +87,22 @@ def _skeletons() -> dict[str, Graph]:
     return found
 
 
+def _heads() -> dict[str, Graph]:
+    """Heads that read features and picture."""
+    found = {}
+    positive, signed = (BlockSpec.of("conv", 8, activation=name) for name in ("relu", "prelu"))
+    for reduction in ("none", "strided", "space_to_depth"):
+        for base in REACH:
+            found[f"joined head, {reduction}, {base}"] = network(
+                positive, positive, head="joined", reduction=reduction, base=base
+            )
+    found["joined head over features of either sign"] = network(
+        signed, signed, head="joined", base="bicubic", centre=True
+    )
+    found["joined head, x3"] = network(positive, head="joined", base="bilinear", scale=3)
+    return found
+
+
 def _activations() -> dict[str, Graph]:
     found = {}
     for name in ACTIVATIONS:
@@ -225,6 +241,7 @@ def _warp() -> Graph:
 NETWORKS: dict[str, Graph] = {
     **_blocks(),
     **_skeletons(),
+    **_heads(),
     **_activations(),
     **{
         f"reference {name}": lower(reference(name, entry.nearest_scale(2)))
