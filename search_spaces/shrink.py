@@ -143,7 +143,7 @@ def shrink(
         before = [channels[i] for i in node.inputs]
         nodes.append(node.keeping(own.tolist(), [s.tolist() for s in sources], before))
         smaller |= _part(index, node, weights, own, sources, channels)
-    return Graph(tuple(nodes), graph.results), smaller
+    return replace(graph, nodes=tuple(nodes)), smaller
 
 
 def _staying(
