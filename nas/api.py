@@ -302,7 +302,8 @@ def export(bundle: str | Path, folder: str | Path) -> Path:
         raise SettingsError(f"{source} has no {MANIFEST}: give the folder of a winner")
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
-    hashes = read_record(source / MANIFEST, dict, remedy="export the bundle again")
+    manifest = read_record(source / MANIFEST, dict, remedy="export the bundle again")
+    hashes = {name: said for name, said in manifest.items() if isinstance(said, str)}
     outside = [name for name in hashes if Path(name).name != name]
     if outside:
         raise SettingsError(f"{source / MANIFEST} names {outside[0]}, which is outside of it")

@@ -30,6 +30,7 @@ from nas.durable import write_aside
 from nas.events import Listener, Note
 from nas.evidence import MAIN
 from nas.experiment import Experiment, Plan, Rig
+from nas.extras import TrainerSettings, extras_for
 from nas.folder import claim_folder, drop_unused, plain_settings, require_same_settings
 from nas.inputs import compare_pictures
 from nas.kinds import shortened
@@ -147,7 +148,7 @@ def asked_for(config: DictConfig) -> Asked:
     plan = Plan(**typed("study", Plan, config.study))
     budget = Budget(**typed("budget", Budget, config.budget))
     find_modules_here()
-    for group in ("search_space", "task"):
+    for group in ("search_space", "task", "trainer"):
         check_calls(group, config[group])
     return fitting(
         plan, targets, budget,
@@ -168,6 +169,7 @@ class Order:
         settings: all of it as plain data, to be kept and held against the next run's.
         make: makes what it is about, once an engine is found.
         simulation: what answers in place of the machine.
+        extras: callbacks and a logger of Lightning's for every training.
     """
 
     folder: Path
@@ -177,6 +179,7 @@ class Order:
     settings: dict[Any, Any]
     make: Callable[[], Asked]
     simulation: Simulation | None = None
+    extras: TrainerSettings = TrainerSettings()
 
 
 def ordered(config: DictConfig) -> Order:
@@ -195,6 +198,7 @@ def ordered(config: DictConfig) -> Order:
         settings=plain_settings(config),
         make=partial(asked_for, config),
         simulation=simulation_for(config, plan),
+        extras=TrainerSettings(**typed("trainer", TrainerSettings, config.trainer)),
     )
 
 
@@ -245,6 +249,9 @@ def _built(
     others = {n: engine_for(one) for n, one in order.targets.items() if n != MAIN}
     name = engine.name if engine else simulation.about.engine if simulation else target.engine
     settle(order.budget)
+    if order.extras != TrainerSettings():
+        # Whatever cannot be made is told before anything is timed.
+        extras_for(order.extras, candidate="", training="", folder=folder)
     asked = order.make()
     space, task, budget = asked.space, asked.task, asked.budget
     plan = replace(asked.plan, references=plan.references, horizon=plan.horizon)
@@ -307,6 +314,7 @@ def _built(
         stages=simulation.stages if simulation else corridor(compiles=plan.compiles),
         listeners=(CurveWriter(ledger), shown),
         workers=workers,
+        extras=order.extras,
     )
 
 

@@ -20,8 +20,11 @@ from nas.networks import MANIFEST
 from nas.receipts import settled
 from nas.target import Target
 from nas.trained import int8_arrays, shipped_file, trained_network
+from runtime.bundle import PICTURE
 from runtime.pictures import IO, entering, leaving
 from runtime.signature import Port
+from search_spaces.reach import margin_of, multiple_of
+from search_spaces.skeletons import lower
 from trainers.base import Arrays, Run
 
 WINNERS = "winners"
@@ -108,9 +111,20 @@ def _write_bundle(
     }
     contents = {f"{name}.onnx": onnx for name, onnx in files.items()}
     contents |= {name: (as_json(d) + "\n").encode() for name, d in documents.items()}
-    manifest = {name: digest(content) for name, content in contents.items()}
+    manifest: dict[str, Any] = {name: digest(content) for name, content in contents.items()}
+    manifest[PICTURE] = _picture(candidate, experiment)
     folder = experiment.folder / main.folder
     write_folder(folder, contents | {MANIFEST: (as_json(manifest) + "\n").encode()})
+
+
+def _picture(candidate: Candidate, experiment: Experiment) -> dict[str, Any]:
+    """What a picture is to the network, and how it may be cut: `runtime.frames.Reach`."""
+    graph = lower(candidate.architecture)
+    return {
+        "planes": getattr(experiment.task, "planes", ""),
+        "margin": margin_of(graph),
+        "multiple": multiple_of(graph),
+    }
 
 
 def _receipts(report: ExportReport) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _PLACES = ("*", "*/*", "candidates/*/*")
 _LEFT = re.compile(
     r"\..+\.[0-9a-f]{12}\.aside"
     r"|\.(?P<before>.+)\.[0-9a-f]{12}\.before"
-    r"|.+\.ckpt\.part"  # trainers/module.py
+    r"|.+\.ckpt\.part"  # trainers/watching.py
     r"|.+\.lock[0-9a-f-]{36}\.rename"  # Optuna's journal
 )
 """Names of what is not in its place yet, or not any more."""
@@ -34,10 +34,19 @@ T = TypeVar("T")
 
 def write_aside(path: Path, content: bytes) -> None:
     """Write a file; it is there as a whole, and on the disk, when this returns."""
+    with made_aside(path) as aside:
+        _write(aside, content)
+
+
+@contextmanager
+def made_aside(path: Path) -> Iterator[Path]:
+    """Where to write a file that gets its name when the context is left, unless by an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = aside_of(path)
     try:
-        _write(aside, content)
+        yield aside
+        with naming(path), aside.open("rb") as file:
+            os.fsync(file.fileno())
         aside.replace(path)
         sync_folder(path.parent)
     finally:

@@ -14,6 +14,7 @@ from latency_models.base import Arrays, Frames, LatencyModel, Precision
 from nas.candidate import Candidate
 from nas.events import Event, Listener, Note
 from nas.evidence import EXPORTED, PROBED, Evidence
+from nas.extras import TrainerSettings
 from nas.ledger import Ledger
 from nas.target import Target
 from nas.workers.base import Alone, Workers
@@ -213,6 +214,7 @@ class Experiment:
         workers: who else works on the same study.
         weights: what full trainings begin from instead of a draw, layers that it lacks left out.
         teacher: makes what trainings imitate beside their task, anew for each of them.
+        extras: callbacks and a logger of Lightning's for every training.
     """
 
     folder: Path
@@ -227,6 +229,7 @@ class Experiment:
     workers: Workers = Alone()
     weights: Mapping[str, NDArray[np.float32]] | None = None
     teacher: Callable[[], Teacher] | None = None
+    extras: TrainerSettings = TrainerSettings()
 
     @property
     def main(self) -> Rig:

@@ -19,7 +19,7 @@ from nas.settings import SettingsError, storage_settings
 
 _OUTSIDE = (
     "runs_dir", "worker", "workers", "cluster", "storage", "tracking", "measuring", "metric",
-    "hydra", "variant", "budget_defaults", OFFERS, "crew",
+    "hydra", "variant", "budget_defaults", OFFERS, "crew", "trainer",
 )
 """Settings that change where and how a study runs, not what comes of it; `crew` is what older
 studies call `workers`."""
@@ -116,6 +116,9 @@ def _fixed(settings: dict[Any, Any]) -> dict[str, Any]:
     """What must not change between two runs of one study."""
     study = {k: v for k, v in settings["study"].items() if k not in _MAY_CHANGE}
     rest = {k: v for k, v in settings.items() if k not in _OUTSIDE}
+    # A logger reads; a callback is handed the network and may end a training or change it.
+    if callbacks := (settings.get("trainer") or {}).get("callbacks"):
+        rest["trainer.callbacks"] = callbacks
     space = rest.get("search_space") or {}
     if "target" in rest:
         # Studies that say nothing of it were begun when all files took numbers.

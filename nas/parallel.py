@@ -28,6 +28,7 @@ from nas.curves import CurveWriter
 from nas.events import Event, Finished, Started, Step, Tick
 from nas.evidence import SCREENED, TRAINED
 from nas.experiment import Experiment, Plan, Rig
+from nas.extras import TrainerSettings
 from nas.ledger import Ledger
 from nas.stages.train import TRAIN
 from nas.stages.training import drop_checkpoints
@@ -52,6 +53,7 @@ class Work:
     budget: Budget
     task: Task
     threads: int
+    extras: TrainerSettings
 
 
 class Messages(Protocol):
@@ -120,7 +122,8 @@ def train_at_once(experiment: Experiment, candidates: Sequence[Candidate]) -> No
         for name, rig in experiment.rigs.items()
     }
     work = Work(
-        experiment.folder, experiment.plan, rigs, experiment.budget, experiment.task, threads
+        experiment.folder, experiment.plan, rigs, experiment.budget, experiment.task, threads,
+        experiment.extras,
     )
     experiment.note(f"training {processes} networks at once, {threads} thread(s) each")
     with _pool(work, processes) as (pool, messages):
@@ -168,8 +171,7 @@ def _collect(
             if shown not in running and name in running:
                 shown = name
                 experiment.tell(Started(running[name], TRAIN))
-            if name == shown:
-                experiment.tell(step)
+            experiment.tell(step)
         experiment.tell(Tick())
         for job in done:
             candidate = left.pop(job)
@@ -235,5 +237,6 @@ def _train(candidate: Candidate) -> Candidate:
             stages=(TRAIN,),
             listeners=(CurveWriter(ledger), _relay),
             workers=_Obedient(),
+            extras=work.extras,
         ),
     )

@@ -46,6 +46,7 @@ def check_settings(config: DictConfig) -> None:
         SettingsError: names the setting and what it may be.
     """
     from nas.experiment import Plan
+    from nas.extras import TrainerSettings
     from nas.spaces import find_modules_here
     from nas.storage import StorageSettings
     from nas.target import Target
@@ -56,6 +57,7 @@ def check_settings(config: DictConfig) -> None:
     groups: dict[str, Callable[..., Any]] = {
         "study": Plan, "target": Target, "budget": Budget, "workers": Pace,
         "storage": StorageSettings, "tracking": TrackingSettings,
+        "trainer": TrainerSettings,
     }
     try:
         for name, kind in groups.items():

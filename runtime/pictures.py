@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Pixels = NDArray[np.uint8]
 """(H, W, C), 0 to 255."""
+Levels = NDArray[np.unsignedinteger]
+"""The same, or of 16 bits: 0 to 65535."""
 Floats = NDArray[np.float32]
 IO = Literal["float_nchw", "uint8_nchw", "uint8_nhwc"]
 """How pictures enter and leave a file: numbers in [0, 1] of shape (N, C, H, W); or levels of 8
@@ -16,10 +18,11 @@ bits, channels first or last. What is no picture (a state, motion, a vector) is 
 IO_KINDS: tuple[IO, ...] = ("float_nchw", "uint8_nchw", "uint8_nhwc")
 
 
-def as_input(pixels: Pixels) -> Floats:
-    """(h, w, C) -> (1, C, h, w) in [0, 1]."""
-    channels = pixels.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
-    return np.ascontiguousarray(channels)
+def as_input(pixels: Levels) -> Floats:
+    """(h, w, C) -> (1, C, h, w) in [0, 1]; several pictures (N, h, w, C) -> (N, C, h, w)."""
+    several = pixels if pixels.ndim == 4 else pixels[None]
+    channels = several.transpose(0, 3, 1, 2).astype(np.float32)
+    return np.ascontiguousarray(channels / np.float32(np.iinfo(pixels.dtype).max))
 
 
 def as_pixels(output: NDArray[np.floating]) -> Pixels:
@@ -28,10 +31,25 @@ def as_pixels(output: NDArray[np.floating]) -> Pixels:
     Raises:
         FloatingPointError: the output has values that are not finite.
     """
-    if not np.isfinite(output).all():
+    return np.asarray(as_levels(output, np.uint8)[0], np.uint8)
+
+
+def as_levels(output: NDArray[np.floating], dtype: DTypeLike) -> Levels:
+    """Outputs (N, C, H, W), nominally in [0, 1] -> (N, H, W, C) of 8 or 16 bits.
+
+    Raises:
+        FloatingPointError: the output has values that are not finite.
+    """
+    if not (np.isfinite(output.min()) and np.isfinite(output.max())):
         raise FloatingPointError("the network's output has values that are not finite")
-    levels = np.clip(np.floor(output[0] * np.float32(255) + np.float32(0.5)), 0, 255)
-    return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 0))
+    count, channels, height, width = output.shape
+    peak, made = np.iinfo(np.dtype(dtype)).max, np.empty((count, height, width, channels), dtype)
+    for channel in range(channels):
+        levels = output[:, channel] * np.float32(peak)
+        levels += np.float32(0.5)
+        # What is not negative is rounded down where it becomes a whole number.
+        made[..., channel] = np.clip(levels, 0, peak, out=levels)
+    return made
 
 
 def entering(values: Floats, io: str) -> NDArray[np.float32] | NDArray[np.uint8]:

@@ -76,7 +76,8 @@ class ByteEnds:
         Args:
             shapes: of each node, (N, C, H, W).
             quantizers: whether the engine knows uint8 quantizers; else arithmetic of the same
-                values is written, with no shuffle of levels.
+                values is written, and bytes are cast where they enter and leave: TensorRT
+                computes nothing on them.
         """
         self._graph, self._shapes, self._file = graph, shapes, file
         self._bytes, self._last = io != "float_nchw", io == "uint8_nhwc"
@@ -103,9 +104,11 @@ class ByteEnds:
         """What came in as levels: moved as such, and as numbers for whatever computes."""
         node = self._graph.nodes[index]
         if isinstance(node, Input):
-            levels, nchw = node.name, f"{node.name}.nchw"
+            levels, file = node.name, self._file
+            if not self.quantizers:
+                levels = file.op("Cast", [levels], f"{levels}.number", to=self._kind)
             if self._last:
-                levels = self._file.op("Transpose", [levels], nchw, perm=_TO_NCHW)
+                levels = file.op("Transpose", [levels], f"{node.name}.nchw", perm=_TO_NCHW)
             self._levels[index] = levels
         elif isinstance(node, Shift):
             self._levels[index] = self._levels[node.inputs[0]]
@@ -125,11 +128,13 @@ class ByteEnds:
 
     def write_output(self, name: str, index: int, source: str) -> None:
         """A picture that leaves, as levels."""
-        out = f"{name}.nchw" if self._last else name
         moved = index in self._moved
-        levels = self._levels[index] if moved else self._rounded(source, out)
+        levels = self._levels[index] if moved else self._rounded(source, f"{name}.levels")
         if self._last:
-            self._file.op("Transpose", [levels], name, perm=_TO_NHWC)
+            out = name if self.quantizers else f"{name}.nhwc"
+            levels = self._file.op("Transpose", [levels], out, perm=_TO_NHWC)
+        if not self.quantizers:
+            self._file.op("Cast", [levels], name, to=TensorProto.UINT8)
         elif levels != name:
             self._file.op("Identity", [levels], name)
 
@@ -156,11 +161,9 @@ class ByteEnds:
             inputs = [levels, *self._constants(made, zero)]
             file.op("DequantizeLinear", inputs, made)
             return file.op("Cast", [made], out, to=TensorProto.FLOAT16) if half else out
-        kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-        made = file.op("Cast", [levels], f"{out}.cast", to=kind)
         if zero:
-            made = file.op("Sub", [made, file.real(f"{out}.middle", zero)], f"{out}.centred")
-        return file.op("Mul", [made, file.real(f"{out}.step", 1.0 / LEVELS)], out)
+            levels = file.op("Sub", [levels, file.real(f"{out}.middle", zero)], f"{out}.centred")
+        return file.op("Mul", [levels, file.real(f"{out}.step", 1.0 / LEVELS)], out)
 
     def _rounded(self, real: str, out: str) -> str:
         """Numbers rounded and clipped to the levels of a picture."""
@@ -169,11 +172,15 @@ class ByteEnds:
             if half:
                 real = file.op("Cast", [real], f"{out}.fp32", to=TensorProto.FLOAT)
             return file.op("QuantizeLinear", [real, *self._constants(out, 0)], out)
-        made = file.op("Mul", [real, file.real(f"{out}.levels", LEVELS)], f"{out}.scaled")
-        made = file.op("Round", [made], f"{out}.rounded")
+        made = file.op("Mul", [real, file.real(f"{out}.all", LEVELS)], f"{out}.scaled")
         ends = [file.real(f"{out}.low", 0.0), file.real(f"{out}.high", LEVELS)]
         made = file.op("Clip", [made, *ends], f"{out}.clipped")
-        return file.op("Cast", [made], out, to=TensorProto.UINT8)
+        return file.op("Round", [made], out)
+
+    @property
+    def _kind(self) -> int:
+        half = self._file.float_type is np.float16
+        return int(TensorProto.FLOAT16 if half else TensorProto.FLOAT)
 
     def _constants(self, name: str, zero: int) -> list[str]:
         step = self._file.constant(f"{name}.level", np.array(1.0 / LEVELS, np.float32))

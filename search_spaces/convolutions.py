@@ -80,6 +80,11 @@ class Conv(Primitive):
         return (-(-h // self.stride), -(-w // self.stride))
 
     @property
+    def reach(self) -> int:
+        spans = [self.dilation * (side - 1) for side in self.kernel]
+        return max(max(m, s - m) for m, s in zip(self.margins, spans, strict=True))
+
+    @property
     def divisor(self) -> int:
         return self.stride if self.padding == "same" else 1
 
@@ -152,6 +157,10 @@ class ConvTranspose(Primitive):
 
     def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
         return tuple(side * self.stride for side in sources[0][1:])
+
+    @property
+    def reach(self) -> int:
+        return -(-max(self.kernel) // self.stride)
 
     def weights(self, in_channels: int) -> int:
         return self.out_channels * in_channels * prod(self.kernel)

@@ -51,6 +51,11 @@ class Primitive:
         """What the height and width of its input must divide by."""
         return 1
 
+    @property
+    def reach(self) -> int | None:
+        """Pixels of its input that it reads on a side beyond its own place; None for all."""
+        return 0
+
     def misfit(self, sources: Sequence[Shape]) -> str:
         """Why it cannot read tensors of these shapes, for people; empty where it can."""
         return ""

@@ -125,6 +125,10 @@ class Pool(Primitive):
         return tuple((side - self.side) // self.factor + 1 for side in sources[0][1:])
 
     @property
+    def reach(self) -> int:
+        return max(0, self.side - self.factor)
+
+    @property
     def divisor(self) -> int:
         return 1 if self.kernel else self.factor
 
@@ -149,6 +153,10 @@ class SoftPool(Pool):
 @dataclass(frozen=True)
 class GlobalAveragePool(Primitive):
     """Mean of each channel: (C, H, W) to (C, 1, 1)."""
+
+    @property
+    def reach(self) -> None:
+        return None
 
     def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
         return (1, 1)
@@ -181,13 +189,24 @@ class Resize(Primitive):
         """
         check_name("resize mode", self.mode, RESIZE_MODES)
 
+    @property
+    def reach(self) -> int:
+        return 1 if self.mode == "bilinear" else 0
+
     def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
         return tuple(side * self.factor for side in sources[0][1:])
 
 
 @dataclass(frozen=True)
 class ResizeLike(Primitive):
-    """Bilinear interpolation (half-pixel centres) to the size of the second input."""
+    """Bilinear interpolation (half-pixel centres) to the size of the second input.
+
+    How far apart its samples are follows from the size of the whole picture.
+    """
+
+    @property
+    def reach(self) -> None:
+        return None
 
     def size_from(self, sources: Sequence[Shape]) -> tuple[int, ...]:
         return sources[1][1:]
@@ -204,6 +223,10 @@ class Warp(Primitive):
     """
 
     whole_inputs: ClassVar[tuple[int, ...]] = (1,)
+
+    @property
+    def reach(self) -> None:
+        return None
 
     def misfit(self, sources: Sequence[Shape]) -> str:
         first, motion = sources

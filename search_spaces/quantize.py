@@ -279,9 +279,18 @@ def first_scale(
 def nominal_scales(
     graph: Graph, placement: Placement, weights: Mapping[str, NDArray[np.float32]]
 ) -> Scales:
-    """Scales for an untrained network: int8 latency does not depend on their values."""
+    """Scales for an untrained network: int8 latency does not depend on their values.
+
+    Where features are joined with a picture it does: one scale for both is a plain copy.
+    """
+    heads = joined_heads(graph)
+    exact = {
+        tensor: placement.exact_step(graph, tensor)
+        for tensor, owner in placement.tensors.items()
+        if owner in heads
+    }
     return Scales(
-        {tensor: _nominal_scale(placement, tensor) for tensor in placement.tensors},
+        {t: exact.get(t) or _nominal_scale(placement, t) for t in placement.tensors},
         {
             index: first_scale(graph, index, weights[f"n{index}.weight"], placement.weight_max)
             for index in placement.layers

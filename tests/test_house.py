@@ -26,15 +26,15 @@ HOMES = {
     "sqlalchemy": ("nas/storage.py",),
     "wandb": ("nas/tracking/trackers.py",),
     "hydra": (
-        "nas/assemble.py", "nas/policies/chosen.py", "nas/workers/sweep.py",
+        "nas/assemble.py", "nas/extras.py", "nas/policies/chosen.py", "nas/workers/sweep.py",
         "nas/commands/overrides.py", "nas/commands/s",
     ),
     "openvino": ("latency_models/engines/ov.py",),
     "onnxruntime": ("latency_models/engines/ort",),
     "tensorrt": ("latency_models/engines/trt",),
-    "pytorch_lightning": ("trainers/fit.py", "trainers/module.py"),
-    "av": ("trainers/data/video.py",),
-    "tifffile": ("trainers/data/decode.py",),
+    "pytorch_lightning": ("trainers/fit.py", "trainers/module.py", "trainers/watching.py"),
+    "av": ("trainers/data/video.py", "nas/play/video.py"),
+    "tifffile": ("trainers/data/decode.py", "nas/play/pictures.py"),
     "sqlite3": ("latency_models/cached.py",),
 }
 

@@ -10,7 +10,7 @@ import torch
 
 from trainers.budget import Budget
 
-_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
@@ -49,7 +49,7 @@ def settle(budget: Budget) -> Settled:
     if accelerator == "cpu":
         _check_cpu(budget)
     name = torch.cuda.get_device_name() if accelerator == "gpu" else "cpu"
-    return Settled(accelerator, _PRECISIONS[budget.precision], f"{name} {budget.precision}")
+    return Settled(accelerator, PRECISIONS[budget.precision], f"{name} {budget.precision}")
 
 
 def _check_cpu(budget: Budget) -> None:

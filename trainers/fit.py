@@ -7,14 +7,12 @@ import signal
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import nn
 
 from trainers.base import Damaged, Diverged, Judged, Progress, Run, Task, Teacher, TrainReport
@@ -25,16 +23,20 @@ if TYPE_CHECKING:
     import pytorch_lightning as lightning
 
     from trainers.devices import Settled
-    from trainers.module import Learner, Telling
+    from trainers.module import Learner
+    from trainers.watching import Extras, Telling
 
+_LOG_EVERY = 50
 _LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric")
 _EXPECTED = (
-    # The averaged copy is meant to be in eval mode.
+    # A teacher is meant to be in eval mode.
     r"Found \d+ module\(s\) in eval mode",
     # Lightning 2.6 on torch 2.13, about its own code.
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # One process trains one network, under Slurm too.
     r"The `srun` command is available on your system but is not used",
+    # A training that goes on finds what it has left before.
+    r"Checkpoint directory .* exists and is not empty",
 )
 
 
@@ -49,6 +51,7 @@ def fit(
     progress: Progress | None = None,
     judged: Judged | None = None,
     teacher: Teacher | None = None,
+    extras: Callable[[], Extras] | None = None,
 ) -> TrainReport:
     """Train a network in place and judge it by its averaged weights, which it then holds.
 
@@ -66,6 +69,7 @@ def fit(
         progress: called every 50 steps.
         judged: called with the metric every `budget.judge_every` steps and at the end.
         teacher: adds to the loss at every step (`distill.Distillation`).
+        extras: makes callbacks and a logger of Lightning's for this training.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
@@ -74,35 +78,29 @@ def fit(
         Damaged: the checkpoint has changed since it was written.
     """
     from trainers.devices import settle
-    from trainers.module import Learner, Telling, lay_out
-
-    def look(step: int, network: nn.Module) -> None:
-        if judged is not None:
-            judged(step, judge(network, task))
+    from trainers.module import Learner
+    from trainers.watching import Extras, Telling
 
     device = settle(budget)
     last = budget.max_steps if until_step is None else min(until_step, budget.max_steps)
-    forked = [torch.cuda.current_device()] if device.accelerator == "gpu" else []
-    with _quiet(), torch.random.fork_rng(devices=forked):
-        torch.manual_seed(seed)
-        learner = Learner(module, task, budget, seed=seed, teacher=teacher)
-        watch = Telling(learner, budget, checkpoint, progress, look if judged else None)
+    learner = Learner(module, task, budget, seed=seed, teacher=teacher)
+    watch = Telling(learner, budget, checkpoint, progress, judged)
+    beside = Extras() if extras is None else extras()
+    with _quiet():
         try:
-            trainer = _train(learner, watch, budget, last, checkpoint, device)
+            trainer = _train(learner, watch, beside, last, checkpoint, device)
         finally:
             if teacher is not None:
                 teacher.detach()
-        train_s = watch.train_s
-        if checkpoint is not None and trainer.global_step > 0:
-            watch.save(trainer, checkpoint)
-    module.load_state_dict(learner.averaged_network().state_dict())
-    lay_out(module, replace(budget, memory_format="contiguous"))
     scores = scores_of(module, task)
     metric = float(np.mean(scores))
     if judged is not None:
         judged(trainer.global_step, metric)
+    stopped = watch.stopped
+    if stopped is None and trainer.global_step < last:
+        stopped = "a callback ended it"
     return TrainReport(
-        metric, task.metric.name, trainer.global_step, train_s, watch.stopped, device.name, scores
+        metric, task.metric.name, trainer.global_step, watch.train_s, stopped, device.name, scores
     )
 
 
@@ -144,7 +142,7 @@ def finite_scores(run: Run, task: Task) -> tuple[float, ...]:
 def _train(
     learner: Learner,
     watch: Telling,
-    budget: Budget,
+    extras: Extras,
     last: int,
     checkpoint: Path | None,
     device: Settled,
@@ -152,7 +150,7 @@ def _train(
     import pytorch_lightning as lightning
     from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-    from trainers.module import OwnSignals, Steps, lay_out
+    from trainers.watching import OwnSignals
 
     trainer = lightning.Trainer(
         accelerator=device.accelerator,
@@ -160,23 +158,24 @@ def _train(
         precision=device.precision,
         max_steps=last,
         max_epochs=-1,
-        gradient_clip_val=budget.clip_norm,
-        callbacks=[watch, OwnSignals()],
-        logger=False,
-        enable_checkpointing=False,
+        limit_val_batches=1 if watch.looks else 0,
+        # What the others know of a step is in the checkpoint that the last ones write.
+        callbacks=[*extras.callbacks, watch, OwnSignals()],
+        logger=extras.logger or False,
+        log_every_n_steps=min(_LOG_EVERY, len(learner.train_dataloader())),
+        default_root_dir=extras.folder,
+        enable_checkpointing=extras.checkpoints,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         # Inside a Slurm job Lightning would otherwise requeue the job and swallow its signals.
         plugins=[LightningEnvironment()],
     )
-    learner.module.train()
-    lay_out(learner, budget)
     resumed = None
     if checkpoint is not None and checkpoint.exists():
         resumed = _sound(checkpoint)
     with _own_signals():
-        trainer.fit(learner, train_dataloaders=Steps(), ckpt_path=resumed)
+        trainer.fit(learner, ckpt_path=resumed)
     return trainer
 
 

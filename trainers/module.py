@@ -1,51 +1,44 @@
-"""The LightningModule around any network, and the callback that watches over its training."""
+"""The LightningModule around any network: how it is trained, under whichever Trainer."""
 
 from __future__ import annotations
 
-import math
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
+from itertools import count
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from trainers.base import (
-    Batch,
-    Diverged,
-    Interrupted,
-    LearningLoss,
-    Progress,
-    Task,
-    TaskWhoseLossLearns,
-    Teacher,
-)
+from trainers.base import Batch, LearningLoss, Task, TaskWhoseLossLearns, Teacher
 from trainers.budget import Budget
 from trainers.calls import outputs_of
+from trainers.devices import PRECISIONS
+from trainers.fit import scores_of
 from trainers.optimizers import optimizer_for, parameter_groups, schedule_for
 
-_SMOOTHING = 0.98
-_EXPLODED = 20.0
-_SETTLED = 20
-_SAVE_EVERY_S = 60.0
-_LONGEST_STEP_S = 60.0
-"""A step that seems to take longer was slept through, so its time does not count."""
-_TELL_EVERY = 50
-_LOOK_EVERY = 10
 _IMAGES = 4
 _FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class Learner(lightning.LightningModule):
-    """A network, the running average of its weights, and one training step.
+    """A network that learns a task within a budget, as any LightningModule is trained.
 
-    Batches are drawn by step number, so nothing about data has to be remembered to resume.
+    `Trainer(max_steps=budget.max_steps).fit(Learner(network, task, budget, seed=0))` leaves the
+    network with its averaged weights, which are those of `fit`, bit for bit. An epoch is
+    `budget.judge_every` steps; after each the task's metric is logged under its name.
+
+    Batches and what a network draws at random follow from the step's number, so nothing about
+    them has to be remembered to resume, and whatever else draws changes nothing.
+
+    Attributes:
+        module: the network, as it is trained.
+        average: the running average of its weights.
+        scores: the last look at the metric, on each validation picture.
     """
 
     def __init__(
@@ -57,20 +50,24 @@ class Learner(lightning.LightningModule):
         seed: int,
         teacher: Teacher | None = None,
     ) -> None:
-        """Take the network over; it is trained in place."""
+        """Take the network over; it is trained in place.
+
+        Raises:
+            ValueError: the budget asks to compile what cannot be.
+        """
         super().__init__()
-        self.module = module
-        self.average = deepcopy(module).eval().requires_grad_(False)
+        self.module = module.train()
+        self.average = deepcopy(module).requires_grad_(False)
         # A teacher that is a module becomes a child here: it moves, trains and is saved too.
         self.teacher = teacher
         if teacher is not None:
             teacher.attach(module)
+        self.scores: tuple[float, ...] = ()
         self._task, self._budget, self._seed = task, budget, seed
         self._signature = task.signature
         self._rival: LearningLoss | None = None
         if isinstance(task, TaskWhoseLossLearns):
             self._rival = task.loss_for_training(seed)
-        self._format = _FORMATS[budget.memory_format]
         self._compute: Callable[[Batch], Tensor] = self._loss
         if budget.compile != "none":
             if self._rival is not None or teacher is not None:
@@ -79,24 +76,62 @@ class Learner(lightning.LightningModule):
                 )
             mode = "reduce-overhead" if budget.compile == "cuda_graphs" else "default"
             self._compute = _compiled(self._loss, mode)
+        lay_out(self, budget.memory_format)
         # Optimizers move a parameter in place, so these lists stay valid.
         trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         averaged = dict(self.average.named_parameters())
         self._live: list[Tensor] = list(trained.values())
         self._averaged: list[Tensor] = [averaged[name] for name in trained]
 
-    def training_step(self, batch: int, batch_idx: int) -> Tensor:
-        """The loss of the batch that belongs to the present step."""
+    def setup(self, stage: str) -> None:
+        """Refuse a Trainer that would train otherwise than the budget says.
+
+        Raises:
+            ValueError: says which of its arguments, and what to give instead.
+        """
+        asked = PRECISIONS[self._budget.precision]
+        if self.trainer.precision != asked:
+            raise ValueError(
+                f"Trainer(precision={self.trainer.precision!r}) and budget.precision="
+                f"{self._budget.precision} differ: give Trainer(precision={asked!r})"
+            )
+        if self.trainer.world_size > 1:
+            raise ValueError("every device would draw the same batches: give Trainer(devices=1)")
+        if self.trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "a step has one batch: give budget.batch_size, not accumulate_grad_batches"
+            )
+
+    def train_dataloader(self) -> Steps:
+        """The numbers of the steps, from where the training stands."""
+        return Steps(self, self._budget.judge_every or self._budget.max_steps)
+
+    def val_dataloader(self) -> list[int]:
+        """One look at the whole validation set, which the task holds."""
+        return [0]
+
+    def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | int:
+        """Make a step's batch on the device where it is needed."""
+        if not self.trainer.training:
+            return batch
         drawn = self._task.batch(
-            self.global_step, seed=self._seed, size=self._budget.batch_size, device=self.device
+            batch, seed=self._seed, size=self._budget.batch_size, device=self.device
         )
         inputs = {name: self._laid_out(x) for name, x in drawn.inputs.items()}
-        return self._compute(drawn._replace(inputs=inputs))
+        return drawn._replace(inputs=inputs)
 
     def _laid_out(self, x: Tensor) -> Tensor:
         """channels_last is about images; anything else keeps its layout."""
-        layout = self._format if x.ndim == _IMAGES else torch.contiguous_format
+        layout = _FORMATS[self._budget.memory_format if x.ndim == _IMAGES else "contiguous"]
         return x.contiguous(memory_format=layout)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        with _drawing(self._seed, self.global_step, self.device):
+            loss = self._compute(batch)
+        if self.trainer.loggers:
+            self.log("train_loss", loss, batch_size=self._budget.batch_size)
+        return loss
 
     def _loss(self, batch: Batch) -> Tensor:
         outputs = outputs_of(self.module, self._signature, batch)
@@ -110,6 +145,15 @@ class Learner(lightning.LightningModule):
             loss = loss + self.teacher.loss(batch.inputs, outputs)
         return loss
 
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        """Log the task's metric of the averaged weights under its name.
+
+        Raises:
+            Diverged: the outputs are not finite.
+        """
+        self.scores = scores_of(self.averaged_network(), self._task)
+        self.log(self._task.metric.name, float(np.mean(self.scores)), batch_size=1)
+
     def configure_optimizers(self) -> Any:
         """The budget's optimizer under its schedule, stepped at every batch."""
         groups = parameter_groups(self.module, self._budget)
@@ -119,10 +163,31 @@ class Learner(lightning.LightningModule):
         schedule = schedule_for(optimizer, self._budget)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """The budget's clipping; Lightning refuses a Trainer that has another."""
+        self.clip_gradients(optimizer, self._budget.clip_norm, "norm")
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """A step, and the average after it: before any callback can write a checkpoint."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.update_average(self.global_step + 1)
+
+    # Not Lightning's WeightAveraging: that copies the teacher too, and asks a GPU at each step how
+    # many it has averaged, which waits for it.
     @torch.no_grad()
-    def update_average(self) -> None:
+    def update_average(self, step: int) -> None:
         """Move the average towards the weights; early on faster, to forget the random start."""
-        step = self.global_step
         decay = min(self._budget.ema_decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averaged, self._live, 1 - decay)
 
@@ -134,17 +199,19 @@ class Learner(lightning.LightningModule):
             value.copy_(present[name])
         return self.average
 
+    def on_fit_end(self) -> None:
+        """Leave the network with its averaged weights, as `fit` does."""
+        self.module.load_state_dict(self.averaged_network().state_dict())
+        lay_out(self.module, "contiguous")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the random state, and what this training is."""
-        checkpoint["random_state"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            checkpoint["device_random_state"] = torch.cuda.get_rng_state(self.device)
+        """Add what the loss has learned, and what this training is."""
         if self._rival is not None:
             checkpoint["loss"] = self._rival.state_dict()
         checkpoint["training"] = self._identity()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the random state back.
+        """Put back what the loss has learned.
 
         Raises:
             ValueError: the checkpoint belongs to a training with another seed or budget.
@@ -157,160 +224,65 @@ class Learner(lightning.LightningModule):
             )
         if self._rival is not None:
             self._rival.load_state_dict(checkpoint["loss"])
-        torch.set_rng_state(checkpoint["random_state"])
-        if "device_random_state" in checkpoint:
-            torch.cuda.set_rng_state(checkpoint["device_random_state"].cpu())
 
     def _identity(self) -> dict[str, Any]:
         return {"seed": self._seed, "budget": self._budget.course()}
 
 
-def lay_out(module: nn.Module, budget: Budget) -> None:
-    """Put the weights of image layers into the budget's memory format."""
+def lay_out(module: nn.Module, memory_format: str) -> None:
+    """Put the weights of image layers into a memory format."""
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.ndim == _IMAGES:
-            tensor.data = tensor.data.contiguous(memory_format=_FORMATS[budget.memory_format])
+            tensor.data = tensor.data.contiguous(memory_format=_FORMATS[memory_format])
 
 
 def _compiled(function: Callable[[Batch], Tensor], mode: str) -> Callable[[Batch], Tensor]:
     return torch.compile(function, mode=mode, dynamic=False)
 
 
+@contextmanager
+def _drawing(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Let what is drawn at random follow from a step's number; the process's own draws go on."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    before = [generator.get_state() for generator in generators]
+    drawn = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+    try:
+        for generator in generators:
+            generator.manual_seed(drawn)
+        yield
+    finally:
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
+
+
 class Steps(Iterable[int]):
-    """An endless loader of nothing: batches are drawn by step inside the training step."""
+    """The numbers of the steps, in epochs of a few.
 
-    def __iter__(self) -> Iterator[int]:
-        """Zeros for ever."""
-        while True:
-            yield 0
-
-
-class OwnSignals(lightning.Callback):
-    """Puts the process's SIGTERM handler back, over which Lightning has put one that exits."""
-
-    def __init__(self) -> None:
-        """Remember the handler of now."""
-        self._handler = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Lightning has just set its own."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._handler)
-
-
-class Telling(lightning.Callback):
-    """Averages the weights, saves, and stops a training that diverges or runs out of time.
-
-    Attributes:
-        train_s: seconds of training steps, those before the last resumption included.
-        stopped: why it ended early, or None.
+    It can be resumed in the middle of an epoch, as Lightning asks by the two `state_dict`
+    methods: where it goes on follows from the training's own step.
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        budget: Budget,
-        checkpoint: Path | None,
-        progress: Progress | None = None,
-        judge: Callable[[int, nn.Module], None] | None = None,
-    ) -> None:
-        """Start with nothing seen; `load_state_dict` puts the past of a resumed training back."""
-        self._learner, self._budget = learner, budget
-        self._checkpoint, self._progress, self._judge = checkpoint, progress, judge
-        self._unseen: list[Tensor] = []
-        self._loss, self._best = math.nan, math.inf
-        self.train_s = 0.0
-        self._step_began = self._saved = time.monotonic()
-        self.stopped: str | None = None
+    def __init__(self, learner: Learner, epoch: int) -> None:
+        """Count on from where the learner is.
+
+        Args:
+            epoch: steps in it.
+        """
+        self._learner, self._epoch = learner, epoch
+
+    def __len__(self) -> int:
+        """How many an epoch has."""
+        return self._epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Numbers without end: Lightning takes as many as the epoch still lacks."""
+        yield from count(self._learner.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the checkpoint keeps of it."""
-        return {"loss": self._loss, "best": self._best, "train_s": self.train_s}
+        """Nothing."""
+        return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint was written."""
-        self._loss, self._best = state_dict["loss"], state_dict["best"]
-        self.train_s = state_dict["train_s"]
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Time counts from the first step on."""
-        self._step_began = self._saved = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Look at the loss and the clock.
-
-        Raises:
-            Diverged: the loss is not finite, or its average exceeds 20 times its best.
-        """
-        step = trainer.global_step
-        self._learner.update_average()
-        self._unseen.append(outputs["loss"])
-        last = step == trainer.max_steps
-        # Reading a loss waits for a GPU to be done with the step; a processor is done anyway.
-        if outputs["loss"].device.type == "cpu" or step % _LOOK_EVERY == 0 or last:
-            self._look(step)
-        # Whoever was suspended did not train meanwhile.
-        self.train_s += min(time.monotonic() - self._step_began, _LONGEST_STEP_S)
-        if self._progress is not None and (step % _TELL_EVERY == 0 or last):
-            self._progress(step, trainer.max_steps, self._loss)
-        every = self._budget.judge_every
-        if self._judge is not None and every and step % every == 0 and not last:
-            self._judge(step, self._learner.averaged_network())
-        if self._checkpoint is not None and time.monotonic() - self._saved > _SAVE_EVERY_S:
-            self.save(trainer, self._checkpoint)
-        # Nor is judging, saving or waiting for a device that another process times on training.
-        self._step_began = time.monotonic()
-        limit = self._budget.max_minutes
-        if limit is not None and self.train_s > 60 * limit and step < trainer.max_steps:
-            self.stopped = "out of time"
-            trainer.should_stop = True
-
-    def _look(self, step: int) -> None:
-        """Look at every loss since the last look, in one transfer."""
-        if not self._unseen:
-            return
-        losses = torch.stack(self._unseen).tolist()
-        self._unseen.clear()
-        for back, loss in zip(range(len(losses) - 1, -1, -1), losses, strict=True):
-            self._see(loss, step - back)
-
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException
-    ) -> None:
-        """Save when the training was asked to end; other exceptions come between two states."""
-        if isinstance(exception, Interrupted) and self._checkpoint is not None:
-            self.save(trainer, self._checkpoint)
-
-    def _see(self, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise Diverged(f"the loss is {loss} at step {step} of {self._budget.max_steps}")
-        smoothing = min(_SMOOTHING, step / (step + 10))
-        seen = loss if math.isnan(self._loss) else self._loss
-        self._loss = smoothing * seen + (1 - smoothing) * loss
-        if step < _SETTLED:
-            # The first few batches may all be sky.
-            return
-        self._best = min(self._best, self._loss)
-        if self._loss > _EXPLODED * self._best:
-            raise Diverged(
-                f"the loss has grown from {self._best:.3g} to {self._loss:.3g} "
-                f"at step {step} of {self._budget.max_steps}"
-            )
-
-    def save(self, trainer: lightning.Trainer, path: Path) -> None:
-        """Write the checkpoint aside, then rename it into place."""
-        self._look(trainer.global_step)
-        aside = path.with_name(path.name + ".part")
-        try:
-            trainer.save_checkpoint(aside)
-            with aside.open("rb") as file:
-                os.fsync(file.fileno())
-            aside.replace(path)
-        except OSError as error:
-            # Lightning writes elsewhere first, and the error would name that file.
-            error.filename = str(aside)
-            aside.unlink(missing_ok=True)
-            raise
-        self._saved = time.monotonic()
+        """Nothing."""

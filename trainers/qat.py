@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +23,9 @@ from trainers.base import (
 from trainers.budget import Budget
 from trainers.calls import all_inputs, moved, outputs_of, parts
 from trainers.fit import fit, scores_of
+
+if TYPE_CHECKING:
+    from trainers.watching import Extras
 
 _BATCH = 16
 _TENSORS_RATE = 0.5
@@ -60,6 +65,7 @@ def fine_tune(
     progress: Progress | None = None,
     judged: Judged | None = None,
     teacher: Teacher | None = None,
+    extras: Callable[[], Extras] | None = None,
 ) -> TrainReport:
     """Calibrate a prepared network, then train its weights and scales for `budget.quant_steps`.
 
@@ -80,6 +86,7 @@ def fine_tune(
         judged: called with the metric every `budget.judge_every` steps and at the end of each
             part.
         teacher: adds to the loss at every step, as a teacher does.
+        extras: makes callbacks and a logger of Lightning's for each part.
 
     Raises:
         Diverged: the loss or the outputs are not finite, or the loss has exploded.
@@ -96,6 +103,7 @@ def fine_tune(
             progress=_after(before, budget.quant_steps, progress),
             judged=None if judged is None else lambda step, value: judged(before + step, value),
             teacher=teacher,
+            extras=extras,
         )
 
     in_float = isinstance(prepared, TensorsFirst) and not prepared.weights_rounded

@@ -16,8 +16,8 @@ from nas.kinds import meant
 _PATHLIKE = ("~", "/", "./", "../")
 _PLAIN = re.compile(r"[\w./:+-]*", re.ASCII)
 _NAMELESS = re.compile(
-    r"(runs_dir|worker|measuring|variant|study|storage|tracking|cluster|hydra|workers"
-    r"|(workers|storage|tracking|cluster|hydra)[./].*|hydra/.*"
+    r"(runs_dir|worker|measuring|variant|study|storage|tracking|trainer|cluster|hydra|workers"
+    r"|(workers|storage|tracking|cluster|hydra)[./].*|hydra/.*|trainer\.logger.*"
     r"|study\.(name|candidates|finalists|limits|max_minutes|patience|references"
     r"|training_processes)"
     r"|target\.(height|width|precision|max_latency_ms)|task\.scale)$"

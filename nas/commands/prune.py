@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nas.commands import fail
 from nas.commands.overrides import named, quoted, readable
 from nas.commands.search import configured
-from nas.commands.train import accepted, bundle_line, carried_out
+from nas.commands.train import Done, bundle_line, carried_out
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -56,14 +56,13 @@ def _prune(config: DictConfig) -> int:
     from nas.pruning import comparison, figures_after, figures_before
     from nas.report.describe import describe
 
-    def work(experiment: Experiment) -> list[str]:
+    def work(experiment: Experiment) -> Done:
         smaller = prepared(experiment, config)
         before = figures_before(experiment, str(config.weights))
-        candidate = accepted(train_one(smaller, str(config.label)))
-        after = figures_after(experiment, candidate)
-        return [
+        candidate = train_one(smaller, str(config.label))
+        return candidate, lambda: [
             f"{candidate.name}: {describe(candidate.architecture)}",
-            *comparison(before, after, experiment),
+            *comparison(before, figures_after(experiment, candidate), experiment),
             bundle_line(candidate, experiment),
         ]
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nas.candidate import Candidate
     from nas.experiment import Experiment
 
+Done = tuple["Candidate", Callable[[], list[str]]]
+"""A network, and what is told of it where it was not rejected."""
 _MISSING = "give the network to train, as in: nas train ecbsr_m4c16 (nas train --help explains)"
 
 
@@ -45,35 +47,24 @@ def main(arguments: list[str]) -> int:
 def _train(config: DictConfig) -> int:
     from nas.one_network import prepared, train_one
 
-    def work(experiment: Experiment) -> list[str]:
+    def work(experiment: Experiment) -> Done:
         candidate = train_one(prepared(experiment, config), str(config.label))
-        return summary(accepted(candidate), experiment)
+        return candidate, lambda: summary(candidate, experiment)
 
     return carried_out(config, work)
 
 
-def accepted(candidate: Candidate) -> Candidate:
-    """The candidate, unless it was rejected.
-
-    Raises:
-        SettingsError: it was; the message says why.
-    """
-    from nas.settings import SettingsError
-
-    if candidate.rejected is not None:
-        raise SettingsError(f"{candidate.name}: {candidate.rejected.reason}")
-    return candidate
-
-
-def carried_out(config: DictConfig, work: Callable[[Experiment], list[str]]) -> int:
+def carried_out(config: DictConfig, work: Callable[[Experiment], Done]) -> int:
     """Do something with one network, shown on the terminal, and print what came of it."""
     from rich.console import Console
 
     from nas.assemble import assemble
+    from nas.collaborators import tracked, tracker_for
     from nas.evidence import OutsideFolder
     from nas.live.training import training_view
     from nas.pipeline import BrokenMachine
     from nas.settings import SettingsError
+    from nas.tracking.trackers import track_missing
     from trainers.base import Damaged
 
     console = Console()
@@ -85,13 +76,19 @@ def carried_out(config: DictConfig, work: Callable[[Experiment], list[str]]) -> 
                     console, target, task.metric, task.baseline()
                 ),
             ) as experiment:
-                told = work(experiment)
+                tracker = tracker_for(config, experiment.folder)
+                experiment = tracked(experiment, tracker)
+                candidate, told = work(experiment)
+                if tracker is not None:
+                    track_missing(experiment, [candidate], tracker)
         except (SettingsError, BrokenMachine, Damaged, OutsideFolder) as error:
             return fail(str(error))
         except KeyboardInterrupt:
             print("\nstopped; the same command carries on from here", file=sys.stderr)
             return INTERRUPTED
-    for line in told:
+    if candidate.rejected is not None:
+        return fail(f"{candidate.name}: {candidate.rejected.reason}")
+    for line in told():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
 

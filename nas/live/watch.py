@@ -82,8 +82,10 @@ class Watch:
                 self.current = Now(candidate, stage, self.clock())
                 if not candidate.is_proposal or stage.evidence not in (SCREENED, PROBED):
                     self._search_over = True
-            case Step(done=done, total=total, loss=loss) if now is not None:
-                self.current = replace(now, done=done, total=total, loss=loss)
+            case Step(told, done=done, total=total, loss=loss) if now is not None:
+                # Of several that are trained at once the one that began is shown.
+                if told.name == now.candidate.name:
+                    self.current = replace(now, done=done, total=total, loss=loss)
             case Finished(candidate, stage, again):
                 if not again and now is not None and now.stage is stage:
                     self._durations_s[stage.evidence].append(self.clock() - now.began_s)

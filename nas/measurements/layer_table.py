@@ -60,7 +60,7 @@ def layer_costs(
         InvalidArchitecture: the size does not fit the network.
         CompileError: the file cannot be read.
     """
-    moved = _bytes_by_node(onnx, len(graph.nodes) - 1)
+    moved = _bytes_by_node(onnx, graph)
     return [
         _with_roof(LayerCost(line, 1, line.params, line.macs, moved.get(line.index, 0)), peaks)
         for line in layer_lines(graph, height=height, width=width)
@@ -73,12 +73,13 @@ def _with_roof(cost: LayerCost, peaks: Peaks | None) -> LayerCost:
     return replace(cost, roof=roof(FileWork(cost.macs, cost.bytes_moved), peaks))
 
 
-def _bytes_by_node(onnx: bytes, output: int) -> dict[int, int]:
+def _bytes_by_node(onnx: bytes, graph: Graph) -> dict[int, int]:
     """Bytes of each node of the Graph; all tensors that one of them makes begin with its name."""
     found: dict[int, int] = {}
+    ports = {**graph.inputs, **graph.outputs}
     for node in work_of_nodes(onnx)[0]:
         stem = node.output.partition(".")[0]
-        index = output if stem == "output" else int(stem.removeprefix("t"))
+        index = ports[stem] if stem in ports else int(stem.removeprefix("t"))
         found[index] = found.get(index, 0) + node.bytes_moved
     return found
 

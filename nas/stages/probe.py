@@ -17,7 +17,7 @@ def probe(candidate: Candidate, experiment: Experiment) -> Candidate:
     They rank far better than as many steps with a schedule of their own: that one reaches its
     full learning rate after a few steps, which large and deep networks take badly.
     """
-    budget, steps = replace(experiment.budget, judge_every=0), experiment.plan.probe_steps
+    budget, steps = experiment.budget, experiment.plan.probe_steps
     try:
         _, report = full_training(candidate, experiment, budget, until_step=steps)
     except Diverged as error:

@@ -11,7 +11,7 @@ from nas.candidate import Candidate, Rejection
 from nas.evidence import QUANTIZED, TRAINED
 from nas.experiment import Experiment, Stage, Words
 from nas.ledger import pack_scales, save_arrays
-from nas.stages.training import FINE_TUNING, giving_way, looks
+from nas.stages.training import FINE_TUNING, beside, giving_way, looks
 from nas.trained import INT8_WEIGHTS, engine_run, trained_network
 from search_spaces.quantize import place
 from trainers.base import Diverged, QuantReport
@@ -43,9 +43,11 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
             inputs=all_inputs(network, experiment.task.signature, shown),
             tensors_first=True,
         )
-        judged = looks(candidate, experiment, QUANTIZED)
         try:
-            with giving_way(candidate, experiment, QUANTIZED) as progress:
+            with (
+                giving_way(candidate, experiment, QUANTIZED) as progress,
+                beside(candidate, experiment, QUANTIZED) as extras,
+            ):
                 tuned = fine_tune(
                     prepared,
                     experiment.task,
@@ -53,8 +55,9 @@ def quantize(candidate: Candidate, experiment: Experiment) -> Candidate:
                     seed=experiment.plan.seed,
                     checkpoint=home / FINE_TUNING,
                     progress=progress,
-                    judged=judged if experiment.budget.judge_every else None,
+                    judged=looks(candidate, experiment, QUANTIZED),
                     teacher=experiment.teacher() if experiment.teacher else None,
+                    extras=extras,
                 )
         except Diverged as error:
             return replace(candidate, rejected=Rejection("quantizes", str(error)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from latency_models.device import each_wait_once, shared
+from nas import extras
 from nas.candidate import Candidate
 from nas.events import Judged, Step, Tick
 from nas.evidence import QUANTIZED, TRAINED, Evidence
@@ -18,6 +19,7 @@ from trainers.budget import Budget
 
 if TYPE_CHECKING:
     from search_spaces.modules import Network
+    from trainers.watching import Extras
 
 _TRAINING = "training.ckpt"
 FINE_TUNING = "quantized.ckpt"
@@ -61,7 +63,10 @@ def full_training(
         experiment.note(note)
     if experiment.weights is not None:
         load_some_weights(network, experiment.weights)
-    with giving_way(candidate, experiment, TRAINED) as progress:
+    with (
+        giving_way(candidate, experiment, TRAINED) as progress,
+        beside(candidate, experiment, TRAINED) as made,
+    ):
         report = fit(
             network,
             experiment.task,
@@ -70,8 +75,9 @@ def full_training(
             until_step=until_step,
             checkpoint=experiment.ledger.home(candidate.name) / _TRAINING,
             progress=progress,
-            judged=looks(candidate, experiment, TRAINED) if budget.judge_every else None,
+            judged=looks(candidate, experiment, TRAINED) if until_step is None else None,
             teacher=experiment.teacher() if experiment.teacher else None,
+            extras=made,
         )
     return network, report
 
@@ -101,6 +107,18 @@ def giving_way(
 
         hold()
         yield progress
+
+
+def beside(
+    candidate: Candidate, experiment: Experiment, training: Evidence[Any]
+) -> AbstractContextManager[Callable[[], Extras] | None]:
+    """What makes the callbacks and the logger that the settings name, for this training."""
+    return extras.beside(
+        experiment.extras,
+        candidate=candidate.name,
+        training=training.name,
+        folder=experiment.ledger.home(candidate.name),
+    )
 
 
 def looks(candidate: Candidate, experiment: Experiment, training: Evidence[Any]) -> Look:

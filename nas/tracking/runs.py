@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,12 @@ class TrackedRun:
     bundles: Mapping[str, Path] = field(default_factory=dict)
 
 
-def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
-    """The run of one candidate that was trained in full."""
-    study, target = experiment.plan.name, experiment.target
-    graph = lower(candidate.architecture)
+def running(candidate: Candidate, experiment: Experiment) -> TrackedRun:
+    """The run of a candidate that is being trained in full: what it is, and its curves so far.
+
+    The newest row is left out, for its metric may still come.
+    """
+    study = experiment.plan.name
     return TrackedRun(
         id=f"{study}-{candidate.name}",
         name=candidate.name,
@@ -79,6 +81,15 @@ def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
             "choices": dict(candidate.parameters),
             **_settings(experiment),
         },
+        history=history(experiment.ledger.home(candidate.name))[:-1],
+    )
+
+
+def candidate_run(candidate: Candidate, experiment: Experiment) -> TrackedRun:
+    """The run of one candidate that was trained in full, with what came of it."""
+    target, graph = experiment.target, lower(candidate.architecture)
+    return replace(
+        running(candidate, experiment),
         history=history(experiment.ledger.home(candidate.name)),
         summary=_summary(candidate),
         images=_images(candidate, experiment),

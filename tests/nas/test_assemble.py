@@ -62,7 +62,7 @@ def test_there_is_a_choice_for_every_group() -> None:
     groups = {choice.partition("=")[0] for choice in CHOICES}
     assert groups == {
         "search_space", "task", "target", "budget", "study", "policy", "sampler", "cluster",
-        "storage", "tracking",
+        "storage", "tracking", "trainer",
     }
 
 

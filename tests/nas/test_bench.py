@@ -50,7 +50,7 @@ def test_every_combination_is_a_line_in_the_order_of_the_networks(
     assert len(found) == 2 * 2 * 2 * 2 * 2
     assert [measured["engine"] for measured in found[:2]] == engines
     assert {measured["network"] for measured in found[:16]} == {"espcn"}
-    assert all(c["report"]["input_shape"] == [c["batch"], 3, *c["size"]] for c in found)
+    assert all(c["report"]["input_shape"] == [c["batch"], *c["size"], 3] for c in found)
     two = next(c for c in found if c["batch"] == 2)
     assert two["images_per_s"] == pytest.approx(2e3 / two["report"]["median_ms"])
 

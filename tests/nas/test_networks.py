@@ -23,6 +23,7 @@ from nas.networks import (
     usual_precision,
 )
 from nas.onnx_networks import FileNetwork
+from runtime.pictures import IO
 from search_spaces.references import reference
 from tests.latency_models.small_nets import conv_net, finished
 from tests.nas.finished_studies import receipt
@@ -54,7 +55,10 @@ def bundle(folder: Path) -> Path:
     receipts = {}
     for precision in ("fp32", "int8"):
         (folder / f"{precision}.onnx").write_bytes(f"trained {precision}".encode())
-        told = receipt(3.0, precision=precision, engine="openvino", input_shape=(1, 3, 16, 24))
+        told = receipt(
+            3.0, precision=precision, engine="openvino", input_shape=(1, 16, 24, 3),
+            io="uint8_nhwc",
+        )  # fmt: skip
         receipts[precision] = told.to_json()
     (folder / "latency.json").write_text(json.dumps(receipts))
     # A case file lies in a bundle as well, and names the network that shipped.
@@ -75,18 +79,18 @@ def test_a_published_network_goes_by_its_name_at_any_form(name: str) -> None:
     for form in (SMALL, Form("fp32", (8, 8), 2), Form("fp16", (8, 8))):
         file = network.file(form, "openvino")
         onnx.checker.check_model(file)
-        assert shape_of(file) == (form.batch, 3, *form.size)
+        assert shape_of(file) == (form.batch, *form.size, 3)
         assert file_precision(onnx.load_model_from_string(file)) == form.precision
 
 
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
-        ("abpn", (1, 3, 360, 640)),
-        ("srcnn", (1, 1, 360, 640)),
-        ("ffdnet_rgb", (1, 4, 360, 640)),
-        ("oidn_unet", (1, 9, 368, 640)),
-        ("mobilenet_v2", (1, 3, 224, 224)),
+        ("abpn", (1, 360, 640, 3)),
+        ("srcnn", (1, 360, 640, 1)),
+        ("ffdnet_rgb", (1, 360, 640, 4)),
+        ("oidn_unet", (1, 368, 640, 9)),
+        ("mobilenet_v2", (1, 224, 224, 3)),
     ],
 )
 def test_a_published_network_has_an_input_of_its_own(
@@ -100,7 +104,7 @@ def test_the_scale_of_a_published_network_can_be_chosen() -> None:
     output = onnx.load_model_from_string(
         resolve("espcn", scale=3).file(SMALL, "openvino")
     ).graph.output[0]
-    assert [d.dim_value for d in output.type.tensor_type.shape.dim] == [1, 3, 48, 72]
+    assert [d.dim_value for d in output.type.tensor_type.shape.dim] == [1, 48, 72, 3]
 
 
 def test_an_architectures_json_is_a_network(tmp_path: Path) -> None:
@@ -146,7 +150,7 @@ def test_in_another_form_a_bundle_is_written_anew_and_says_so(
     tmp_path: Path, form: Form, engine: str
 ) -> None:
     network = resolve(str(bundle(tmp_path / "1a2b")))
-    assert shape_of(network.file(form, engine)) == (form.batch, 3, *form.size)
+    assert shape_of(network.file(form, engine)) == (form.batch, *form.size, 3)
     told = network.origin(form, engine)
     assert told.startswith("written anew with untrained weights")
     assert f"no {form.precision} file for {engine}" in told
@@ -158,7 +162,7 @@ def test_a_bundle_without_receipts_is_asked_for_its_shapes(tmp_path: Path) -> No
     (folder / "fp32.onnx").unlink()
     (folder / "int8.onnx").write_bytes(conv_net(size=8, int8=True))
     network = resolve(str(folder))
-    assert network.own == Form("int8", (8, 8))
+    assert network.own == Form("int8", (8, 8), io="float_nchw")
     assert network.file(network.own, "openvino") == conv_net(size=8, int8=True)
     (folder / "int8.onnx").write_bytes(bytes(100))
     with pytest.raises(UnknownNetwork, match="int8.onnx is no ONNX file"):
@@ -167,7 +171,7 @@ def test_a_bundle_without_receipts_is_asked_for_its_shapes(tmp_path: Path) -> No
 
 def test_an_architecture_alone_is_no_bundle(tmp_path: Path) -> None:
     network = resolve(str(bundle(tmp_path / "1a2b") / "architecture.json"))
-    assert shape_of(network.file(SMALL, "openvino")) == (1, 3, 16, 24)
+    assert shape_of(network.file(SMALL, "openvino")) == (1, 16, 24, 3)
     assert network.origin(SMALL, "openvino") == ""
 
 
@@ -212,7 +216,7 @@ def test_functions_of_one_name_are_told_apart_by_their_modules(
 def test_an_onnx_file_is_taken_byte_by_byte_at_its_own_form(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(conv_net(size=8, int8=True))
     network = resolve(str(tmp_path / "net.onnx"))
-    assert network.own == Form("int8", (8, 8))
+    assert network.own == Form("int8", (8, 8), io="float_nchw")
     assert network.file(network.own, "openvino") == conv_net(size=8, int8=True)
 
 
@@ -230,7 +234,7 @@ def test_a_static_file_refuses_another_shape_and_another_precision(tmp_path: Pat
 def test_open_dimensions_are_filled_in(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(dynamic_net())
     network = resolve(str(tmp_path / "net.onnx"))
-    assert network.own == Form("fp32", (360, 640))
+    assert network.own == Form("fp32", (360, 640), io="float_nchw")
     file = network.file(Form("fp32", (8, 12), 2), "openvino")
     assert shape_of(file) == (2, 3, 8, 12)
     assert isinstance(network, FileNetwork)
@@ -338,3 +342,28 @@ def test_what_can_be_written_at_any_precision_is_taken_in_fp16_on_rtx_alone() ->
     bundle = replace(network, bundle=Path("winners/1a2b"))
     assert usual_precision(bundle, "tensorrt_rtx") == "int8"
     assert rules_for("tensorrt_rtx") == rules_for("tensorrt")
+
+
+@pytest.mark.parametrize("io", ["float_nchw", "uint8_nchw", "uint8_nhwc"])
+def test_a_bundle_and_its_file_are_taken_as_they_take_pictures(tmp_path: Path, io: IO) -> None:
+    form = Form("int8", (16, 24), io=io)
+    file = resolve("espcn").file(form, "openvino")
+    (tmp_path / "net.onnx").write_bytes(file)
+    network = resolve(str(tmp_path / "net.onnx"))
+    assert network.own == form
+    assert network.file(network.own, "openvino") == file
+    folder = bundle(tmp_path / "1a2b")
+    (folder / "latency.json").unlink()
+    (folder / "fp32.onnx").unlink()
+    (folder / "int8.onnx").write_bytes(file)
+    assert resolve(str(folder)).own == form
+
+
+def test_a_bundle_that_says_nothing_of_bytes_takes_numbers(tmp_path: Path) -> None:
+    folder = bundle(tmp_path / "1a2b")
+    told = json.loads((folder / "latency.json").read_text())
+    for one in told.values():
+        del one["io"]
+        one["input_shape"] = [1, 3, 16, 24]
+    (folder / "latency.json").write_text(json.dumps(told))
+    assert resolve(str(folder)).own == Form("int8", (16, 24), io="float_nchw")

@@ -70,7 +70,7 @@ def test_dimensions_that_are_written_as_numbers_below_one_are_open(
             part.type.tensor_type.shape.dim[axis].dim_value = open_dim
     network = onnx_network(written(tmp_path, model))
     assert network.dims == (None, 3, None, None)
-    assert network.own == Form("fp32", (360, 640))
+    assert network.own == Form("fp32", (360, 640), io="float_nchw")
     file = network.file(Form("fp32", (8, 12), 2), "openvino")
     assert shapes(file) == {"x": [2, 3, 8, 12]}
     onnx.checker.check_model(file, full_check=True)
@@ -112,7 +112,7 @@ def test_whole_numbers_are_asked_for_and_never_made_up(tmp_path: Path) -> None:
     with pytest.raises(Unsuitable, match="--input sizes=1,3,720,1280"):
         network.file(network.own, "openvino")
     told = onnx_network(path, {"sizes": Given(values=(1, 8, 32, 32))})
-    assert told.own == Form("fp32", (16, 16))
+    assert told.own == Form("fp32", (16, 16), io="float_nchw")
     file = told.file(told.own, "openvino")
     assert shapes(file) == {"x": [1, 3, 16, 16]}
     (output,) = onnx.shape_inference.infer_shapes(

@@ -44,7 +44,13 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
     torch.set_num_threads(1)
     plan = Plan("toy", training_processes=0)
     notes = Notes()
-    listeners = (CurveWriter(Ledger(tmp_path / "once")), notes)
+    followed: set[str] = set()
+
+    def follow(event: Event) -> None:
+        if isinstance(event, Step):
+            followed.add(event.candidate.name)
+
+    listeners = (CurveWriter(Ledger(tmp_path / "once")), notes, follow)
     at_once = toy_experiment(tmp_path / "once", photos, plan=plan, listeners=listeners)
     in_turn = toy_experiment(tmp_path / "turn", photos, plan=plan)
     candidates = two(at_once)
@@ -62,6 +68,7 @@ def test_networks_trained_at_once_are_those_trained_in_turn(
         assert len(set(lines)) == len(lines), "kept where the step is made, and nowhere else"
     finished = {name for kind, name, _ in notes.events if kind == "finished"}
     assert finished == {candidate.name for candidate in candidates}
+    assert followed == finished, "each of them is told of, for those who follow it"
     assert "training 2 networks at once, 1 thread(s) each" in notes.lines
 
 

@@ -132,7 +132,7 @@ def test_the_live_view_shows_funnel_front_and_what_is_done_now() -> None:
             view(Finished(candidate, STAGE["screened"], again=True))
         out.truncate(0)
         view(Started(probed(3, 20.0, 32.0), STAGE["probed"]))
-        view(Step(WINNER, PROBED, 57, 120, 0.0213))
+        view(Step(probed(3, 20.0, 32.0), PROBED, 57, 120, 0.0213))
         view.draw()
         picture = out.getvalue()
     for words in ("onnxruntime", "at most 50.0 ms", "too slow", "57/120", "short training",

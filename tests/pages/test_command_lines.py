@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from blocks import PAGES, ROOT, begins, examples_of, lines_of, other_blocks
 from desk import Desk, laid_out
+from made_videos import smooth, write_video
+from PIL import Image
 
 from nas.networks import GraphNetwork, resolve
 from search_spaces.references import reference
 
 pytestmark = pytest.mark.slow
 # Those of the other verbs serve or watch until Ctrl-C.
-HELPS = ("search", "train", "prune", "bench", "show", "widths", "doctor")
+HELPS = ("search", "train", "prune", "run", "bench", "show", "widths", "doctor")
 ONLY_COMPOSED = {
     r"cluster=gpus": "there are no eight GPUs",
     r"cluster=local .*4": "real workers at real speed; the help of `nas search` starts two",
@@ -30,6 +32,8 @@ REFUSED = {
     r"task/loss=lpips": r"vgg\.pth|vgg16-397923af\.pth",
 }
 """Lines that need what is not here, with what is said then: in one line, with exit code 2."""
+
+RUNS = ("docs/run.md", "nas run --help")
 
 Outcome = tuple[int, str, str]
 Outcomes = dict[tuple[str, str], Outcome]
@@ -77,8 +81,13 @@ def _prepare(desk: Desk, folder: Path, page: str) -> None:
     (folder / "net.onnx").write_bytes(network.file(network.own, "openvino"))
     if page == "nas prune --help":
         assert desk.typed("nas train ecbsr_m4c16", folder)[0] == 0
-    if page in ("docs/cluster.md", "nas doctor --help"):
+    if page in ("docs/cluster.md", "nas doctor --help", *RUNS):
         assert desk.typed("nas search", folder)[0] == 0
+    if page in RUNS:
+        (folder / "photos").mkdir()
+        for name in ("photo.jpg", "photos/a.jpg"):
+            Image.fromarray(smooth(0)).save(folder / name)
+        write_video(folder / "clip.mp4")
 
 
 def _expected(line: str) -> str:

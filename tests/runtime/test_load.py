@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -10,43 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_bundles import HEIGHT, WIDTH, picture, write_bundle
 from numpy.typing import NDArray
 
 import runtime
-from nas.durable import digest
 from runtime import BadBundle, as_input, as_pixels, load
-from search_spaces.references import reference
-from search_spaces.skeletons import lower
-from search_spaces.untrained import untrained
 
 ROOT = Path(__file__).parents[2]
-HEIGHT, WIDTH = 24, 32
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """As a search leaves it, with drawn weights."""
-    network = reference("ecbsr_m4c16", 2)
-    graph = lower(network)
-    files = {
-        f"{p}.onnx": untrained(graph, precision=p, height=HEIGHT, width=WIDTH)
-        for p in ("fp32", "int8")
-    }
-    receipts = {p: {"engine": "openvino", "median_ms": 1.0} for p in ("fp32", "int8")}
-    files["latency.json"] = json.dumps(receipts).encode()
-    files["architecture.json"] = json.dumps(network.to_json()).encode()
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    hashes = {name: digest(content) for name, content in files.items()}
-    (folder / "manifest.json").write_text(json.dumps(hashes))
-    return folder
-
-
-def picture(height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
-    dice = np.random.default_rng(7)
-    return dice.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return write_bundle(tmp_path / "bundle", said={})
 
 
 def test_the_fastest_precision_runs_and_enlarges_a_picture(bundle: Path) -> None:
@@ -72,16 +47,19 @@ def test_both_engines_compute_the_same_picture_in_fp32(bundle: Path) -> None:
     assert np.abs(difference).max() <= 1
 
 
-def test_openvino_takes_other_sizes_and_onnxruntime_says_that_it_does_not(bundle: Path) -> None:
-    assert load(bundle)(picture(20, 44)).shape == (40, 88, 3)
+def test_openvino_takes_arrays_of_other_sizes_and_onnxruntime_says_that_it_does_not(
+    bundle: Path,
+) -> None:
+    other = as_input(picture(20, 44))
+    assert load(bundle).run(other).shape == (1, 3, 40, 88)
     with pytest.raises(ValueError, match="the file is for pictures of 24x32, this one is 20x44"):
-        load(bundle, engine="onnxruntime", precision="fp32")(picture(20, 44))
+        load(bundle, engine="onnxruntime", precision="fp32").run(other)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (picture().astype(np.float32), "the picture is float32: give uint8"),
+        (picture().astype(np.float32), "the picture is float32: give uint8 or uint16"),
         (picture()[:, :, :1], "the picture is 24x32x1: this network takes"),
         (picture()[:, :, 0], "this network takes \\(h, w, 3\\)"),
     ],

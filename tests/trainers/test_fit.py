@@ -202,7 +202,7 @@ def test_the_time_for_which_a_training_was_suspended_is_not_counted(
     task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, slept = time.monotonic, [0.0]
-    monkeypatch.setattr("trainers.module.time.monotonic", lambda: clock() + slept[0])
+    monkeypatch.setattr("trainers.watching.time.monotonic", lambda: clock() + slept[0])
 
     class Suspended(TinyNet):
         def forward(self, x: Tensor) -> Tensor:
@@ -218,8 +218,8 @@ def test_a_wait_for_the_device_between_two_steps_is_not_training(
     task: SuperResolution, budget: Budget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, waited = time.monotonic, [0.0]
-    monkeypatch.setattr("trainers.module.time.monotonic", lambda: clock() + waited[0])
-    monkeypatch.setattr("trainers.module._TELL_EVERY", 10)
+    monkeypatch.setattr("trainers.watching.time.monotonic", lambda: clock() + waited[0])
+    monkeypatch.setattr("trainers.watching._TELL_EVERY", 10)
 
     def wait(done: int, total: int, loss: float) -> None:
         waited[0] += 3600.0

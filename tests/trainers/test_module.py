@@ -13,7 +13,7 @@ def test_frozen_parameters_are_left_alone(task: SuperResolution) -> None:
     budget = Budget()
     trained = [p for group in parameter_groups(net, budget) for p in group["params"]]
     assert all(p is not net.first.weight for p in trained)
-    Learner(net, task, budget, seed=0).update_average()
+    Learner(net, task, budget, seed=0).update_average(1)
 
 
 def test_the_averaged_state_takes_buffers_from_the_network(task: SuperResolution) -> None:

@@ -119,7 +119,7 @@ def test_a_killed_training_goes_on_from_the_last_timed_checkpoint(
     photos: Path, task: SuperResolution, budget: Budget, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("trainers.module._SAVE_EVERY_S", -1.0)
+    monkeypatch.setattr("trainers.watching._SAVE_EVERY_S", -1.0)
     path = tmp_path / "deep" / "c.ckpt"
     with pytest.raises(RuntimeError, match="killed"):
         fit(TinyNet(dropout=0.2), Deadly(data=Sources(str(photos)), crop=12), budget, seed=7,

@@ -57,12 +57,23 @@ def has_sixteen_bits(path: Path) -> bool:
 
 
 def decode(path: Path) -> tuple[Levels, bool]:
-    """Read an image the way the camera was held, as far as its EXIF can be read.
-
-    Transparency is dropped, grey is repeated to three channels.
+    """Read an image as `decode_all` does; transparency is dropped, grey repeated.
 
     Returns:
         Levels (H, W, 3), of 16 bits where the file has them, else of 8; and whether it is grey.
+
+    Raises:
+        BrokenImage: as `decode_all`.
+    """
+    return _as_rgb(decode_all(path))
+
+
+def decode_all(path: Path) -> Levels:
+    """Read an image the way the camera was held, as far as its EXIF can be read.
+
+    Returns:
+        Levels (H, W, C), of 16 bits where the file has them, else of 8; C is 1 for grey, 2 with
+        alpha, 3 for RGB, 4 with alpha.
 
     Raises:
         BrokenImage: the file is damaged, of a kind that cannot be read exactly, or has more than
@@ -71,21 +82,31 @@ def decode(path: Path) -> tuple[Levels, bool]:
     with _told():
         if deep_png.is_deep(path):
             _check_size(*deep_png.size(path))
-            return _as_rgb(_upright(deep_png.read(path), _png_orientation(path)))
+            return _upright(deep_png.read(path), _png_orientation(path))
         with Image.open(path) as image:
             _check_size(*image.size)
             bits = _tiff_bits(image)
             if bits == 16:
-                return _as_rgb(_read_deep_tiff(path, image))
+                return _read_deep_tiff(path, image)
             if bits > 16 or image.mode in _DEEP:
                 raise ValueError(
                     f"{image.mode} pixels, 8 or 16 bits per channel are needed: convert it"
                 )
             image.load()
-            grey, orientation = image.mode in ("1", "L", "LA"), _orientation(image)
-            with_alpha = image.convert("RGBA") if "transparency" in image.info else image
-            colour = with_alpha if with_alpha.mode == "RGB" else with_alpha.convert("RGB")
-            return _upright(np.asarray(colour), orientation), grey
+            orientation, colour = _orientation(image), _in_channels(image)
+            levels = np.asarray(colour, np.uint8)
+            return _upright(levels[..., None] if levels.ndim == 2 else levels, orientation)
+
+
+def _in_channels(image: Image.Image) -> Image.Image:
+    """The image as L, LA, RGB or RGBA."""
+    grey = image.mode in ("1", "L", "LA")
+    if "transparency" in image.info:
+        return image.convert("LA" if grey else "RGBA")
+    alike = {"1": "L", "RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
+    mode = alike.get(image.mode, image.mode)
+    mode = mode if mode in ("L", "LA", "RGB", "RGBA") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 @contextmanager
@@ -190,11 +211,12 @@ def _upright(levels: _L, orientation: int) -> _L:
     return levels
 
 
-def _as_rgb(levels: NDArray[np.uint16]) -> tuple[Levels, bool]:
+def _as_rgb(levels: Levels) -> tuple[Levels, bool]:
     """(H, W, 1 to 4) -> (H, W, 3), and whether it was grey."""
-    grey = levels.shape[2] < 3
-    colour = levels[..., :1].repeat(3, axis=2) if grey else levels[..., :3]
-    return np.ascontiguousarray(colour), grey
+    grey = bool(levels.shape[2] < 3)
+    if grey:
+        return levels[..., :1].repeat(3, axis=2), grey
+    return levels[..., :3].copy() if levels.shape[2] > 3 else levels, grey
 
 
 def _why(error: BaseException) -> str:

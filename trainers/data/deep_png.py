@@ -1,4 +1,4 @@
-"""PNG files with 16 bits per channel, which Pillow cuts down to 8.
+"""PNG files with 16 bits per channel, which Pillow cuts down to 8 and cannot write.
 
 Source: W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", sections 5, 9 and 11.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+_ROWS = 64
+"""Of a picture that are written at once."""
 _NONE, _SUB, _UP, _AVERAGE, _PAETH = range(5)
 
 
@@ -65,6 +68,35 @@ def read(path: Path) -> NDArray[np.uint16]:
     unfiltered = _unfilter(filtered, lines[:, 0])
     levels = unfiltered.reshape(height, width, channels, 2).view(">u2")[..., 0]
     return levels.astype(np.uint16)
+
+
+def write(file: BinaryIO, levels: NDArray[np.uint16], extra: Mapping[bytes, bytes]) -> None:
+    """Encode a 16-bit PNG.
+
+    Args:
+        file: takes it.
+        levels: (H, W, C); C is 1 for grey, 2 with alpha, 3 for RGB, 4 with alpha.
+        extra: further chunks by their kinds, which may stand before the picture.
+    """
+    height, width, channels = levels.shape
+    colour = {count: kind for kind, count in _CHANNELS.items()}[channels]
+    file.write(_SIGNATURE + _chunk(b"IHDR", _HEADER.pack(width, height, 16, colour, 0, 0, 0)))
+    for kind, data in extra.items():
+        file.write(_chunk(kind, data))
+    packer, before = zlib.compressobj(), np.zeros(width * channels * 2, np.uint8)
+    for first in range(0, height, _ROWS):
+        lines = levels[first : first + _ROWS].astype(">u2").view(np.uint8)
+        lines = lines.reshape(len(lines), -1)
+        above = np.concatenate([before[None], lines[:-1]])
+        filtered = np.insert(lines - above, 0, _UP, axis=1)
+        file.write(_chunk(b"IDAT", packer.compress(filtered.tobytes())))
+        before = lines[-1]
+    file.write(_chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b""))
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + check
 
 
 def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -157,6 +157,11 @@ class SuperResolution:
         return Example(name, self._planes.of_pixels(low), self._planes.of_pixels(high))
 
     @property
+    def planes(self) -> str:
+        """What a network sees of a picture, by its name in `trainers.data.planes`."""
+        return self._planes.name
+
+    @property
     def signature(self) -> Signature:
         """One picture in, one out: 3 channels of RGB, 1 of luma, 6 of a decoder's planes."""
         return one_to_one(self._planes.channels, self._planes.channels, self.scale)

@@ -1,0 +1,1 @@
+"""A winner at work: on pictures, folders of them, videos and a camera."""
