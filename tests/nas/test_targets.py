@@ -32,6 +32,7 @@ from nas.stages.screen import screen
 from nas.stages.settle import SETTLE, settle
 from nas.stages.train import train
 from nas.study import Study
+from nas.verify import verify
 from nas.winners import front
 from search_spaces.references import reference
 
