@@ -264,7 +264,7 @@ def test_every_winner_of_a_real_search_keeps_both_limits_and_the_report_shows_bo
         assert main["median_ms"] <= 60 and small["median_ms"] <= 30
         assert (main["engine"], main["precision"]) == ("openvino", "int8")
         assert (small["engine"], small["precision"]) == ("onnxruntime", "fp32")
-        assert small["input_shape"] == [1, 3, 24, 32]
+        assert small["input_shape"] == [1, 24, 32, 3]
     page = (study / "report.html").read_text()
     assert "small: onnxruntime fp32, 32x24 in, at most 30.0 ms" in page
     assert "on small" in output + page and "at most 30.0 ms" in output
