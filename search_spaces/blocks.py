@@ -24,6 +24,7 @@ from search_spaces.primitives import (
     DepthToSpace,
     Multiply,
     Resize,
+    Scale,
     Shift,
     Slice,
 )
@@ -99,12 +100,14 @@ def _part(width: int, ratio: int) -> int:
     return max(8, part // 8 * 8) if width > 8 else part
 
 
+def _as_wide(graph: GraphBuilder, source: int, width: int) -> int:
+    """The tensor, which a 1x1 layer brings to this width where it must."""
+    return source if graph.channels(source) == width else _pointwise(graph, source, width)
+
+
 def _added(graph: GraphBuilder, branch: int, source: int) -> int:
-    """The branch over the block's input, which a 1x1 layer brings to its width where it must."""
-    width = graph.channels(branch)
-    if graph.channels(source) != width:
-        source = _pointwise(graph, source, width)
-    return graph.add(Add, branch, source)
+    """The branch over the block's input as wide as it is."""
+    return graph.add(Add, branch, _as_wide(graph, source, graph.channels(branch)))
 
 
 @block("conv")
@@ -268,32 +271,28 @@ def distillation(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
 
 @block("partial")
 def partial(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
-    """k x k over 1/`ratio` (4) of the channels, the rest passed on, then 1x1 over all of them.
+    """1x1 over all channels, then k x k over 1/`ratio` (4) of them; the rest pass on.
 
-    The partial convolution of FasterNet (Chen et al., "Run, Don't Walk", CVPR 2023).
+    The partial convolution of FasterNet (Chen et al., "Run, Don't Walk", CVPR 2023), where the
+    1x1 comes behind: in a row of blocks that is the same. Two 1x1 layers give the two parts,
+    because cutting a tensor in two costs int8 engines more: they do it in float.
     """
-    width = graph.channels(source)
-    own = _part(width, int(spec.arg("ratio", 4)))
-    part = graph.add(Slice, source, start=0, stop=own)
-    spatial = graph.add(Conv, part, out_channels=own, kernel=_kernel(spec))
-    rest = graph.add(Slice, source, start=own, stop=width)
-    joined = graph.add(Concat, spatial, rest)
-    return _pointwise(graph, joined, spec.channels, **activation_fields(spec))
+    own = _part(spec.channels, int(spec.arg("ratio", 4)))
+    part = _pointwise(graph, source, own, **activation_fields(spec))
+    rest = _pointwise(graph, source, spec.channels - own, **activation_fields(spec))
+    return graph.add(Concat, graph.add(Conv, part, out_channels=own, kernel=_kernel(spec)), rest)
 
 
 @block("pass_on")
 def pass_on(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
-    """k x k to 1/`ratio` (2) new features; they take the place of the oldest, the rest pass on.
+    """k x k to 1/`ratio` (2) of the features; a 1x1 layer passes the others on.
 
-    PlainUSR (Wang et al., ACCV 2024) convolves a part of the channels in blocks of several
-    widths. Equal blocks would never mix the parts: hence the layer reads all of them.
+    PlainUSR (Wang et al., ACCV 2024) convolves the first channels, of a number that differs from
+    block to block. Equal blocks would never mix the parts: hence both layers read all channels.
     """
-    width = spec.channels
-    if graph.channels(source) != width:
-        source = _pointwise(graph, source, width)
-    new = _part(width, int(spec.arg("ratio", 2)))
+    new = _part(spec.channels, int(spec.arg("ratio", 2)))
     made = full(graph, source, replace(spec, channels=new))
-    return graph.add(Concat, graph.add(Slice, source, start=new, stop=width), made)
+    return graph.add(Concat, made, _pointwise(graph, source, spec.channels - new))
 
 
 @block("shuffle")
@@ -336,14 +335,16 @@ def two_scale(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
 def parameter_free_attention(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
     """Three k x k; their sum with the input, times sigmoid - 1/2 of what the last one gave.
 
-    SPAN (Wan et al., "Swift Parameter-free Attention Network", CVPRW 2024).
+    SPAN (Wan et al., "Swift Parameter-free Attention Network", CVPRW 2024), which carries
+    features past its blocks. In a row of them the input is added once more: the product begins
+    near zero, and four in a row gave nothing and no gradient.
     """
     inner = full(graph, full(graph, source, spec), spec)
     branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=_kernel(spec))
-    gate = graph.add(Activation, branch, activation="sigmoid")
-    return graph.add(
-        Multiply, _added(graph, branch, source), graph.add(Shift, gate, value=-0.5)
-    )
+    passed = _as_wide(graph, source, spec.channels)
+    heat = graph.add(Activation, branch, activation="sigmoid")
+    gate, total = graph.add(Shift, heat, value=-0.5), graph.add(Add, branch, passed)
+    return graph.add(Add, graph.add(Multiply, total, gate), passed)
 
 
 @block("local_attention")
@@ -351,12 +352,12 @@ def local_attention(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
     """Two k x k, weighed by a map of importance that is made of 8 features at half the size.
 
     The local importance of PlainUSR (Wang et al., ACCV 2024), with a strided layer and nearest
-    neighbours in place of its softmax pooling and bilinear interpolation.
+    neighbours in place of its softmax pooling and bilinear interpolation, and read from between
+    the two layers, where features are quantized already. Weights are 0 to 2: they begin as one.
     """
-    inner = graph.add(
-        Conv, full(graph, source, spec), out_channels=spec.channels, kernel=_kernel(spec)
-    )
-    thin = _pointwise(graph, inner, 8)
-    small = graph.add(Conv, thin, out_channels=8, stride=2, activation="relu")
+    inner = full(graph, source, spec)
+    branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=_kernel(spec))
+    small = graph.add(Conv, inner, out_channels=8, stride=2, activation="relu")
     heat = graph.add(Conv, small, out_channels=spec.channels, activation="sigmoid")
-    return graph.add(Multiply, inner, graph.add(Resize, heat, factor=2, mode="nearest"))
+    weights = graph.add(Scale, heat, value=2.0)
+    return graph.add(Multiply, branch, graph.add(Resize, weights, factor=2, mode="nearest"))

@@ -13,7 +13,7 @@ import torch
 from drawn import Replay
 
 from search_spaces.base import Architecture, SearchSpace
-from search_spaces.blocks import BLOCKS
+from search_spaces.blocks import BLOCKS, HALVING
 from search_spaces.draws import Choices, Draw, draw
 from search_spaces.encoder_decoder import EncoderDecoderSpace
 from search_spaces.graph import channels_of, shapes_of
@@ -32,12 +32,14 @@ SPACES: dict[str, SearchSpace] = {
     "super_resolution, planes, x3": SuperResolutionSpace(scale=3, planes="ycbcr420"),
     "encoder_decoder": EncoderDecoderSpace(),
     "encoder_decoder, everything": EncoderDecoderSpace(
-        ops=sorted(BLOCKS), joins=("add", "concat", "none")
+        ops=sorted(set(BLOCKS) - set(HALVING)), joins=("add", "concat", "none")
     ),
     "encoder_decoder, x2": EncoderDecoderSpace(scale=2, levels=(0, 1), multiple=4),
     "encoder_decoder, depth of RGB": EncoderDecoderSpace(out_channels=1),
     "mobile": MobileSpace(classes=10),
-    "mobile, everything": MobileSpace(classes=10, ops=sorted(BLOCKS)),
+    "mobile, everything": MobileSpace(
+        classes=10, ops=sorted(set(BLOCKS) - set(HALVING))
+    ),
 }
 WHOLE = ("super_resolution", "encoder_decoder", "mobile")
 """Spaces as they ship: a thousand proposals of each, a few hundred of the variants."""
