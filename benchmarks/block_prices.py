@@ -5,9 +5,9 @@
 A block is the half of what two more of them add to a network with the same ends, in processor
 time of one inference on one thread. All networks of one size, width and precision run in turns,
 once in each round, so that what else the machine does meets all of them alike; the figure is the
-median over rounds. Each timed run follows another of the same network: the first one finds the
-cache full of others' tensors, which costs more than a small block does. Blocks have a kernel of
-3, `large_kernel` the 7 that it is made for.
+median over rounds. Of a quick network a turn's first run does not count: it finds the cache full
+of others' tensors, which costs more than a small block does. Blocks have a kernel of 3,
+`large_kernel` the 7 that it is made for.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from search_spaces.work import gmacs
 
 MORE = 2
 """Blocks by which the longer of two networks is longer."""
-ROUNDS = (3, 25)
+ROUNDS = (4, 15)
 """At least and at most, whatever the time."""
+LONG_MS, TURN_MS, MOST_RUNS = 100.0, 80.0, 5
+"""A run of LONG_MS is a whole turn; quicker networks run again for TURN_MS or MOST_RUNS times."""
 DENSE = "conv"
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
 KERNELS = {"large_kernel": 7}
@@ -80,6 +82,15 @@ def one_block(kind: str, case: Case, ms: float) -> Price:
     return Price(ms, (work[1] - work[0]) / MORE, reach)
 
 
+def turn_ms(model: CompiledModel) -> float:
+    """Processor time of one inference, in one turn of the network."""
+    first = model.timed_runs(1)[0].cpu_ms
+    if first >= LONG_MS:
+        return first
+    runs = model.timed_runs(min(MOST_RUNS, 1 + int(TURN_MS / first)))
+    return float(np.median([run.cpu_ms for run in runs]))
+
+
 def priced(
     engine: Engine, rules: QuantRules, case: Case, kinds: list[str], *, seconds: float
 ) -> dict[str, Price]:
@@ -102,7 +113,7 @@ def priced(
             if done >= least and perf_counter() - began > seconds:
                 break
             for kind, pair in pairs.items():
-                short, long = (model.timed_runs(2)[1].cpu_ms for model in pair)
+                short, long = map(turn_ms, pair)
                 found[kind].append((long - short) / MORE)
     return {kind: one_block(kind, case, float(np.median(ms))) for kind, ms in found.items()}
 

@@ -16,7 +16,6 @@ BLOCK_CHOICES: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = {
     "partial": {"ratio": (2, 4)},
     "pass_on": {"ratio": (2, 4)},
     "squeeze": {"ratio": (2, 4)},
-    "two_scale": {"growth": ("nearest", "depth_to_space")},
     "wide_residual": {"expand": (2, 4)},
 }
 """By block: the arguments that are asked for only when it was chosen, and their options.
