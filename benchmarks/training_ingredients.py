@@ -31,7 +31,7 @@ from search_spaces.fake_quantize import QuantizedNetwork, convert, prepare
 from search_spaces.modules import Network, build, fold, load_weights, weights_of
 from search_spaces.onnx_writer import write
 from search_spaces.references import reference
-from search_spaces.shrink import choose, shrink
+from search_spaces.shrink import weights_in
 from search_spaces.skeletons import lower
 from trainers.base import Task
 from trainers.budget import Budget
@@ -118,10 +118,12 @@ class Bench:
         plain = "".join(c if c.isalnum() else "-" for c in name)
         return self.home / f"{plain}.ckpt"
 
-    def _wider(self) -> Network:
+    def _wider_blocks(self) -> Architecture:
         blocks = [replace(b, channels=b.channels * _WIDER) for b in self.architecture.blocks]
-        wider = replace(self.architecture, blocks=tuple(blocks))
-        return self._trained("wider", {}, wider)[0]
+        return replace(self.architecture, blocks=tuple(blocks))
+
+    def _wider(self) -> Network:
+        return self._trained("wider", {}, self._wider_blocks())[0]
 
     def _distilled(self) -> float:
         network = build(lower(self.architecture), seed=self.seed)
@@ -137,10 +139,9 @@ class Bench:
         names = [name for name in wider.layers if name + ".weight" in weights_of(wider)]
         scores = channel_scores(wider, [f"layers.{n}" for n in names], self.task)
         by_node = {int(name.removeprefix("layers.n")): score for name, score in scores.items()}
-        kept = choose(wider.graph, by_node, share=1 / _WIDER)
-        graph, weights = shrink(wider.graph, weights_of(wider), kept)
-        network = build(graph, seed=self.seed)
-        load_weights(network, weights)
+        kept = weights_in(self.architecture, self._wider_blocks(), weights_of(wider), by_node)
+        network = build(lower(self.architecture), seed=self.seed)
+        load_weights(network, kept)
         shorter = replace(
             self.budget,
             max_steps=max(1, self.budget.max_steps // 2),

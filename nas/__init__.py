@@ -13,15 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.api import Found, Trained, bench, export, search, train
+    from nas.api import Found, Pruned, Trained, bench, export, prune, search, train
     from nas.experiment import Plan
+    from nas.pruning import Pruning
     from nas.target import Target
     from trainers.budget import Budget
 
 __all__ = [
-    "Budget", "Found", "Plan", "Target", "Trained", "bench", "export", "search", "train",
+    "Budget", "Found", "Plan", "Pruned", "Pruning", "Target", "Trained",
+    "bench", "export", "prune", "search", "train",
 ]
-_HOMES = {"Budget": "trainers.budget", "Plan": "nas.experiment", "Target": "nas.target"}
+_HOMES = {
+    "Budget": "trainers.budget", "Plan": "nas.experiment", "Pruning": "nas.pruning",
+    "Target": "nas.target",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -26,10 +26,11 @@ from nas.evidence import EXPORTED, MAIN
 from nas.experiment import Experiment, Plan
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.measurement import Measurement, Questions, measurement_of
-from nas.networks import MANIFEST, Form, resolve
-from nas.one_network import OneNetwork, label, train_one
+from nas.networks import CASE, MANIFEST, Form, resolve
+from nas.one_network import OneNetwork, label, train_one, trained_home
 from nas.pipeline import run_study
 from nas.policies.base import Policy
+from nas.pruning import Figures, Pruning, figures_after, figures_before, pruned
 from nas.report.results import Outcome, conclude
 from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from nas.report.compiled import Compiled
 
-__all__ = ["Found", "Trained", "bench", "export", "search", "train"]
+__all__ = ["Found", "Pruned", "Trained", "bench", "export", "prune", "search", "train"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,19 @@ class Trained:
     folder: Path
     candidate: Candidate
     bundle: Path
+
+
+@dataclass(frozen=True)
+class Pruned(Trained):
+    """A trained network made smaller, trained on, quantized and exported.
+
+    Attributes:
+        before: what the larger one costs and is worth, measured here and on this task.
+        after: the same of the smaller one.
+    """
+
+    before: Figures
+    after: Figures
 
 
 def search(
@@ -168,14 +182,61 @@ def train(
     named = network if isinstance(network, Architecture) else str(network)
     space = OneNetwork(named, task.signature.scale)
     plan, budget = Plan(folder.name, seed=seed), budget or Budget()
-    target = target or Target(max_latency_ms=inf)
     name = label(named) if isinstance(named, str) else f"of-{named.id}"
-    every = {MAIN: target}
+    every = {MAIN: target or Target(max_latency_ms=inf)}
     with _experiment(folder, space, task, every, plan, budget, listeners) as experiment:
-        candidate = train_one(experiment, name)
+        return _exported(train_one(experiment, name), folder)
+
+
+def prune(
+    trained: str | Path,
+    task: Task,
+    *,
+    folder: str | Path,
+    pruning: Pruning | None = None,
+    target: Target | None = None,
+    budget: Budget | None = None,
+    seed: int = 0,
+    listeners: Sequence[Listener] = (),
+) -> Pruned:
+    """Make a trained network smaller and train it on, as `train` does; the same call carries on.
+
+    Args:
+        trained: the folder of a run, of a candidate or of a winner.
+        folder: of this run; made where it is missing.
+        pruning: how much goes; half of the features, those of the least weights, if None.
+        target: as in `train`.
+
+    Raises:
+        SettingsError: something does not fit, or the network was refused.
+        UnknownNetwork: there is no trained network in the folder.
+        BrokenMachine: the engine keeps failing.
+    """
+    folder, home = Path(folder), trained_home(Path(trained).expanduser())
+    pruning = pruning or Pruning()
+    space = OneNetwork(str(home / CASE), task.signature.scale)
+    plan, budget = Plan(folder.name, seed=seed), budget or Budget()
+    every = {MAIN: target or Target(max_latency_ms=inf)}
+    beside = {"pruning": asdict(pruning)}
+    with _experiment(
+        folder, space, task, every, plan, budget, listeners, beside=beside
+    ) as experiment:
+        smaller = pruned(experiment, str(home), pruning)
+        before = figures_before(experiment, str(home))
+        done = _exported(train_one(smaller, f"{label(str(home / CASE))}-pruned"), folder)
+        after = figures_after(experiment, done.candidate)
+    return Pruned(done.folder, done.candidate, done.bundle, before, after)
+
+
+def _exported(candidate: Candidate, folder: Path) -> Trained:
+    """What is given back of one network.
+
+    Raises:
+        SettingsError: it was refused.
+    """
     if candidate.rejected is not None or not candidate.has(EXPORTED):
         why = candidate.rejected.reason if candidate.rejected else "it was not exported"
-        raise SettingsError(f"{name}: {why}")
+        raise SettingsError(f"{candidate.name}: {why}")
     return Trained(folder, candidate, folder / candidate[EXPORTED].folder)
 
 
@@ -266,6 +327,8 @@ def _experiment(
     plan: Plan,
     budget: Budget,
     listeners: Sequence[Listener],
+    *,
+    beside: Mapping[str, Any] | None = None,
 ) -> Iterator[Experiment]:
     """The experiment, with its engine's children, which end with it."""
     if plan.table is not None:
@@ -273,7 +336,7 @@ def _experiment(
     parts = {"search_space": space, "task": task}
     settings: dict[Any, Any] = {
         "study": asdict(plan), "target": asdict(targets[MAIN]), "budget": asdict(budget),
-        **{name: _described(part) for name, part in parts.items()},
+        **{name: _described(part) for name, part in parts.items()}, **(beside or {}),
     }
     if further := {name: asdict(one) for name, one in targets.items() if name != MAIN}:
         settings["targets"] = further

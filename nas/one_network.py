@@ -15,7 +15,7 @@ from nas.experiment import Experiment
 from nas.inputs import compare_network
 from nas.kinds import meant
 from nas.ledger import load_arrays
-from nas.networks import ARCHITECTURE, UnknownNetwork, read_architecture
+from nas.networks import ARCHITECTURE, CASE, UnknownNetwork, read_architecture
 from nas.pipeline import advance
 from nas.settings import SettingsError
 from nas.trained import FLOAT_WEIGHTS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _USUAL_SCALE = 2
+_REMEDY = "train it again, or name another one"
 
 
 @dataclass(frozen=True)
@@ -116,24 +117,40 @@ def label(spec: str) -> str:
     return f"of-{kept}" if trial_of(kept) is not None else kept
 
 
-def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
-    """The trained network of a run of `nas train`, or of a candidate's folder.
+def trained_home(folder: Path) -> Path:
+    """The candidate's folder that holds the trained network.
+
+    Args:
+        folder: that folder itself, a winner's, or that of a run with a single network.
 
     Raises:
         UnknownNetwork: there is none, or more than one.
     """
+    if not folder.is_dir():
+        raise UnknownNetwork(f"there is no folder {folder}: give that of a trained network")
     homes = [folder, *sorted(folder.glob("candidates/*"))]
+    if (folder / ARCHITECTURE).is_file() and (folder / CASE).is_file():
+        name = read_record(folder / CASE, lambda case: str(case["name"]), remedy=_REMEDY)
+        homes = [folder.resolve().parents[1] / "candidates" / name]
     found = [home for home in homes if (home / FLOAT_WEIGHTS).is_file()]
     if len(found) != 1:
         raise UnknownNetwork(
             f"{folder} holds {len(found)} trained networks, one is needed: give the folder of a "
-            "run of nas train, or <study>/candidates/<name>"
+            "run of nas train, or <study>/candidates/<name> or <study>/winners/<id> of a search"
         )
-    sha256 = read_record(
-        found[0] / "case.json", _weights_sha256, remedy="train it again, or name another one"
-    )
-    weights = load_arrays(found[0] / FLOAT_WEIGHTS, sha256=sha256)
-    return read_architecture(found[0] / "case.json"), weights
+    return found[0]
+
+
+def trained_in(folder: Path) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
+    """The trained network of a folder, as `trained_home` finds it.
+
+    Raises:
+        UnknownNetwork: there is none, or more than one.
+    """
+    home = trained_home(folder)
+    sha256 = read_record(home / CASE, _weights_sha256, remedy=_REMEDY)
+    weights = load_arrays(home / FLOAT_WEIGHTS, sha256=sha256)
+    return read_architecture(home / CASE), weights
 
 
 def _weights_sha256(case: Any) -> str:
@@ -214,13 +231,17 @@ def begun(experiment: Experiment, folder: str) -> Experiment:
 
 
 def prepared(experiment: Experiment, config: DictConfig) -> Experiment:
-    """With the weights to begin from and the teacher to imitate, where the settings name them.
+    """With the weights to begin from, pruned or whole, and the teacher that the settings name.
 
     Raises:
         SettingsError: says why one of them does not fit.
     """
     try:
-        if config.weights is not None:
+        if "ratio" in config:
+            from nas.pruning import pruned, pruning_of
+
+            experiment = pruned(experiment, str(config.weights), pruning_of(config))
+        elif config.weights is not None:
             experiment = begun(experiment, str(config.weights))
         if config.teacher is not None:
             experiment = taught(experiment, str(config.teacher), float(config.teacher_weight))

@@ -27,6 +27,9 @@ _AT_THE_TOP: Mapping[str, Any] = {
     "weights": str | None,
     "teacher": str | None,
     "teacher_weight": float,
+    "ratio": float,
+    "criterion": str,
+    "multiple": int,
 }
 _EARLY = ("search_space", "policy", "sampler")
 """Groups whose own classes load no torch."""
@@ -80,6 +83,10 @@ def _check_the_rest(config: DictConfig) -> None:
     if "network" in config:
         if not config.teacher_weight > 0:
             raise SettingsError(f"teacher_weight is {config.teacher_weight:g}: use a positive one")
+        if "ratio" in config:
+            from nas.pruning import pruning_of
+
+            pruning_of(config)
         return
     if not isfinite(config.target.max_latency_ms):
         raise SettingsError(

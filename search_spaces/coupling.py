@@ -26,10 +26,12 @@ class Coupled:
     """Layers whose output channels are removed together.
 
     Attributes:
-        layers: the nodes that make them.
+        nodes: all that they pass through.
+        layers: those among them that make them.
         channels: each entry stays or goes whole: one or more (layer, output channel).
     """
 
+    nodes: tuple[int, ...]
     layers: tuple[int, ...]
     channels: tuple[tuple[Place, ...], ...]
 
@@ -97,7 +99,7 @@ def coupled_channels(graph: Graph) -> list[Coupled]:
             made = tuple(place for place in places if place[0] in makers)
             groups[tuple(sorted({node for node, _ in places}))].append(made)
     return [
-        Coupled(tuple(node for node in nodes if node in makers), tuple(found))
+        Coupled(nodes, tuple(node for node in nodes if node in makers), tuple(found))
         for nodes, found in sorted(groups.items())
     ]
 

@@ -231,7 +231,9 @@ def restore(
 def convert(network: QuantizedNetwork) -> tuple[Weights, Placement, Scales]:
     """The float weights, the placement and the learned scales, as the ONNX writer takes them."""
     placement, quantizer = network.placement, network.quantizer
-    tensors = {i: float(np.float32(quantizer(i).step().detach())) for i in placement.tensors}
+    # A picture's scale to the last bit: engines join tensors of one scale by copying them.
+    exact = {i: placement.exact_step(network.graph, i) for i in placement.tensors}
+    tensors = {i: float(np.float32(e or quantizer(i).step().detach())) for i, e in exact.items()}
     moved = {i: quantizer(i).zero_point for i in placement.tensors}
     zero_points = {i: zero_point for i, zero_point in moved.items() if zero_point is not None}
     weights = {index: network.weight_steps(index).detach().numpy() for index in placement.layers}

@@ -1,4 +1,4 @@
-"""A Graph with fewer channels, with the weights of those that are kept.
+"""A network with fewer features, with the weights of those that are kept.
 
 Nothing is approximated: the smaller network computes what the larger one does when no layer reads
 the channels that are left out.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, UnknownName
+from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.coupling import Coupled, coupled_channels, is_depthwise
 from search_spaces.graph import Graph, channels_of
 from search_spaces.primitives import (
@@ -29,45 +28,76 @@ Scores = Mapping[int, NDArray[np.float64]]
 """By weighted node, one number per output channel; the larger, the more it matters."""
 Kept = Mapping[int, NDArray[np.int64]]
 """By node, the output channels that stay, ascending; nodes that are left out keep all."""
-Ranking = Literal["within", "across"]
-_USUAL_MULTIPLE = 8
+USUAL_MULTIPLE = 8
 
 
-def choose(
-    graph: Graph,
-    scores: Scores,
-    *,
-    share: float,
-    multiple: int = _USUAL_MULTIPLE,
-    ranking: Ranking = "within",
-) -> dict[int, NDArray[np.int64]]:
-    """Decide which channels stay.
-
-    Each layer's scores are divided by their mean, so that layers can be compared; channels that
-    are coupled are judged by the sum.
+def narrower(
+    architecture: Architecture, *, ratio: float, multiple: int = USUAL_MULTIPLE
+) -> Architecture:
+    """The same blocks with fewer features.
 
     Args:
-        scores: of every layer that may lose channels; layers without scores count as even.
-        share: of the channels to keep.
+        ratio: share of each block's features that goes.
         multiple: counts are brought to the nearest multiple of it, and to no less than one:
             vector units and tensor cores compute the padding of any other count all the same.
-        ranking: `within` keeps this share of every layer; `across` ranks the channels of all
-            layers together, so that layers which matter more keep more.
 
     Raises:
-        ValueError: the share or the multiple makes no sense.
+        ValueError: the ratio or the multiple makes no sense.
     """
-    if not 0 < share <= 1 or multiple < 1:
-        raise ValueError(f"share {share}, multiple {multiple}: keep a share of 0 to 1 by ones up")
+    if not 0 < ratio < 1:
+        raise ValueError(f"ratio is {ratio:g}: give the share that goes, above 0 and below 1")
+    if multiple < 1:
+        raise ValueError(f"multiple is {multiple}: use 1 or more, such as {USUAL_MULTIPLE}")
+
+    def fewer(count: int) -> int:
+        return min(count, multiple * max(1, int(count * (1 - ratio) / multiple + 0.5)))
+
+    blocks = (replace(spec, channels=fewer(spec.channels)) for spec in architecture.blocks)
+    return replace(architecture, blocks=tuple(blocks))
+
+
+def weights_in(
+    smaller: Architecture, architecture: Architecture, weights: Weights, scores: Scores
+) -> dict[str, NDArray[np.float32]]:
+    """The weights of the features that matter most, as a narrower network takes them.
+
+    Args:
+        smaller: as `narrower` gives it.
+        architecture: what has these weights and scores.
+
+    Raises:
+        InvalidArchitecture: features of this network cannot be taken out like this.
+    """
+    graph, wanted = lower(architecture), lower(smaller)
+    if len(graph.nodes) == len(wanted.nodes):
+        counts = [_count(group, graph, wanted) for group in coupled_channels(graph)]
+        made, kept = shrink(graph, weights, choose(graph, scores, counts))
+        if made == wanted:
+            return kept
+    raise InvalidArchitecture("narrower blocks are wired in another way than these")
+
+
+def _count(group: Coupled, graph: Graph, wanted: Graph) -> int:
+    """How many of these channels the other graph has; all, where no node holds just these."""
+    now, then = channels_of(graph.nodes), channels_of(wanted.nodes)
+    every = len(group.channels)
+    return next((then[node] for node in group.nodes if now[node] == every), every)
+
+
+def choose(graph: Graph, scores: Scores, counts: Sequence[int]) -> dict[int, NDArray[np.int64]]:
+    """Decide which channels stay: those that matter most.
+
+    Each layer's scores are divided by their mean; channels that are coupled are judged by the
+    sum.
+
+    Args:
+        scores: layers without scores count as even.
+        counts: how many stay of each of the `coupled_channels`, in their order.
+    """
     groups = coupled_channels(graph)
-    values = [_values(group, scores) for group in groups]
-    every = np.concatenate(values) if values else np.zeros(0)
-    threshold = np.quantile(every, 1 - share, method="higher") if len(every) else 0.0
     kept: dict[int, set[int]] = {}
-    for group, value in zip(groups, values, strict=True):
-        wanted = share * len(value) if ranking == "within" else float((value >= threshold).sum())
-        count = min(len(value), max(multiple, multiple * round(wanted / multiple)))
-        for number in np.argsort(-value, kind="stable")[:count]:
+    for group, count in zip(groups, counts, strict=True):
+        for number in np.argsort(-_values(group, scores), kind="stable")[:count]:
             for layer, channel in group.channels[number]:
                 kept.setdefault(layer, set()).add(channel)
     for layer in kept:
@@ -113,7 +143,7 @@ def shrink(
         before = [channels[i] for i in node.inputs]
         nodes.append(node.keeping(own.tolist(), [s.tolist() for s in sources], before))
         smaller |= _part(index, node, weights, own, sources, channels)
-    return Graph(tuple(nodes), graph.results), smaller
+    return replace(graph, nodes=tuple(nodes)), smaller
 
 
 def _staying(
@@ -164,81 +194,3 @@ def _part(
         else:
             part["weight"] = weight[own][:, sources[0]]
     return {f"n{index}.{kind}": np.ascontiguousarray(value) for kind, value in part.items()}
-
-
-def as_architecture(architecture: Architecture, smaller: Graph) -> Architecture | None:
-    """The architecture that lowers to a shrunken Graph, or None where blocks cannot express it.
-
-    Blocks tie channels that a Graph does not: a repeated block has one feature count, some have a
-    fixed ratio inside. Repeats are written out first, so that each may have a count of its own.
-
-    Args:
-        architecture: what the larger Graph was lowered from.
-        smaller: what `shrink` gave.
-    """
-    single = tuple(
-        replace(spec, repeat=1) for spec in architecture.blocks for _ in range(spec.repeat)
-    )
-    written_out = replace(architecture, blocks=single)
-    original = lower(written_out)
-    if len(original.nodes) != len(smaller.nodes):
-        return None
-    counts = [_count(written_out, number, original, smaller) for number in range(len(single))]
-    if any(count is None for count in counts):
-        return None
-    blocks = [replace(s, channels=c or 1) for s, c in zip(single, counts, strict=True)]
-    # To a skeleton the first entry may be something else than the rest, a stem.
-    for entries in ((blocks[0], *_together(blocks[1:])), tuple(blocks)):
-        found = replace(architecture, blocks=entries)
-        try:
-            if lower(found).canonical_hash() == smaller.canonical_hash():
-                return found
-        except InvalidArchitecture:
-            continue
-    return None
-
-
-def _count(
-    architecture: Architecture, number: int, original: Graph, smaller: Graph
-) -> int | None:
-    """The feature count that one block has in the smaller Graph, where all its layers agree."""
-    spec = architecture.blocks[number]
-    found = {
-        smaller.nodes[index].out_channels  # type: ignore[attr-defined]
-        for index in _layers_of(architecture, number, original)
-        if getattr(original.nodes[index], "out_channels", 0) == spec.channels
-        and getattr(original.nodes[index], "groups", 1) == 1
-    }
-    return found.pop() if len(found) == 1 else None
-
-
-def _layers_of(architecture: Architecture, number: int, original: Graph) -> list[int]:
-    """The nodes that a block has made: those that change when its kernel or activation does."""
-    spec = architecture.blocks[number]
-    changed: set[int] = set()
-    for name, value in (("kernel", 7), ("activation", "hardswish"), ("activation", "tanh")):
-        args = {**dict(spec.args), name: value}
-        if spec.arg(name, "") == value:
-            continue
-        other = replace(spec, args=tuple(sorted(args.items())))
-        blocks = list(architecture.blocks)
-        blocks[number] = other
-        try:
-            lowered = lower(replace(architecture, blocks=tuple(blocks)))
-        except (InvalidArchitecture, UnknownName):
-            continue
-        if len(lowered.nodes) == len(original.nodes):
-            pairs = zip(original.nodes, lowered.nodes, strict=True)
-            changed |= {index for index, (one, two) in enumerate(pairs) if one != two}
-    return sorted(changed)
-
-
-def _together(blocks: Sequence[BlockSpec]) -> tuple[BlockSpec, ...]:
-    """Equal blocks in a row as one entry, unless a stride makes the first one different."""
-    found: list[BlockSpec] = []
-    for spec in blocks:
-        if found and replace(found[-1], repeat=1) == spec and spec.arg("stride", 1) == 1:
-            found[-1] = replace(found[-1], repeat=found[-1].repeat + 1)
-        else:
-            found.append(spec)
-    return tuple(found)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    Self,
+    get_args,
+    runtime_checkable,
+)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +41,9 @@ Judged = Callable[[int, float], None]
 """Called with (step, the metric of the averaged weights then), where the budget asks for it."""
 
 
+Criterion = Literal["l1", "random", "mean_activation", "apoz"]
+CRITERIA: tuple[str, ...] = get_args(Criterion)
+"""By which the channels of a layer are ranked (`trainers.prune`)."""
 Digests = tuple[tuple[str, str], ...]
 """Names of pictures, each with a digest of its pixels."""
 

@@ -6,25 +6,19 @@ the more it matters. What is removed, and what a network then looks like, is dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from trainers.base import Task
+from trainers.base import CRITERIA, Criterion, Task
 from trainers.calls import moved, outputs_of, parts
 
-Criterion = Literal["l1", "random", "mean_activation", "apoz", "sensitivity"]
-CRITERIA: tuple[str, ...] = get_args(Criterion)
 LayerScores = dict[str, NDArray[np.float64]]
 _BATCH = 16
-_MUTED_SHARE = 0.5
-_FEWEST = 1e-3
 
 
 def channel_scores(
@@ -41,14 +35,12 @@ def channel_scores(
     `l1` is the sum of the magnitudes of a channel's weights (Li et al., "Pruning filters for
     efficient convnets", 2017); `random` the control that any other must beat; `mean_activation`
     the mean magnitude of its output (after Molchanov et al., 2017); `apoz` the share of its
-    outputs that are above zero (Hu et al., "Network trimming", 2016, who count the zeros);
-    `sensitivity` is `l1` times how much the metric suffers when the weaker half of the layer is
-    silent, so that layers can be ranked together.
+    outputs that are above zero (Hu et al., "Network trimming", 2016, who count the zeros).
 
     Args:
         module: the network, trained; left as it was.
         layers: convolutions, by name.
-        task: gives the inputs that activations are taken on, and judges.
+        task: gives the inputs that activations are taken on.
         inputs: how many of its calibration inputs.
         seed: of `random`.
 
@@ -66,11 +58,7 @@ def channel_scores(
         return {name: generator.random(_width(known[name])) for name in layers}
     if criterion in ("mean_activation", "apoz"):
         return _over_activations(module, layers, task, inputs, positive=criterion == "apoz")
-    scores = {name: _l1(known[name]) for name in layers}
-    if criterion == "sensitivity":
-        drops = sensitivity(module, scores, task)
-        return {name: score / score.mean() * drops[name] for name, score in scores.items()}
-    return scores
+    return {name: _l1(known[name]) for name in layers}
 
 
 def _axis(layer: nn.Module) -> int:
@@ -121,87 +109,3 @@ def _over_activations(
             hook.remove()
         module.train(training)
     return {name: total / inputs for name, total in sums.items()}
-
-
-def sensitivity(
-    module: nn.Module,
-    scores: Mapping[str, NDArray[np.float64]],
-    task: Task,
-    *,
-    share: float = _MUTED_SHARE,
-) -> dict[str, float]:
-    """How much worse the metric becomes when one layer's weakest channels are silent.
-
-    Args:
-        module: the network, trained; left as it was.
-        scores: of each layer that is tried.
-        task: judges.
-        share: of a layer's channels that are silenced at once.
-
-    Returns:
-        By layer, in the metric's unit; at least a thousandth, so that no layer counts for nothing.
-    """
-    from trainers.fit import judge
-
-    training = module.training
-    whole = judge(module, task)
-    drops: dict[str, float] = {}
-    known = dict(module.named_modules())
-    for name, score in scores.items():
-        weakest = np.argsort(score, kind="stable")[: max(1, int(share * len(score)))]
-        with _silent(known[name], weakest):
-            metric = judge(module, task)
-        drop = whole - metric if task.metric.mode == "max" else metric - whole
-        drops[name] = max(_FEWEST, drop)
-    module.train(training)
-    return drops
-
-
-@contextmanager
-def _silent(layer: nn.Module, channels: NDArray[np.int64]) -> Iterator[None]:
-    """The layer with these output channels at zero."""
-    picked = torch.from_numpy(channels)
-
-    def hook(module: nn.Module, given: tuple[Any, ...], output: Tensor) -> Tensor:
-        return output.index_fill(1, picked.to(output.device), 0.0)
-
-    handle = layer.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-class _Masked(nn.Module):
-    """A weight of which some entries are zero whatever is learned."""
-
-    mask: Tensor
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight * self.mask
-
-
-def hold_zeros(module: nn.Module, masks: Mapping[str, NDArray[np.bool_]]) -> None:
-    """Keep the masked entries of some layers' weights at zero through any training.
-
-    Args:
-        module: the network; the layers are changed in place.
-        masks: by layer, true where a weight may be other than zero.
-    """
-    known = dict(module.named_modules())
-    for name, mask in masks.items():
-        weight = known[name].weight
-        assert isinstance(weight, Tensor)
-        held = _Masked(torch.from_numpy(mask).to(weight.dtype).to(weight.device))
-        parametrize.register_parametrization(known[name], "weight", held)
-
-
-def let_go(module: nn.Module, layers: Sequence[str]) -> None:
-    """Make plain weights of what `hold_zeros` holds, their zeros included."""
-    known = dict(module.named_modules())
-    for name in layers:
-        parametrize.remove_parametrizations(known[name], "weight")

@@ -144,8 +144,11 @@ class OnnxRuntimeModel(Closing):
     def _profile(self, folder: Path) -> list[tuple[str, float]]:
         session = self._engine.session(self.onnx, profile=folder / "profile")
         feeds = self._feeds()
-        for _ in range(7):
-            session.run(None, feeds)
+        try:
+            for _ in range(7):
+                session.run(None, feeds)
+        except Exception as error:
+            raise blame("run the network", error) from error
         return event_times_ms(json.loads(Path(session.end_profiling()).read_text()))
 
 

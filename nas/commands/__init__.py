@@ -12,6 +12,7 @@ __all__ = ["USER_ERROR", "VERBS", "entry", "fail", "main"]
 VERBS = {
     "search": "find the best network under a latency limit",
     "train": "train one network with a full schedule: a published one, or an architecture",
+    "prune": "make a trained network smaller and train it on; both side by side",
     "run": "a winner at work: on pictures, folders of them, videos, a camera",
     "bench": "time networks on engines, untrained: published ones, ONNX files, your modules",
     "show": "a network layer by layer: work, memory, what is possible here at best, a drawing",

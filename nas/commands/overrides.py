@@ -212,9 +212,13 @@ def _known_at_the_top(config_name: str) -> set[str]:
 
     own = OmegaConf.to_container(OmegaConf.load(str(files("conf") / f"{config_name}.yaml")))
     assert isinstance(own, dict)
-    groups = {str(k).removeprefix("optional ") for one in own["defaults"] if one != "_self_"
-              for k in one}
-    return {*groups, *map(str, own), "task_references"} - {"defaults", "hydra"}
+    found = {"task_references", *map(str, own)}
+    for part in own["defaults"]:
+        if isinstance(part, str):
+            found |= _known_at_the_top(part) if part != "_self_" else set()
+        else:
+            found |= {str(group).removeprefix("optional ") for group in part}
+    return found - {"defaults", "hydra"}
 
 
 def unknown_name(message: str, config_name: str) -> str:

@@ -18,6 +18,8 @@ from nas.commands.settings_here import OWN, composed
 _FIRST = ("target", "task", "budget", "study", "search_space", "policy", "sampler")
 _DERIVED = ("variant", "planes", "budget_defaults", "network", "label", "hydra")
 """What is made from the command line, or only says what follows from other settings."""
+_TAKEN = {"prune": ("weights",)}
+"""What a verb sets by itself."""
 _REPLACED = ("search_space", "policy", "sampler")
 """Groups for which people name classes of their own."""
 _INNER = ("_convert_", "_partial_")
@@ -54,7 +56,7 @@ def settings_help(verb: str, config_name: str, arguments: Sequence[str]) -> str:
         f"{words['template'].rstrip()}\n",
         "Settings as they are typed, with the values that they have. Of a group the first name",
         "is the one in use; `budget=thorough` takes another.",
-        *_Page(config, groups, told).lines(),
+        *_Page(config, groups, told, _TAKEN.get(verb, ())).lines(),
         *(f"\n{g}=<one of {', '.join(_options(g))}>" for g in choices if g not in groups),
         f"\nAll of them as yaml: nas {verb} --cfg job. "
         f"Flags of Hydra, which reads them: nas {verb} --hydra-help",
@@ -114,8 +116,8 @@ class _Told:
                 path = path if group.startswith("/") else (*package, *path)
                 self.words.setdefault(path, (_above(lines, key.start_mark.line), ""))
             elif part.value != "_self_":
-                folder = "" if part.value.startswith("/") else f"{name.rpartition('/')[0]}/"
-                self.read(package, folder + part.value.strip("/").partition("@")[0])
+                beside = "" if part.value.startswith("/") else "".join(name.rpartition("/")[:2])
+                self.read(package, beside + part.value.strip("/").partition("@")[0])
 
 
 def _above(lines: Sequence[str], row: int) -> list[str]:
@@ -133,10 +135,11 @@ class _Page:
     config: Any
     groups: Mapping[str, str]
     told: _Told
+    taken: Sequence[str] = ()
 
     def lines(self) -> Iterator[str]:
         """Groups that people change first, then the others, then what belongs to none."""
-        names = [name for name in self.config if name not in _DERIVED]
+        names = [name for name in self.config if name not in (*_DERIVED, *self.taken)]
         mine = [n for n in _FIRST if n in self.groups]
         mine += [n for n in self.groups if n in names and n not in mine]
         for name in mine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nas.commands import fail
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from nas.candidate import Candidate
     from nas.experiment import Experiment
 
+Done = tuple["Candidate", Callable[[], list[str]]]
+"""A network, and what is told of it where it was not rejected."""
 _MISSING = "give the network to train, as in: nas train ecbsr_m4c16 (nas train --help explains)"
 
 
@@ -42,13 +45,23 @@ def main(arguments: list[str]) -> int:
 
 
 def _train(config: DictConfig) -> int:
+    from nas.one_network import prepared, train_one
+
+    def work(experiment: Experiment) -> Done:
+        candidate = train_one(prepared(experiment, config), str(config.label))
+        return candidate, lambda: summary(candidate, experiment)
+
+    return carried_out(config, work)
+
+
+def carried_out(config: DictConfig, work: Callable[[Experiment], Done]) -> int:
+    """Do something with one network, shown on the terminal, and print what came of it."""
     from rich.console import Console
 
     from nas.assemble import assemble
     from nas.collaborators import tracked, tracker_for
     from nas.evidence import OutsideFolder
     from nas.live.training import training_view
-    from nas.one_network import prepared, train_one
     from nas.pipeline import BrokenMachine
     from nas.settings import SettingsError
     from nas.tracking.trackers import track_missing
@@ -64,8 +77,8 @@ def _train(config: DictConfig) -> int:
                 ),
             ) as experiment:
                 tracker = tracker_for(config, experiment.folder)
-                experiment = tracked(prepared(experiment, config), tracker)
-                candidate = train_one(experiment, str(config.label))
+                experiment = tracked(experiment, tracker)
+                candidate, told = work(experiment)
                 if tracker is not None:
                     track_missing(experiment, [candidate], tracker)
         except (SettingsError, BrokenMachine, Damaged, OutsideFolder) as error:
@@ -75,7 +88,7 @@ def _train(config: DictConfig) -> int:
             return INTERRUPTED
     if candidate.rejected is not None:
         return fail(f"{candidate.name}: {candidate.rejected.reason}")
-    for line in summary(candidate, experiment):
+    for line in told():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
 
@@ -105,4 +118,11 @@ def summary(candidate: Candidate, experiment: Experiment) -> list[str]:
         + ("" if r.verdict == "ok" else f" ({r.verdict})")
         for r in each
     ]
-    return [*lines, f"  files   {experiment.folder / exported.folder}"]
+    return [*lines, bundle_line(candidate, experiment)]
+
+
+def bundle_line(candidate: Candidate, experiment: Experiment) -> str:
+    """Where the files are."""
+    from nas.evidence import EXPORTED
+
+    return f"  files   {experiment.folder / candidate[EXPORTED].folder}"

@@ -131,3 +131,17 @@ def test_only_pictures_are_bytes() -> None:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].type == "tensor(uint8)"
     assert session.get_outputs()[0].type == "tensor(float)"
+
+
+@pytest.mark.parametrize("name", [name for name in ENDS if name.startswith("joined head")])
+def test_a_trained_head_joins_tensors_of_one_scale_to_the_last_bit(name: str) -> None:
+    """OpenVINO copies such tensors; of scales that differ by a bit it makes floats of both."""
+    model = onnx.load_model_from_string(int8(NETWORKS[name], "uint8_nhwc"))
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    made_by = {node.output[0]: node for node in model.graph.node}
+    (join,) = (node for node in model.graph.node if node.op_type == "Concat")
+    sources = [made_by[tensor] for tensor in join.input]
+    assert {node.op_type for node in sources} == {"DequantizeLinear"}
+    scales, zeros = ({constants[n.input[k]].tobytes() for n in sources} for k in (1, 2))
+    assert scales == {np.float32(1 / 255).tobytes()}
+    assert len(zeros) == 1

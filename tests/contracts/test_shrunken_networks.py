@@ -8,18 +8,22 @@ import torch
 from drawn import draw
 from networks import HEIGHT, NETWORKS, WIDTH
 
+from search_spaces.base import InvalidArchitecture
 from search_spaces.coupling import coupled_channels, is_depthwise
 from search_spaces.graph import Graph, channels_of, shapes_of
 from search_spaces.modules import Network, load_weights, weights_of
 from search_spaces.plain_ops import run_plain
 from search_spaces.primitives import Conv, ConvTranspose
-from search_spaces.shrink import choose, shrink
+from search_spaces.references import REFERENCES, reference, reference_named
+from search_spaces.shrink import choose, narrower, shrink, weights_in
 from search_spaces.skeletons import lower
 from search_spaces.weights import random_weights
 from search_spaces.work import params_of
 
 RANDOM = 60
 LARGEST = 60_000
+TIED = ("xlsr", "plainusr")
+"""Networks whose groups and slices tie features."""
 SMALL = [name for name, graph in NETWORKS.items() if params_of(graph) <= LARGEST]
 
 
@@ -28,7 +32,8 @@ def check(graph: Graph, seed: int) -> bool:
     random = np.random.default_rng(seed)
     channels = channels_of(graph.nodes)
     scores = {n: random.random(c) + 0.1 for n, c in enumerate(channels)}
-    kept = choose(graph, scores, share=0.5, multiple=4)
+    counts = [min(n, max(4, 4 * round(n / 8))) for n in sizes(graph)]
+    kept = choose(graph, scores, counts)
     network = Network(graph)
     load_weights(network, random_weights(graph, seed=seed))
     weights = weights_of(network)
@@ -44,6 +49,10 @@ def check(graph: Graph, seed: int) -> bool:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     shapes_of(smaller_graph, HEIGHT, WIDTH)
     return params_of(smaller_graph) < params_of(graph)
+
+
+def sizes(graph: Graph) -> list[int]:
+    return [len(group.channels) for group in coupled_channels(graph)]
 
 
 def silence(
@@ -106,6 +115,21 @@ def test_a_network_made_smaller_is_the_same_function(name: str) -> None:
 
 def test_random_networks_made_smaller_are_the_same_functions() -> None:
     assert sum(check(lower(draw(seed)), seed) for seed in range(RANDOM)) > RANDOM // 2
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_published_network_is_pruned_to_narrower_blocks_or_refused(name: str) -> None:
+    architecture = reference(name, reference_named(name).nearest_scale(2))
+    graph = lower(architecture)
+    if params_of(graph) > 10 * LARGEST:
+        pytest.skip("as the smaller ones of its kind")
+    weights, smaller = random_weights(graph, seed=0), narrower(architecture, ratio=0.5)
+    if name.startswith(TIED):
+        with pytest.raises(InvalidArchitecture, match="wired in another way"):
+            weights_in(smaller, architecture, weights, {})
+        return
+    network = Network(lower(smaller))
+    load_weights(network, weights_in(smaller, architecture, weights, {}))
 
 
 def test_most_published_networks_have_channels_that_can_be_removed() -> None:

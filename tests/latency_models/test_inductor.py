@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from typing import Any
 
 import numpy as np
@@ -191,25 +190,6 @@ def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_impossible_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         InductorEngine(**arguments)
-
-
-@pytest.mark.slow
-def test_a_compiled_network_equals_onnxruntime() -> None:
-    """One compilation for all that needs one: it takes half a minute."""
-    engine = InductorEngine()
-    reason = engine.available()
-    if reason is not None:
-        pytest.skip(reason)
-    threads = torch.get_num_threads()
-    _, expected = outputs_of(upscaler())
-    with engine.compile(upscaler(), "fp32") as compiled:
-        (found,) = compiled.run([X])
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-        samples = compiled.timed_runs(4)
-        with pytest.raises(ValueError, match="2 inputs"):
-            compiled.run([X, X])
-    assert len(samples) == 4 and all(sample.wall_ms > 0 for sample in samples)
-    assert torch.get_num_threads() == threads and sys.modules["torch"] is torch
 
 
 @pytest.mark.gpu

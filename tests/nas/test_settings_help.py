@@ -34,6 +34,12 @@ def test_what_people_change_comes_first() -> None:
     assert places == sorted(places)
 
 
+def test_what_a_verb_sets_by_itself_is_not_offered() -> None:
+    text = told(verb="prune", config="prune")
+    assert "  ratio=0.5" in text and "  criterion=l1" in text
+    assert "weights=" in told(verb="train", config="train") and "weights=" not in text
+
+
 @pytest.mark.parametrize(("verb", "config"), [("search", "config"), ("train", "train")])
 def test_every_setting_is_there(verb: str, config: str) -> None:
     from omegaconf import OmegaConf
@@ -64,7 +70,7 @@ def test_comments_of_the_yaml_are_kept(words: str) -> None:
 
 def test_long_lists_are_shortened_and_lines_fit() -> None:
     text = told("search_space=super_resolution_wide")
-    assert "search_space.start=[...] (6 in all)" in text
+    assert "search_space.start=[...] (7 in all)" in text
     assert "search_space.ops=[conv,separable,factorized,residual,squeeze,...] (13 in all)" in text
     assert max(map(len, text.splitlines())) <= 100
     assert len(text.splitlines()) < 185

@@ -13,10 +13,9 @@ from drawn import SeededChooser
 from fake_search import Notes
 from hydra import compose, initialize_config_module
 from real_search import ROOT, nas
-from toy_search import SMALL, ScriptedLatency, on_rig, toy_experiment, write_photos
+from toy_search import SMALL, on_rig, toy_experiment, write_photos
+from untimed import SHORT, compose_here
 
-from latency_models.engines.ov import OpenVINOEngine
-from latency_models.measured import MeasuredLatency
 from nas.candidate import GIVEN, Candidate
 from nas.commands import train as command
 from nas.commands.train import summary
@@ -183,7 +182,7 @@ def test_weights_of_another_network_are_refused(
     other = experiment(tmp_path / "second", photos, wider)
     with pytest.raises(UnknownNetwork, match="holds another network .*16"):
         begun(other, str(first.folder))
-    with pytest.raises(UnknownNetwork, match="holds 0 trained networks"):
+    with pytest.raises(UnknownNetwork, match="there is no folder .*nowhere"):
         begun(other, str(tmp_path / "nowhere"))
 
 
@@ -273,45 +272,11 @@ def test_the_command_teaches_and_names_mistakes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-class UntimedEngine:
-    """In place of the isolated child: the real engine's outputs, and no measuring."""
-
-    def __init__(self, factory: Any, *, notice: Any = None) -> None:
-        self._scripted, self._engine = ScriptedLatency(5.0), MeasuredLatency(OpenVINOEngine())
-
-    def __enter__(self) -> UntimedEngine:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing to close."""
-
-    def measure(self, onnx: bytes, precision: Any, *, limit_ms: float | None = None) -> Any:
-        return self._scripted.measure(onnx, precision, limit_ms=limit_ms)
-
-    def run(self, *asked: Any) -> Any:
-        return self._engine.run(*asked)
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the command is called; its settings are composed here, and nothing is timed."""
-
-    def configured(verb: str, name: str, overrides: list[str], body: Any) -> int:
-        with initialize_config_module("conf", version_base="1.3"):
-            return int(body(compose(name, overrides=overrides)))
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nas.timers.IsolatedLatency", UntimedEngine)
-    monkeypatch.setattr("nas.assemble.CachedLatency", lambda inner, path: inner)
-    monkeypatch.setattr(command, "configured", configured)
+    """Where the command is called."""
+    compose_here(tmp_path, monkeypatch, command)
     return tmp_path
-
-
-SHORT = (
-    "target.engine=openvino", "budget=quick", "budget.max_steps=6", "budget.quant_steps=2",
-    "budget.batch_size=2", "task.crop=16", "budget.judge_every=3", "target.height=24",
-    "target.width=32",
-)  # fmt: skip
 
 
 def test_the_command_trains_a_network_to_its_bundle(

@@ -20,7 +20,7 @@ from search_spaces.references import reference
 
 pytestmark = pytest.mark.slow
 # Those of the other verbs serve or watch until Ctrl-C.
-HELPS = ("search", "train", "run", "bench", "show", "widths", "doctor")
+HELPS = ("search", "train", "prune", "run", "bench", "show", "widths", "doctor")
 ONLY_COMPOSED = {
     r"cluster=gpus": "there are no eight GPUs",
     r"cluster=local .*4": "real workers at real speed; the help of `nas search` starts two",
@@ -79,6 +79,8 @@ def _prepare(desk: Desk, folder: Path, page: str) -> None:
     assert isinstance(network, GraphNetwork)
     (folder / "my.json").write_text(json.dumps(reference("espcn", 2).to_json()))
     (folder / "net.onnx").write_bytes(network.file(network.own, "openvino"))
+    if page == "nas prune --help":
+        assert desk.typed("nas train ecbsr_m4c16", folder)[0] == 0
     if page in ("docs/cluster.md", "nas doctor --help", *RUNS):
         assert desk.typed("nas search", folder)[0] == 0
     if page in RUNS:

@@ -27,8 +27,8 @@ SMALLER = {
     "target": (r"(height|width): \d+", {"height": 48, "width": 64}),
 }
 _NEEDED = (
-    "nas.commands.search", "nas.commands.train", "nas.commands.bench", "nas.commands.show",
-    "nas.pipeline", "nas.study", "nas.report.results", "nas.live.training",
+    "nas.commands.search", "nas.commands.train", "nas.commands.prune", "nas.commands.bench",
+    "nas.commands.show", "nas.pipeline", "nas.study", "nas.report.results", "nas.live.training",
     "nas.workers.shared_study",
     "nas.policies.gaussian_process", "trainers.module", "trainers.tasks.denoising",
     "trainers.tasks.super_resolution", "torch._dynamo", "sklearn.datasets", "skimage.data",

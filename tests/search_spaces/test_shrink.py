@@ -3,12 +3,14 @@ import pytest
 
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture
+from search_spaces.coupling import coupled_channels
 from search_spaces.graph import Graph, GraphBuilder, channels_of
-from search_spaces.modules import build, weights_of
+from search_spaces.modules import Network, build, load_weights, weights_of
 from search_spaces.primitives import Add, Conv
 from search_spaces.references import reference
-from search_spaces.shrink import as_architecture, choose, shrink
+from search_spaces.shrink import choose, narrower, shrink, weights_in
 from search_spaces.skeletons import lower
+from search_spaces.weights import random_weights
 
 
 def upscaler(*blocks: BlockSpec, skip: bool = False) -> Architecture:
@@ -21,40 +23,39 @@ def rising(graph: Graph) -> dict[int, np.ndarray]:
     return {n: np.arange(1.0, c + 1) for n, c in enumerate(channels_of(graph.nodes))}
 
 
-def halved(architecture: Architecture, **how: object) -> Graph:
-    graph = lower(architecture)
-    kept = choose(graph, rising(graph), share=0.5, **how)  # type: ignore[arg-type]
-    return shrink(graph, weights_of(build(graph, seed=0)), kept)[0]
+def counts(architecture: Architecture) -> list[int]:
+    return [block.channels for block in architecture.blocks]
 
 
-def test_the_channels_that_matter_most_stay_in_multiples() -> None:
+@pytest.mark.parametrize(
+    ("ratio", "multiple", "left"),
+    [(0.5, 8, [16, 8, 32, 4]), (0.25, 8, [24, 16, 40, 4]), (0.5, 4, [16, 8, 28, 4]),
+     (0.99, 8, [8, 8, 8, 4]), (0.01, 8, [32, 16, 56, 4])],
+)  # fmt: skip
+def test_feature_counts_are_brought_to_multiples_and_small_ones_left_alone(
+    ratio: float, multiple: int, left: list[int]
+) -> None:
+    wide = upscaler(*(BlockSpec.of("conv", count) for count in (32, 16, 56, 4)))
+    assert counts(narrower(wide, ratio=ratio, multiple=multiple)) == left
+
+
+@pytest.mark.parametrize(("ratio", "multiple"), [(0.0, 8), (1.0, 8), (-0.5, 8), (0.5, 0)])
+def test_a_ratio_that_makes_no_sense_is_refused(ratio: float, multiple: int) -> None:
+    with pytest.raises(ValueError, match="ratio is|multiple is"):
+        narrower(upscaler(BlockSpec.of("conv", 16)), ratio=ratio, multiple=multiple)
+
+
+def test_the_channels_that_matter_most_stay() -> None:
     graph = lower(upscaler(BlockSpec.of("conv", 24), BlockSpec.of("conv", 56)))
-    kept = choose(graph, rising(graph), share=0.5)
-    counts = sorted(len(found) for found in kept.values())
-    assert counts == [16, 32] or counts == [8, 32]
-    assert all(found[-1] == channels_of(graph.nodes)[n] - 1 for n, found in kept.items())
-
-
-def test_no_layer_falls_below_one_multiple_and_small_ones_are_left_alone() -> None:
-    graph = lower(upscaler(BlockSpec.of("conv", 16), BlockSpec.of("conv", 4)))
-    kept = choose(graph, rising(graph), share=0.01)
-    assert sorted(len(found) for found in kept.values()) == [4, 8]
-
-
-def test_ranked_across_layers_the_one_that_matters_more_keeps_more() -> None:
-    graph = lower(upscaler(BlockSpec.of("conv", 32), BlockSpec.of("conv", 32)))
-    first, second = (n for n in range(len(graph.nodes)) if channels_of(graph.nodes)[n] == 32)
-    uneven = np.concatenate([np.full(8, 10.0), np.full(24, 0.01)])
-    scores = {first: uneven, second: np.full(32, 1.0)}
-    kept = choose(graph, scores, share=0.6, ranking="across")
-    assert len(kept[first]) == 8 and len(kept[second]) == 32
-    within = choose(graph, scores, share=0.5)
-    assert len(within[first]) == len(within[second]) == 16
+    kept = choose(graph, rising(graph), [8, 32])
+    assert [found.tolist() for found in kept.values()] == [
+        list(range(16, 24)), list(range(24, 56)),
+    ]  # fmt: skip
 
 
 def test_layers_that_are_added_keep_the_same_channels() -> None:
     graph = lower(upscaler(BlockSpec.of("conv", 16), BlockSpec.of("residual", 16), skip=True))
-    kept = choose(graph, rising(graph), share=0.5)
+    kept = choose(graph, rising(graph), [8] * len(coupled_channels(graph)))
     added = [n.inputs[0] for n in graph.nodes if isinstance(n, Add)]
     stays = [kept[n].tolist() for n in added if n in kept]
     assert len(stays) >= 1
@@ -74,13 +75,6 @@ def test_torn_channels_are_refused() -> None:
         shrink(graph, weights, {1: np.arange(0), 2: np.arange(0)})
 
 
-@pytest.mark.parametrize(("share", "multiple"), [(0.0, 8), (1.5, 8), (0.5, 0)])
-def test_a_share_that_makes_no_sense_is_refused(share: float, multiple: int) -> None:
-    graph = lower(upscaler(BlockSpec.of("conv", 16)))
-    with pytest.raises(ValueError, match="share"):
-        choose(graph, rising(graph), share=share, multiple=multiple)
-
-
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -88,37 +82,32 @@ def test_a_share_that_makes_no_sense_is_refused(share: float, multiple: int) -> 
         upscaler(BlockSpec.of("conv", 16), BlockSpec.of("separable", 32, 2)),
         upscaler(BlockSpec.of("conv", 16), BlockSpec.of("residual", 16, 2), skip=True),
         upscaler(BlockSpec.of("conv", 16, activation="prelu"), BlockSpec.of("factorized", 16)),
-        reference("ecbsr_m4c16", 2),
+        *(reference(name, 2) for name in ("ecbsr_m4c16", "fsrcnn", "imdn_rtc", "bicubic++")),
     ],
-    ids=["conv", "separable", "residual", "factorized", "ecbsr"],
+    ids=["conv", "separable", "residual", "factorized", "ecbsr", "fsrcnn", "imdn", "bicubic++"],
 )
-def test_a_smaller_network_is_an_architecture_again(architecture: Architecture) -> None:
-    smaller = halved(architecture)
-    found = as_architecture(architecture, smaller)
-    assert found is not None
-    assert lower(found).canonical_hash() == smaller.canonical_hash()
-    assert found.id != architecture.id
-    assert {b.channels for b in found.blocks} <= {8, 16}
-
-
-def test_equal_blocks_in_a_row_stay_one_entry() -> None:
-    architecture = upscaler(BlockSpec.of("conv", 32), BlockSpec.of("conv", 32, 3))
-    found = as_architecture(architecture, halved(architecture))
-    assert found is not None
-    assert [(b.channels, b.repeat) for b in found.blocks] == [(16, 1), (16, 3)]
-
-
-def test_what_blocks_cannot_express_stays_a_graph() -> None:
-    """The two layers of a residual block have one feature count; here they would have two."""
-    architecture = upscaler(BlockSpec.of("conv", 16), BlockSpec.of("residual", 16))
+def test_a_smaller_network_is_narrower_blocks_with_weights_of_the_wide_ones(
+    architecture: Architecture,
+) -> None:
     graph = lower(architecture)
-    inner = next(g for g in _groups(graph) if len(g) == 1 and g[0] > 2)
-    weights = weights_of(build(graph, seed=0))
-    smaller, _ = shrink(graph, weights, {inner[0]: np.arange(8)})
-    assert as_architecture(architecture, smaller) is None
+    weights = random_weights(graph, seed=0)
+    smaller = narrower(architecture, ratio=0.5)
+    left = weights_in(smaller, architecture, weights, rising(graph))
+    network = Network(lower(smaller))
+    load_weights(network, left)
+    first = min(int(name[1:].split(".")[0]) for name in left)
+    stays = len(left[f"n{first}.weight"])
+    np.testing.assert_array_equal(
+        left[f"n{first}.weight"], weights[f"n{first}.weight"][-stays:]
+    )
+    assert sum(map(np.size, left.values())) < sum(map(np.size, weights.values()))
 
 
-def _groups(graph: Graph) -> list[tuple[int, ...]]:
-    from search_spaces.coupling import coupled_channels
-
-    return [group.layers for group in coupled_channels(graph)]
+def test_what_narrower_blocks_wire_otherwise_is_refused() -> None:
+    """Between 24 and 32 features stands a projection; between 16 and 16 there is none."""
+    uneven = upscaler(BlockSpec.of("conv", 24), BlockSpec.of("residual", 32))
+    weights = random_weights(lower(uneven), seed=0)
+    smaller = narrower(uneven, ratio=0.4)
+    assert counts(smaller) == [16, 16]
+    with pytest.raises(InvalidArchitecture, match="wired in another way"):
+        weights_in(smaller, uneven, weights, {})

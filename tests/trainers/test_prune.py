@@ -1,14 +1,11 @@
-import copy
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from tests.trainers.conftest import TinyNet
 from trainers.budget import Budget
-from trainers.fit import fit, judge
-from trainers.prune import CRITERIA, channel_scores, hold_zeros, let_go, sensitivity
+from trainers.fit import fit
+from trainers.prune import CRITERIA, channel_scores
 from trainers.tasks.super_resolution import SuperResolution
 
 
@@ -63,34 +60,6 @@ def test_random_scores_are_those_of_their_seed(task: SuperResolution) -> None:
         for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same) and not np.array_equal(one, other)
-
-
-def test_a_layer_is_as_sensitive_as_the_metric_says(
-    task: SuperResolution, trained: TinyNet
-) -> None:
-    whole = judge(trained, task)
-    without = copy.deepcopy(trained)
-    with torch.no_grad():
-        without.last.weight.zero_()
-        without.last.bias.zero_()  # type: ignore[union-attr]
-    scores = channel_scores(trained, ["last"], task)
-    drops = sensitivity(trained, scores, task, share=1.0)
-    assert drops["last"] == pytest.approx(max(0.001, whole - judge(without, task)))
-    assert judge(trained, task) == whole
-
-
-def test_zeros_that_are_held_stay_zero_through_a_training(
-    task: SuperResolution, budget: Budget, tmp_path: Path
-) -> None:
-    net = TinyNet()
-    mask = np.random.default_rng(0).random(tuple(net.last.weight.shape)) < 0.5
-    hold_zeros(net, {"last": mask})
-    fit(net, task, budget, seed=0, until_step=5, checkpoint=tmp_path / "c.ckpt")
-    fit(net, task, budget, seed=0, checkpoint=tmp_path / "c.ckpt")
-    let_go(net, ["last"])
-    weight = net.last.weight.detach().numpy()
-    assert (weight[~mask] == 0).all()
-    assert (weight[mask] != 0).all()
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,6 @@ def test_it_is_a_task(task: SuperResolution) -> None:
     )  # fmt: skip
 
 
-def test_one_batch_has_the_declared_shapes_and_range(task: SuperResolution) -> None:
-    low, high = pair(task.batch(3, seed=0, size=5))
-    assert low.shape == (5, 3, task.crop, task.crop)
-    assert high.shape == (5, 3, task.crop * task.scale, task.crop * task.scale)
-    assert 0 <= low.min() <= low.max() <= 1
-
-
 def test_validation_inputs_are_multiples_of_four_and_targets_twice_as_large() -> None:
     for example in SuperResolution().examples():
         height, width, _ = example.low.shape
@@ -63,12 +56,6 @@ def test_the_baseline_is_bicubic(task: SuperResolution) -> None:
     metric = np.mean(task.scores(still(lambda inputs: as_input(by_input[inputs.tobytes()]))))
     assert task.baseline() == pytest.approx(metric)
     assert task.baseline() > np.mean(task.scores(still(nearest)))
-
-
-def test_calibration_inputs_are_the_same_at_every_call(task: SuperResolution) -> None:
-    (one, _), (other, _) = (pair(task.calibration(3)) for _ in range(2))
-    assert one.shape == (3, 3, 12, 12)
-    assert torch.equal(one, other)
 
 
 def test_a_folder_is_split_by_image_the_same_way_every_time(photos: Path) -> None:

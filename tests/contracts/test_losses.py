@@ -1,78 +1,99 @@
-"""What holds for every loss there is."""
+"""What holds for every loss there is: the terms of `conf/task/loss`, and those without a file."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
+from found import CONF, options
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import Tensor
 
 import trainers.losses
 from tests.trainers.feature_networks import random_network, two_images
 from trainers.features.distance import uncalibrated
-from trainers.losses.adversarial import Adversarial
-from trainers.losses.base import Term
-from trainers.losses.frequency import HFEN, FocalFrequency, Gradient, Laplacian, Sobel
+from trainers.losses.base import LearningTerm, Term
+from trainers.losses.frequency import HFEN, FocalFrequency, Laplacian, Sobel
 from trainers.losses.luma import Luma
-from trainers.losses.perceptual import Content, Perceptual, Style
-from trainers.losses.pixel import L1, Charbonnier, SquaredError, TotalVariation
-from trainers.losses.structure import SSIM, MultiScaleSSIM
+from trainers.losses.perceptual import Style
+from trainers.losses.pixel import L1, TotalVariation
+from trainers.losses.structure import SSIM
 from trainers.losses.temporal import TemporalConsistency, WarpingError
 from trainers.losses.terms import Terms
 
-Make = Callable[[], Term]
-
-
-def adversary() -> Adversarial:
-    term = Adversarial(width=8).for_training(0)
-    term.learn(*two_images())
-    return term
-
-
-EXAMPLES: dict[type[Term], Make] = {
-    L1: L1,
-    SquaredError: SquaredError,
-    Charbonnier: Charbonnier,
+SIDE = 64
+"""Of the crops of the default search, after it has enlarged them."""
+WITHOUT_FILE: dict[type[Term], Callable[[], Term]] = {
     TotalVariation: TotalVariation,
-    Gradient: Gradient,
     Sobel: Sobel,
     Laplacian: Laplacian,
-    HFEN: HFEN,
-    Luma: lambda: Luma(of=L1()),
-    FocalFrequency: FocalFrequency,
     SSIM: SSIM,
-    MultiScaleSSIM: lambda: MultiScaleSSIM(scales=2),
-    Content: lambda: Content(network=random_network(), layers={"relu1": 1.0, "fire5": 2.0}),
     Style: lambda: Style(network=random_network(), layers={"fire3": 1e6}),
-    Perceptual: lambda: Perceptual(distance=uncalibrated(random_network(), ("relu1", "fire5"))),
-    Adversarial: adversary,
     TemporalConsistency: TemporalConsistency,
     WarpingError: WarpingError,
 }
-NAMES = {kind.__name__: kind for kind in EXAMPLES}
+
+
+def _in_files() -> dict[str, Any]:
+    """The settings of every term that a file names, each once."""
+    found: dict[str, Any] = {}
+    for file in options("task/loss"):
+        terms = OmegaConf.load(CONF / "task" / "loss" / f"{file}.yaml").terms
+        for name, term in terms.items():
+            if term not in found.values():
+                found[f"{file}: {name}"] = term
+    return found
+
+
+IN_FILES = _in_files()
+NAMES = [*IN_FILES, *(kind.__name__ for kind in WITHOUT_FILE)]
 each = pytest.mark.parametrize("name", NAMES)
-each_comparing = pytest.mark.parametrize(
-    "name", [name for name, kind in NAMES.items() if kind.least_at_equality]
-)
+
+
+@contextmanager
+def unlearned() -> Iterator[None]:
+    """Features of random filters, where the published ones would have to be downloaded."""
+    distance = uncalibrated(random_network(), ("relu1", "fire5"))
+    with (
+        patch("trainers.features.network.published", lambda name, path: random_network(name)),
+        patch("trainers.features.distance.lpips", lambda name, linear, path: distance),
+    ):
+        yield
 
 
 def example(name: str) -> Term:
-    return EXAMPLES[NAMES[name]]()
+    """A term as a training has it."""
+    if name not in IN_FILES:
+        return {kind.__name__: make for kind, make in WITHOUT_FILE.items()}[name]()
+    with unlearned():
+        term: Term = instantiate(IN_FILES[name], _convert_="all")
+    if isinstance(term, LearningTerm):
+        term = term.for_training(0)
+        term.learn(*images())
+    return term
+
+
+def images() -> tuple[Tensor, Tensor]:
+    return two_images(SIDE)
 
 
 def images_for(term: Term) -> tuple[Tensor, Tensor]:
-    prediction, target = two_images()
+    prediction, target = images()
     if term.takes_clips:
         # A clip of two frames; half of it twice, so that there is something still in it.
         return prediction[None], target[:1].expand_as(target)[None]
     return prediction, target
 
 
-def test_every_loss_there_is_has_an_example_here() -> None:
+def test_every_loss_there_is_has_a_file_or_an_example() -> None:
     found = set()
     for part in pkgutil.iter_modules(trainers.losses.__path__):
         module = importlib.import_module(f"trainers.losses.{part.name}")
@@ -80,7 +101,26 @@ def test_every_loss_there_is_has_an_example_here() -> None:
             kind for kind in vars(module).values()
             if isinstance(kind, type) and issubclass(kind, Term) and not inspect.isabstract(kind)
         }  # fmt: skip
-    assert found == set(EXAMPLES)
+    named = {term["_target_"] for term in IN_FILES.values()}
+    alone = {kind for kind in found if f"{kind.__module__}.{kind.__name__}" not in named}
+    assert alone == set(WITHOUT_FILE)
+
+
+@pytest.mark.parametrize("file", options("task/loss"))
+def test_a_whole_file_is_a_loss_with_a_gradient(file: str) -> None:
+    with unlearned():
+        loss = instantiate(
+            OmegaConf.load(CONF / "task" / "loss" / f"{file}.yaml"), _convert_="all"
+        )
+    assert isinstance(loss, Terms)
+    loss = loss.for_training(0)
+    prediction, target = images()
+    loss.learn(prediction, target)
+    leaf = prediction.clone().requires_grad_()
+    value = loss(leaf, target)
+    value.backward()
+    assert value.item() > 0
+    assert leaf.grad is not None and leaf.grad.isfinite().all() and leaf.grad.any()
 
 
 @each
@@ -91,9 +131,11 @@ def test_it_is_a_scalar_and_never_negative(name: str) -> None:
     assert value.item() > 0
 
 
-@each_comparing
+@each
 def test_it_is_zero_only_at_equality(name: str) -> None:
     term = example(name)
+    if not term.least_at_equality:
+        pytest.skip("a regulariser or an opponent, whose least is elsewhere")
     prediction, target = images_for(term)
     assert term(target, target).item() == pytest.approx(0.0, abs=1e-6)
     nearer = target + 0.5 * (prediction - target)
@@ -166,7 +208,7 @@ def test_it_draws_nothing_from_the_random_state_of_a_training(name: str) -> None
 @each
 def test_a_clip_is_taken_apart_unless_its_frames_belong_together(name: str) -> None:
     term = example(name)
-    prediction, target = two_images()
+    prediction, target = images()
     if term.takes_clips:
         with pytest.raises(ValueError, match="clips"):
             term(prediction, target)
@@ -177,17 +219,11 @@ def test_a_clip_is_taken_apart_unless_its_frames_belong_together(name: str) -> N
 
 @pytest.mark.slow
 def test_a_compiler_takes_them_whole() -> None:
-    kinds = (L1, Luma, HFEN, FocalFrequency, SSIM, Adversarial)
-    terms = Terms({kind.__name__: EXAMPLES[kind]() for kind in kinds})
+    several = {"l1": L1(), "luma": Luma(of=L1()), "hfen": HFEN(), "ssim": SSIM(),
+               "spectrum": FocalFrequency(), "adversary": example("adversarial: adversary")}
+    terms = Terms(several)
     prediction, target = two_images()
     torch.compiler.reset()
     compiled = torch.compile(terms.__call__, backend="eager", fullgraph=True)
     value = compiled(prediction.requires_grad_(), target)
     assert value.item() == pytest.approx(terms(prediction, target).item())
-
-
-def test_every_loss_can_be_a_term_of_one() -> None:
-    still = {name: example(name) for name, kind in NAMES.items() if not kind.takes_clips}
-    prediction, target = two_images()
-    parts = Terms(still).parts(prediction, target)
-    assert set(parts) == set(still)
