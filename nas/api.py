@@ -20,7 +20,7 @@ from latency_models.base import PRECISIONS, DeviceError, Precision
 from nas.asked import fitting
 from nas.assemble import Order, build
 from nas.candidate import Candidate
-from nas.durable import digest, read_record, write_folder
+from nas.durable import write_folder
 from nas.events import Event, Listener
 from nas.evidence import EXPORTED, MAIN
 from nas.experiment import Experiment, Plan
@@ -36,6 +36,7 @@ from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
 from nas.study import Study
 from nas.target import Target, require_together
+from runtime.manifest import BadBundle, read_manifest
 from runtime.pictures import IO
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
@@ -298,19 +299,13 @@ def export(bundle: str | Path, folder: str | Path) -> Path:
         SettingsError: it is no bundle, a file of it was changed, or the folder is in use.
     """
     source, to = Path(bundle), Path(folder)
-    if not (source / MANIFEST).is_file():
-        raise SettingsError(f"{source} has no {MANIFEST}: give the folder of a winner")
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
-    manifest = read_record(source / MANIFEST, dict, remedy="export the bundle again")
-    hashes = {name: said for name, said in manifest.items() if isinstance(said, str)}
-    outside = [name for name in hashes if Path(name).name != name]
-    if outside:
-        raise SettingsError(f"{source / MANIFEST} names {outside[0]}, which is outside of it")
-    contents = {name: (source / name).read_bytes() for name in hashes}
-    changed = [name for name, content in contents.items() if digest(content) != hashes[name]]
-    if changed:
-        raise SettingsError(f"{source / changed[0]} is not what was exported: export it again")
+    try:
+        manifest = read_manifest(source)
+        if to.exists() and (not to.is_dir() or any(to.iterdir())):
+            raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
+        contents = {name: manifest.read(name) for name in manifest.hashes}
+    except BadBundle as error:
+        raise SettingsError(str(error)) from error
     to.parent.mkdir(parents=True, exist_ok=True)
     if to.is_dir():
         to.rmdir()

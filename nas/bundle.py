@@ -1,63 +1,101 @@
-"""The last stage: a winner's bundle, timed and compared on the very files that ship."""
+"""The last stage: a winner's bundle, timed and held against its network on the files that ship."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from latency_models.base import Precision
+from latency_models.base import LatencyReport, Precision
 from latency_models.trt_examined import Examiner
 from nas.candidate import Candidate, Rejection
+from nas.card import CARD, Shown, card
 from nas.durable import digest, write_folder
 from nas.evidence import EXPORTED, ExportReport
 from nas.experiment import Experiment, Rig
-from nas.ledger import as_json, unpack_scales
+from nas.gates import BOUNDS, PICTURES, Held, hold
+from nas.golden import Golden, Made, kept_of, sample_of
+from nas.ledger import as_json
 from nas.networks import MANIFEST
 from nas.receipts import settled
-from nas.target import Target
-from nas.trained import int8_arrays, shipped_file, trained_network
-from runtime.bundle import PICTURE
-from runtime.pictures import IO, entering, leaving
-from runtime.signature import Port
+from nas.trained import shipped_file
+from runtime.manifest import FORMAT, PICTURE, RUNS
 from search_spaces.reach import margin_of, multiple_of
 from search_spaces.skeletons import lower
-from trainers.base import Arrays, Run
+from trainers.base import Arrays
 
 WINNERS = "winners"
 
 
+@dataclass(frozen=True)
+class _Shipped:
+    """What ships on one target.
+
+    Attributes:
+        files: by their names without `.onnx`.
+        held: each file against its network, those among them that do not ship.
+        left_out: why a further file does not ship, by its name.
+        runs: the precision of the file that is fastest, and why where it is another one.
+    """
+
+    rig: Rig
+    report: ExportReport
+    names: Mapping[Precision, str]
+    files: Mapping[Precision, bytes]
+    held: Mapping[Precision, Held]
+    left_out: Mapping[str, str]
+
+    @property
+    def runs(self) -> tuple[Precision, str]:
+        shipped, fp32 = self.report.shipped, self.report.fp32
+        if "fp32" in self.files and fp32.ci_high_ms < shipped.ci_low_ms:
+            why = (
+                f"{shipped.precision} takes {shipped.median_ms:.4g} ms and fp32 "
+                f"{fp32.median_ms:.4g} on {shipped.engine}"
+            )
+            return "fp32", why
+        return shipped.precision, ""
+
+
 def export(candidate: Candidate, experiment: Experiment) -> Candidate:
-    """Write the bundle `winners/<architecture id>/`; refuse a file that misses its limit.
+    """Write the bundle `winners/<architecture id>/`; refuse a file that is late or wrong.
 
     The bundle appears whole or not at all: it is made beside and renamed into place.
     """
-    exported, files = candidate, dict[str, bytes]()
+    sample = sample_of(experiment.task, candidate.architecture.signature)
+    exported, each, files = candidate, list[_Shipped](), dict[str, bytes]()
     for rig in experiment.rigs.values():
-        report, made = _shipped(candidate, experiment, rig, there=files)
-        limit_ms, shipped_ms = rig.target.max_latency_ms, report.shipped.median_ms
-        if shipped_ms > limit_ms:
-            where = f" on {rig.name}" if len(experiment.rigs) > 1 else ""
-            reason = f"the shipped file takes {shipped_ms:.4g} ms, over the {limit_ms:g}{where}"
-            missed = Rejection("latency_ms", reason, shipped_ms, limit_ms)
+        shipped = _shipped(candidate, experiment, rig, sample=sample, there=files)
+        missed = _missed(shipped, on=rig.name if len(experiment.rigs) > 1 else "")
+        if missed is not None:
             return replace(candidate, rejected=missed)
-        exported = exported.having(EXPORTED.on(rig.name), report)
-        files |= made
+        exported = exported.having(EXPORTED.on(rig.name), shipped.report)
+        files |= {shipped.names[p]: onnx for p, onnx in shipped.files.items()}
+        each.append(shipped)
     experiment.workers.check(candidate.name)
-    _write_bundle(experiment, exported, files)
+    _write_bundle(experiment, exported, each, sample)
     return exported
 
 
-def _shipped(
-    candidate: Candidate, experiment: Experiment, rig: Rig, *, there: Mapping[str, bytes]
-) -> tuple[ExportReport, dict[str, bytes]]:
-    """What ships on one target and its files by their names without `.onnx`.
+def _missed(shipped: _Shipped, *, on: str) -> Rejection | None:
+    """Why what a target was to get is refused, or None."""
+    where = f" on {on}" if on else ""
+    limit_ms, receipt = shipped.rig.target.max_latency_ms, shipped.report.shipped
+    if receipt.median_ms > limit_ms:
+        reason = f"the shipped file takes {receipt.median_ms:.4g} ms, over the {limit_ms:g}{where}"
+        return Rejection("latency_ms", reason, receipt.median_ms, limit_ms)
+    missed = shipped.held[receipt.precision].missed
+    return None if missed is None else replace(missed, reason=f"{missed.reason}{where}")
 
-    A further target's are called `<target>-<precision>`, unless a file that is there already is
-    the same.
+
+def _shipped(
+    candidate: Candidate, experiment: Experiment, rig: Rig, *,
+    sample: Sequence[Arrays], there: Mapping[str, bytes],
+) -> _Shipped:  # fmt: skip
+    """What ships on one target.
+
+    A further target's files are called `<target>-<precision>`, unless a file that is there already
+    is the same.
     """
     target = rig.target
     precisions: list[Precision] = ["fp32"]
@@ -69,39 +107,50 @@ def _shipped(
         )
         for p in precisions
     }
-    receipts = {p: rig.full.measure(files[p], p) for p in precisions}
+    receipts: dict[Precision, LatencyReport] = {
+        p: rig.full.measure(files[p], p) for p in precisions
+    }
     receipts[target.precision] = settled(rig, files[target.precision])
-    errors = {p: _parity(candidate, experiment, rig, p, files[p]) for p in precisions}
-    names = {p: p if rig is experiment.main else f"{rig.name}-{p}" for p in files}
+    held = hold(candidate, experiment, rig, files, sample)
+    names: dict[Precision, str] = {
+        p: p if rig is experiment.main else f"{rig.name}-{p}" for p in files
+    }
     for name, onnx in there.items():
         names |= {p: name for p in files if files[p] == onnx}
     report = ExportReport(
         f"{WINNERS}/{candidate.architecture.id}",
         receipts[target.precision],
         receipts["fp32"],
-        {p: worst for p, (worst, _) in errors.items()},
-        {p: mean for p, (_, mean) in errors.items()},
+        {p: one.apart[PICTURES].largest for p, one in held.items() if one.apart},
+        {p: one.apart[PICTURES].mean for p, one in held.items() if one.apart},
         "" if rig is experiment.main else f"{names[target.precision]}.onnx",
     )
-    return report, {names[p]: onnx for p, onnx in files.items()}
+    wrong = {p: one.missed.reason for p, one in held.items() if one.missed is not None}
+    return _Shipped(
+        rig, report, names,
+        {p: onnx for p, onnx in files.items() if p not in wrong}, held,
+        {f"{names[p]}.onnx": reason for p, reason in wrong.items()},
+    )  # fmt: skip
 
 
 def _write_bundle(
-    experiment: Experiment, candidate: Candidate, files: Mapping[str, bytes]
-) -> None:
-    reports = {name: candidate[EXPORTED.on(name)] for name in experiment.rigs}
-    main = candidate[EXPORTED]
-    latency, parity = _receipts(main), _errors(main)
-    if len(reports) > 1:
+    experiment: Experiment, candidate: Candidate, each: Sequence[_Shipped],
+    sample: Sequence[Arrays],
+) -> None:  # fmt: skip
+    main, signature = each[0], candidate.architecture.signature
+    latency, parity = _receipts(main.report), _errors(main)
+    if len(each) > 1:
         latency["targets"] = {
-            name: {
-                "limit_ms": candidate.limits_ms[name],
-                "file": report.file or f"{report.shipped.precision}.onnx",
-                **_receipts(report),
+            one.rig.name: {
+                "limit_ms": candidate.limits_ms[one.rig.name],
+                "file": one.report.file or f"{one.report.shipped.precision}.onnx",
+                **({"run": f"{one.names[one.runs[0]]}.onnx"} if one.runs[1] else {}),
+                **_receipts(one.report),
             }
-            for name, report in reports.items()
+            for one in each
         }
-        parity["targets"] = {name: _errors(report) for name, report in reports.items()}
+        parity["targets"] = {one.rig.name: _errors(one) for one in each}
+    files = {one.names[p]: onnx for one in each for p, onnx in one.files.items()}
     documents = {
         "architecture.json": candidate.architecture.to_json(),
         "latency.json": latency,
@@ -111,10 +160,46 @@ def _write_bundle(
     }
     contents = {f"{name}.onnx": onnx for name, onnx in files.items()}
     contents |= {name: (as_json(d) + "\n").encode() for name, d in documents.items()}
+    contents |= _golden(candidate, each, sample).contents(signature)
+    contents[CARD] = card(candidate, experiment, [_shown(one) for one in each]).encode()
     manifest: dict[str, Any] = {name: digest(content) for name, content in contents.items()}
+    manifest["format"] = FORMAT
     manifest[PICTURE] = _picture(candidate, experiment)
-    folder = experiment.folder / main.folder
+    precision, why = main.runs
+    manifest[RUNS] = {"precision": precision, **({"why": why} if why else {})}
+    folder = experiment.folder / main.report.folder
     write_folder(folder, contents | {MANIFEST: (as_json(manifest) + "\n").encode()})
+
+
+def _golden(
+    candidate: Candidate, each: Sequence[_Shipped], sample: Sequence[Arrays]
+) -> Golden:
+    """What the files made of the task's pictures when they were held against their networks."""
+    made: dict[str, Made] = {}
+    windows: dict[str, Any] = {}
+    for one in each:
+        receipt, target = one.report.shipped, one.rig.target
+        for precision in one.files:
+            name, bound = one.names[precision], BOUNDS[precision]
+            cut, known = kept_of(
+                name, one.held[precision].pictures, candidate.architecture.signature,
+                one.rig.rules.io,
+            )  # fmt: skip
+            if name in made:
+                continue
+            made[name] = Made(
+                receipt.engine, receipt.engine_version, receipt.device,
+                (target.height, target.width), bound.largest, bound.mean, known,
+            )  # fmt: skip
+            windows |= cut
+    return Golden(sample, made, windows)
+
+
+def _shown(one: _Shipped) -> Shown:
+    return Shown(
+        one.rig.name, {f"{one.names[p]}.onnx": p for p in one.files}, one.report, one.held,
+        one.left_out, *one.runs,
+    )  # fmt: skip
 
 
 def _picture(candidate: Candidate, experiment: Experiment) -> dict[str, Any]:
@@ -133,10 +218,13 @@ def _receipts(report: ExportReport) -> dict[str, Any]:
     return {receipt.precision: asdict(receipt) for receipt in each}
 
 
-def _errors(report: ExportReport) -> dict[str, Any]:
+def _errors(one: _Shipped) -> dict[str, Any]:
+    gates = {p: {**held.to_json(), "bound": asdict(BOUNDS[p])} for p, held in one.held.items()}
     return {
-        "max_abs_error": dict(report.max_abs_error),
-        "mean_abs_error": dict(report.mean_abs_error),
+        "max_abs_error": dict(one.report.max_abs_error),
+        "mean_abs_error": dict(one.report.mean_abs_error),
+        "gates": gates,
+        **({"left_out": dict(one.left_out)} if one.left_out else {}),
     }
 
 
@@ -146,60 +234,3 @@ def _for_tensorrt(files: Mapping[str, bytes]) -> dict[str, Any]:
         said = {name: examiner.examine(onnx) for name, onnx in files.items()}
     by = "; ".join(dict.fromkeys(examined.by for examined in said.values()))
     return {"by": by, **{n: [asdict(f) for f in one.findings] for n, one in said.items()}}
-
-
-def _parity(
-    candidate: Candidate, experiment: Experiment, rig: Rig, precision: Precision, onnx: bytes
-) -> tuple[float, float]:
-    """Largest and mean difference between the engine on this file and the torch module."""
-    frames = _deployment_frames(candidate, experiment, rig.target)
-    carried = candidate.architecture.signature.carried
-    engine = rig.runner.run(onnx, precision, frames, carried)
-    module = _module(candidate, experiment, precision)(frames)
-    ports = candidate.architecture.signature.outputs
-    differences = [
-        np.abs(one[port.name] - _as_shipped(other[port.name], port, rig.rules.io))
-        for one, other in zip(engine, module, strict=True)
-        for port in ports
-    ]
-    largest = max(float(difference.max()) for difference in differences)
-    return largest, float(np.mean([difference.mean() for difference in differences]))
-
-
-def _as_shipped(values: NDArray[np.float32], port: Port, io: IO) -> NDArray[np.float32]:
-    """An output of the module, rounded as the file rounds it."""
-    if port.kind != "image" or port.scale is None:
-        return values
-    return leaving(entering(values, io), io)
-
-
-def _module(candidate: Candidate, experiment: Experiment, precision: Precision) -> Run:
-    from trainers.calls import run_of
-
-    network = trained_network(candidate, experiment)
-    signature = candidate.architecture.signature
-    if precision != "int8":
-        return run_of(network, signature)
-    from search_spaces.fake_quantize import restore
-
-    arrays = int8_arrays(candidate, experiment)
-    weights, placement, scales = unpack_scales(arrays, network.graph, experiment.main.rules)
-    return run_of(restore(network, placement, weights, scales), signature)
-
-
-def _deployment_frames(
-    candidate: Candidate, experiment: Experiment, target: Target
-) -> list[Arrays]:
-    """A sample of the task, mirrored until it fills the deployment's inputs."""
-    ports = {port.name: port for port in candidate.architecture.signature.given}
-
-    def full(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        sides = ports[name].shape(target.height, target.width)[1:]
-        pad = [(0, max(0, side - had)) for side, had in zip(sides, values.shape[2:], strict=True)]
-        mirrored = np.pad(values, [(0, 0), (0, 0), *pad], mode="symmetric")
-        return mirrored[(slice(None), slice(None), *map(slice, sides))]
-
-    from trainers.calls import frames_of
-
-    frames = frames_of(experiment.task.calibration(1))
-    return [{name: full(name, x.numpy()) for name, x in frame.items()} for frame in frames]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,16 @@ def _digests(task: Task) -> tuple[Digests, Digests]:
 def remembered_notes(folder: Path) -> tuple[str, ...]:
     """What changed in the course of a study, for its report."""
     return tuple(_read(folder).get(_NOTES, ()))
+
+
+def remembered_pictures(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the pictures that a study trains on, and of those that it judges by."""
+    known = _read(folder)
+    trained, judged = (
+        tuple(PurePath(str(name)).name for name, _ in known.get(entry, ()))
+        for entry in (_TRAINED, _JUDGED)
+    )
+    return trained, judged
 
 
 def compare_network(

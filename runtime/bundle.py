@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,21 +13,16 @@ from numpy.typing import NDArray
 from runtime.engines import ENGINES, OneSize, Ready, compiled
 from runtime.ensemble import Values, eight_ways
 from runtime.frames import Reach, at_one_size, padded, through
+from runtime.manifest import ARCHITECTURE, RECEIPTS, BadBundle, read_manifest
 from runtime.pictures import Floats, Levels
 from runtime.planes import as_picture, as_planes, cell_of, planes_of
 from runtime.signature import Signature, signature_of
 
-MANIFEST, RECEIPTS, ARCHITECTURE = "manifest.json", "latency.json", "architecture.json"
-PICTURE = "picture"
-"""The manifest's field beside the hashes: `planes`, `margin` and `multiple` of `Reach`."""
+__all__ = ["BadBundle", "Loaded", "load"]
 _KEPT = 4
 """So many sizes stay compiled."""
 _LOSSES = ("int8", "fp16", "fp32")
 """Precisions from the one that is shipped for its speed to the one that every bundle has."""
-
-
-class BadBundle(ValueError):
-    """The folder is no bundle, or is not what was exported; the message says what to do."""
 
 
 class Loaded:
@@ -276,7 +269,7 @@ def load(
     """Load a winner's folder.
 
     Args:
-        precision: of the bundle's files; the fastest that it ships when None.
+        precision: of the bundle's files; the fastest by their receipts when None.
         engine: `openvino` or `onnxruntime`; the one that it was timed on when None, and never
             another one in its place.
         threads: of the engine.
@@ -286,28 +279,28 @@ def load(
             work.
 
     Raises:
-        BadBundle: it is no bundle, or a file is not what was exported.
+        BadBundle: it is no bundle, is of a later version, names files elsewhere, or a file is not
+            what was exported.
         ValueError: it has no such precision, or was timed on an engine that cannot run here.
     """
-    folder = Path(folder)
-    hashes = _json(folder, MANIFEST)
-    files = {p: f"{p}.onnx" for p in _LOSSES if f"{p}.onnx" in hashes}
+    manifest = read_manifest(Path(folder))
+    files = {p: f"{p}.onnx" for p in _LOSSES if f"{p}.onnx" in manifest.hashes}
     if not files:
-        raise BadBundle(f"{folder} names no ONNX file in {MANIFEST}: export it again")
+        raise BadBundle(f"{folder} names no ONNX file in its manifest: export it again")
     if precision is None:
-        precision = next(iter(files))
+        precision = manifest.runs if manifest.runs in files else next(iter(files))
     if precision not in files:
         raise ValueError(f"precision is '{precision}': {folder} ships {', '.join(files)}")
-    onnx = _checked(folder, files[precision], hashes)
-    receipt = json.loads(_checked(folder, RECEIPTS, hashes))[precision]
-    architecture = json.loads(_checked(folder, ARCHITECTURE, hashes))
+    onnx = manifest.read(files[precision])
+    receipt = manifest.json(RECEIPTS)[precision]
+    architecture = manifest.json(ARCHITECTURE)
     return Loaded(
-        folder,
+        manifest.folder,
         onnx,
         precision=precision,
         engine=engine or _timed_on(str(receipt["engine"])),
         signature=signature_of(architecture),
-        reach=_reach(hashes, architecture),
+        reach=_reach(manifest.picture, architecture),
         receipt=receipt,
         threads=threads,
         tile=tile,
@@ -315,9 +308,9 @@ def load(
     )
 
 
-def _reach(manifest: Mapping[str, Any], architecture: Mapping[str, Any]) -> Reach:
+def _reach(picture: Mapping[str, Any], architecture: Mapping[str, Any]) -> Reach:
     channels = signature_of(architecture).inputs[0].channels
-    return Reach.told(manifest.get(PICTURE, {}), architecture, planes_of(channels))
+    return Reach.told(picture, architecture, planes_of(channels))
 
 
 def _timed_on(engine: str) -> str:
@@ -334,30 +327,3 @@ def _timed_on(engine: str) -> str:
         f"the bundle was timed on {engine}, which {why}; or name another one, as "
         f"engine='{other}', whose latency nobody has promised"
     )
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / name).read_text())
-    except FileNotFoundError:
-        raise BadBundle(f"{folder} has no {name}: give the folder of a winner") from None
-    except (OSError, ValueError) as error:
-        raise BadBundle(f"{folder / name} cannot be read ({error}): export it again") from error
-    if not isinstance(found, dict):
-        raise BadBundle(f"{folder / name} is no manifest: export it again")
-    return found
-
-
-def _checked(folder: Path, name: str, hashes: Mapping[str, Any]) -> bytes:
-    """A file of the bundle, as it was exported.
-
-    Raises:
-        BadBundle: it is missing, or another one.
-    """
-    try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
-        raise BadBundle(f"{folder / name} cannot be read ({error}): export it again") from error
-    if hashlib.sha256(content).hexdigest() != hashes.get(name):
-        raise BadBundle(f"{folder / name} is not what was exported: export it again")
-    return content

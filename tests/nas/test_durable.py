@@ -265,6 +265,7 @@ def test_a_bundle_says_what_each_of_its_files_was(tmp_path: Path, photos: Path) 
     bundle = tmp_path / exported.folder
     manifest = json.loads((bundle / MANIFEST).read_text())
     assert manifest.pop("picture") == {"planes": "rgb", "margin": 3, "multiple": 1}
+    assert (manifest.pop("format"), manifest.pop("runs")) == (2, {"precision": "int8"})
     assert set(manifest) == {path.name for path in bundle.iterdir()} - {MANIFEST}
     for name, sha256 in manifest.items():
         read_checked(bundle / name, sha256, remedy="export it again")

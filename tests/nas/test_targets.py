@@ -32,6 +32,7 @@ from nas.stages.screen import screen
 from nas.stages.settle import SETTLE, settle
 from nas.stages.train import train
 from nas.study import Study
+from nas.verify import verify
 from nas.winners import front
 from search_spaces.references import reference
 
@@ -178,6 +179,10 @@ def test_a_bundle_has_a_section_and_the_files_of_each_target(
     assert Candidate.from_json(json.loads((bundle / "case.json").read_text())) == exported
     assert "small-fp32.onnx" in json.loads((bundle / "manifest.json").read_text())
     assert resolve(str(bundle)).own.precision == "int8"
+    checks = {check.what.split(" on ")[0]: check for check in verify(bundle)}
+    assert {"fp32", "int8", "small-fp32"} <= set(checks)
+    assert all(check.passed for check in checks.values())
+    assert "file on small" in (bundle / "README.md").read_text()
 
 
 def test_a_file_that_is_there_already_ships_once(quantized: Any, tmp_path: Path) -> None:

@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latency_models.base import Precision
+from latency_models.engines.ov import OpenVINOEngine
+from latency_models.measured import MeasuredLatency
 from nas.durable import digest
+from nas.gates import BOUNDS
+from nas.golden import Golden, Made, filled, kept_of
 from runtime.pictures import IO
-from runtime.signature import Signature
+from runtime.signature import Signature, signature_of
 from search_spaces.base import Architecture
 from search_spaces.graph import Graph, GraphBuilder, shapes_of
 from search_spaces.primitives import Conv, DepthToSpace, Shift
@@ -64,6 +69,41 @@ def write_bundle(
         said = {"planes": "", "margin": margin_of(graph), "multiple": multiple_of(graph)}
     if said:
         manifest["picture"] = said
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def with_golden(folder: Path) -> Path:
+    """A bundle of the present format: golden outputs as this machine's OpenVINO makes them."""
+    signature = signature_of(json.loads((folder / "architecture.json").read_text()))
+    dice = np.random.default_rng(3)
+    sample = [{
+        port.name: dice.integers(0, 256, (1, *port.shape(16, 20))).astype(np.float32) / 255
+        for port in signature.given
+    }]  # fmt: skip
+    made, windows, engine = {}, {}, OpenVINOEngine()
+    frames = [filled(frame, signature, (HEIGHT, WIDTH)) for frame in sample]
+    for path in folder.glob("*.onnx"):
+        precision: Precision = "int8" if path.stem == "int8" else "fp32"
+        outputs = MeasuredLatency(engine).run(path.read_bytes(), precision, frames, {})
+        cut, known = kept_of(path.stem, outputs, signature, "float_nchw")
+        bound = BOUNDS[precision]
+        made[path.stem] = Made(
+            "openvino", engine.version(), engine.device(), (HEIGHT, WIDTH), bound.largest,
+            bound.mean, known,
+        )  # fmt: skip
+        windows |= cut
+    golden = Golden(sample, made, windows)
+    for name, content in {**golden.contents(signature), "README.md": b"---\n---\n"}.items():
+        (folder / name).write_bytes(content)
+    return told_again(folder, format=2)
+
+
+def told_again(folder: Path, **said: Any) -> Path:
+    """Let the manifest vouch for what lies in the folder now, and say this too."""
+    manifest = json.loads((folder / "manifest.json").read_text()) | said
+    names = {path.name for path in folder.iterdir()} - {"manifest.json"}
+    manifest |= {name: digest((folder / name).read_bytes()) for name in names}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
