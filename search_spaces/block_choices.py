@@ -13,6 +13,8 @@ BLOCK_CHOICES: Mapping[str, Mapping[str, tuple[Scalar, ...]]] = {
     "grouped": {"groups": (2, 4)},
     "inverted_residual": {"expand": (2, 3, 4, 6)},
     "large_kernel": {"kernel": (5, 7, 9), "expand": (1, 2)},
+    "partial": {"ratio": (2, 4)},
+    "pass_on": {"ratio": (2, 4)},
     "squeeze": {"ratio": (2, 4)},
     "wide_residual": {"expand": (2, 4)},
 }

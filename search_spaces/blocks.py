@@ -10,11 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import gcd
 from typing import Any
 
 from search_spaces.base import BlockSpec, InvalidArchitecture, UnknownName
 from search_spaces.graph import GraphBuilder
-from search_spaces.primitives import Activation, Add, Concat, Conv, Slice
+from search_spaces.primitives import (
+    Activation,
+    Add,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    DepthToSpace,
+    Multiply,
+    Resize,
+    Scale,
+    Shift,
+    Slice,
+)
 
 Block = Callable[[GraphBuilder, int, BlockSpec], int]
 BLOCKS: dict[str, Block] = {}
@@ -61,6 +74,8 @@ def _stride(spec: BlockSpec) -> int:
 
 STRIDED = ("conv", "separable", "inverted_residual")
 """Blocks that take `stride`."""
+HALVING = ("two_scale", "local_attention")
+"""Blocks that work at half the size in between, so that height and width must be even."""
 
 
 def activation_fields(spec: BlockSpec) -> dict[str, Any]:
@@ -79,12 +94,20 @@ def _depthwise(graph: GraphBuilder, source: int, kernel: tuple[int, int], **fiel
     return graph.add(Conv, source, out_channels=width, kernel=kernel, groups=width, **fields)
 
 
+def _part(width: int, ratio: int) -> int:
+    """1/`ratio` of the channels as a multiple of 8, 8 at least; fewer of 8 channels alone."""
+    part = max(1, width // ratio)
+    return max(8, part // 8 * 8) if width > 8 else part
+
+
+def _as_wide(graph: GraphBuilder, source: int, width: int) -> int:
+    """The tensor, which a 1x1 layer brings to this width where it must."""
+    return source if graph.channels(source) == width else _pointwise(graph, source, width)
+
+
 def _added(graph: GraphBuilder, branch: int, source: int) -> int:
-    """The branch over the block's input, which a 1x1 layer brings to its width where it must."""
-    width = graph.channels(branch)
-    if graph.channels(source) != width:
-        source = _pointwise(graph, source, width)
-    return graph.add(Add, branch, source)
+    """The branch over the block's input as wide as it is."""
+    return graph.add(Add, branch, _as_wide(graph, source, graph.channels(branch)))
 
 
 @block("conv")
@@ -244,3 +267,97 @@ def distillation(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
     parts.append(graph.add(Conv, rest, out_channels=kept, kernel=_kernel(spec)))
     fused = _pointwise(graph, graph.add(Concat, *parts), spec.channels)
     return _added(graph, fused, source)
+
+
+@block("partial")
+def partial(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """1x1 over all channels, then k x k over 1/`ratio` (4) of them; the rest pass on.
+
+    The partial convolution of FasterNet (Chen et al., "Run, Don't Walk", CVPR 2023), where the
+    1x1 comes behind: in a row of blocks that is the same. Two 1x1 layers give the two parts,
+    because cutting a tensor in two costs int8 engines more: they do it in float.
+    """
+    own = _part(spec.channels, int(spec.arg("ratio", 4)))
+    part = _pointwise(graph, source, own, **activation_fields(spec))
+    rest = _pointwise(graph, source, spec.channels - own, **activation_fields(spec))
+    return graph.add(Concat, graph.add(Conv, part, out_channels=own, kernel=_kernel(spec)), rest)
+
+
+@block("pass_on")
+def pass_on(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """k x k to 1/`ratio` (2) of the features; a 1x1 layer passes the others on.
+
+    PlainUSR (Wang et al., ACCV 2024) convolves the first channels, of a number that differs from
+    block to block. Equal blocks would never mix the parts: hence both layers read all channels.
+    """
+    new = _part(spec.channels, int(spec.arg("ratio", 2)))
+    made = full(graph, source, replace(spec, channels=new))
+    return graph.add(Concat, made, _pointwise(graph, source, spec.channels - new))
+
+
+@block("shuffle")
+def shuffle(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """k x k in groups of `group` (16) channels or more, then the groups dealt to one another.
+
+    Zhang et al., "ShuffleNet", CVPR 2018, without its 1x1 layers: the next block mixes.
+    """
+    common, least = gcd(graph.channels(source), spec.channels), int(spec.arg("group", 16))
+    most = max(1, common // least)
+    groups = max(n for n in range(1, most + 1) if common % n == 0)
+    parts = graph.add(
+        Conv, source, out_channels=spec.channels, kernel=_kernel(spec), groups=groups,
+        **activation_fields(spec),
+    )
+    return graph.add(ChannelShuffle, parts, groups=groups) if groups > 1 else parts
+
+
+@block("two_scale")
+def two_scale(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """k x k to one half of the channels at full size, two k x k to the other at half of it.
+
+    `growth` brings the latter back: `nearest`, or `depth_to_space` of four times the channels.
+    After octave convolutions (Chen et al., "Drop an Octave", ICCV 2019), joined in each block.
+    """
+    far = _part(spec.channels, 2)
+    near = full(graph, source, replace(spec, channels=spec.channels - far))
+    fields = {"kernel": _kernel(spec), **activation_fields(spec)}
+    half = graph.add(Conv, source, out_channels=far, stride=2, **fields)
+    if spec.arg("growth", "nearest") == "nearest":
+        half = graph.add(Conv, half, out_channels=far, **fields)
+        back = graph.add(Resize, half, factor=2, mode="nearest")
+    else:
+        half = graph.add(Conv, half, out_channels=4 * far, **fields)
+        back = graph.add(DepthToSpace, half, factor=2)
+    return graph.add(Concat, near, back)
+
+
+@block("parameter_free_attention")
+def parameter_free_attention(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """Three k x k; their sum with the input, times sigmoid - 1/2 of what the last one gave.
+
+    SPAN (Wan et al., "Swift Parameter-free Attention Network", CVPRW 2024), which carries
+    features past its blocks. In a row of them the input is added once more: the product begins
+    near zero, and four in a row gave nothing and no gradient.
+    """
+    inner = full(graph, full(graph, source, spec), spec)
+    branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=_kernel(spec))
+    passed = _as_wide(graph, source, spec.channels)
+    heat = graph.add(Activation, branch, activation="sigmoid")
+    gate, total = graph.add(Shift, heat, value=-0.5), graph.add(Add, branch, passed)
+    return graph.add(Add, graph.add(Multiply, total, gate), passed)
+
+
+@block("local_attention")
+def local_attention(graph: GraphBuilder, source: int, spec: BlockSpec) -> int:
+    """Two k x k, weighed by a map of importance that is made of 8 features at half the size.
+
+    The local importance of PlainUSR (Wang et al., ACCV 2024), with a strided layer and nearest
+    neighbours in place of its softmax pooling and bilinear interpolation, and read from between
+    the two layers, where features are quantized already. Weights are 0 to 2: they begin as one.
+    """
+    inner = full(graph, source, spec)
+    branch = graph.add(Conv, inner, out_channels=spec.channels, kernel=_kernel(spec))
+    small = graph.add(Conv, inner, out_channels=8, stride=2, activation="relu")
+    heat = graph.add(Conv, small, out_channels=spec.channels, activation="sigmoid")
+    weights = graph.add(Scale, heat, value=2.0)
+    return graph.add(Multiply, branch, graph.add(Resize, weights, factor=2, mode="nearest"))

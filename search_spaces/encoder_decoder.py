@@ -9,7 +9,7 @@ from typing import Any
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar, UnknownName
 from search_spaces.block_choices import choose_block
-from search_spaces.blocks import BLOCKS
+from search_spaces.blocks import BLOCKS, HALVING
 from search_spaces.fields import check_counts, check_kernels, check_names
 from search_spaces.fixed_kernels import REACH
 from search_spaces.primitives import ACTIVATIONS
@@ -65,8 +65,9 @@ class EncoderDecoderSpace:
             ValueError: a field is empty or out of its range; the message names it.
         """
         known: dict[str, Sequence[str]] = {
-            "ops": list(BLOCKS), "entries": ENTRIES, "reductions": REDUCTIONS,
-            "growths": GROWTHS, "joins": JOINS, "activations": ACTIVATIONS,
+            "ops": [op for op in BLOCKS if op not in HALVING],
+            "entries": ENTRIES, "reductions": REDUCTIONS, "growths": GROWTHS,
+            "joins": JOINS, "activations": ACTIVATIONS,
         }
         check_names(self, known)
         check_kernels("kernels", self.kernels)

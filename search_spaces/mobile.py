@@ -9,7 +9,7 @@ from typing import Any
 from runtime.signature import one_to_one
 from search_spaces.base import Architecture, BlockSpec, Chooser, Scalar
 from search_spaces.block_choices import choose_block
-from search_spaces.blocks import BLOCKS
+from search_spaces.blocks import BLOCKS, HALVING
 from search_spaces.fields import check_counts, check_kernels, check_names
 from search_spaces.primitives import ACTIVATIONS
 from search_spaces.skeletons.resampling import REDUCTIONS
@@ -62,7 +62,8 @@ class MobileSpace:
             ValueError: a field is empty or out of its range; the message names it.
         """
         known: dict[str, Sequence[str]] = {
-            "ops": list(BLOCKS), "reductions": REDUCTIONS, "activations": ACTIVATIONS,
+            "ops": [op for op in BLOCKS if op not in HALVING],
+            "reductions": REDUCTIONS, "activations": ACTIVATIONS,
         }
         check_names(self, known)
         check_kernels("kernels", self.kernels)

@@ -67,6 +67,10 @@ def _blocks() -> dict[str, Graph]:
         "separable, activation inside": BlockSpec.of("separable", 8, inner=True),
         "inverted_residual without expansion": BlockSpec.of("inverted_residual", 8, expand=1),
         "large_kernel 9": BlockSpec.of("large_kernel", 8, kernel=9, activation="hardswish"),
+        "partial of a half": BlockSpec.of("partial", 24, 2, ratio=2),
+        "pass_on of a quarter": BlockSpec.of("pass_on", 32, 2, ratio=4),
+        "shuffle in fours": BlockSpec.of("shuffle", 8, 2, group=4),
+        "two_scale by depth to space": BlockSpec.of("two_scale", 16, growth="depth_to_space"),
         "dense of three": BlockSpec.of("dense", 8, layers=3, growth=4, activation="clip"),
     }
     for op in STRIDED:

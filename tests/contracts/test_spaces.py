@@ -21,7 +21,7 @@ from found import made, options
 
 from runtime.signature import Signature, one_to_one
 from search_spaces.base import Architecture, SearchSpace
-from search_spaces.blocks import BLOCKS
+from search_spaces.blocks import BLOCKS, HALVING
 from search_spaces.draws import Choices, Draw, draw
 from search_spaces.encoder_decoder import EncoderDecoderSpace
 from search_spaces.graph import Graph, shapes_of
@@ -33,6 +33,7 @@ from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.untrained import untrained
 from search_spaces.vary import crossover, mutate
 
+KEEPING = sorted(set(BLOCKS) - set(HALVING))
 EDITED: dict[str, tuple[SearchSpace, Signature]] = {
     "super_resolution, everything": (
         SuperResolutionSpace(
@@ -47,7 +48,7 @@ EDITED: dict[str, tuple[SearchSpace, Signature]] = {
         SuperResolutionSpace(scale=3, planes="ycbcr420"), one_to_one(6, 6, 3),
     ),
     "encoder_decoder, everything": (
-        EncoderDecoderSpace(ops=sorted(BLOCKS), joins=("add", "concat", "none")),
+        EncoderDecoderSpace(ops=KEEPING, joins=("add", "concat", "none")),
         one_to_one(3, 3, 1),
     ),
     "encoder_decoder, x2": (
@@ -55,7 +56,7 @@ EDITED: dict[str, tuple[SearchSpace, Signature]] = {
     ),
     "encoder_decoder, depth of RGB": (EncoderDecoderSpace(out_channels=1), one_to_one(3, 1, 1)),
     "mobile, everything": (
-        MobileSpace(classes=10, ops=sorted(BLOCKS)), one_to_one(3, 10, None),
+        MobileSpace(classes=10, ops=KEEPING), one_to_one(3, 10, None),
     ),
 }
 """With what their networks take and give."""

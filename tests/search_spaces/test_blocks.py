@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from search_spaces.base import BlockSpec, InvalidArchitecture, UnknownName
-from search_spaces.blocks import BLOCKS, STRIDED, append
+from search_spaces.blocks import BLOCKS, HALVING, STRIDED, append
 from search_spaces.graph import Graph, GraphBuilder, channels_of, shapes_of
-from search_spaces.primitives import Activation, Add, Concat, Conv, Slice
+from search_spaces.modules import build
+from search_spaces.primitives import (
+    Activation,
+    Add,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    DepthToSpace,
+    Multiply,
+    Resize,
+    Slice,
+)
+from search_spaces.reach import multiple_of
 from search_spaces.work import params_of
 
 
@@ -157,3 +170,78 @@ def test_a_distillation_has_the_parameters_of_the_published_block() -> None:
     # IMDN_RTC's: three 3x3 of 12 or 9 to 12, one of 9 to 3, one 1x1 of 12 to 12, with biases.
     expected = (12 + 9 + 9) * 12 * 9 + 3 * 12 + 9 * 3 * 9 + 3 + 12 * 12 + 12
     assert params_of(appended(BlockSpec.of("distillation", 12), channels=12)) == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "ratio", "own"), [(64, 4, 16), (48, 4, 8), (32, 2, 16), (16, 4, 8), (8, 4, 2)]
+)
+def test_a_partial_convolution_is_over_a_part_in_eights(
+    channels: int, ratio: int, own: int
+) -> None:
+    spec = BlockSpec.of("partial", channels, ratio=ratio)
+    part, rest, spatial = convolutions(appended(spec, channels=channels))
+    assert [c.out_channels for c in (part, rest, spatial)] == [own, channels - own, own]
+    assert [c.kernel for c in (part, rest, spatial)] == [(1, 1), (1, 1), (3, 3)]
+    assert (rest.activation, spatial.activation) == ("relu", "none")
+
+
+def test_what_is_passed_on_goes_through_a_linear_pointwise_layer() -> None:
+    graph = appended(BlockSpec.of("pass_on", 32, ratio=4, kernel=5), channels=32)
+    made, passed = convolutions(graph)
+    assert (made.out_channels, made.kernel, made.activation) == (8, (5, 5), "relu")
+    assert (passed.out_channels, passed.kernel, passed.activation) == (24, (1, 1), "none")
+    assert graph.nodes[-1] == Concat((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("before", "channels", "groups"),
+    [(64, 64, 4), (48, 48, 3), (24, 24, 1), (32, 48, 1), (64, 96, 2)],
+)
+def test_a_shuffle_has_groups_of_16_or_more_that_are_dealt_to_one_another(
+    before: int, channels: int, groups: int
+) -> None:
+    graph = appended(BlockSpec.of("shuffle", channels), channels=before)
+    (parts,) = convolutions(graph)
+    assert parts.groups == groups
+    dealt = [node.groups for node in graph.nodes if isinstance(node, ChannelShuffle)]
+    assert dealt == ([groups] if groups > 1 else [])
+
+
+def test_two_scales_stand_side_by_side() -> None:
+    near, strided, far = convolutions(appended(BlockSpec.of("two_scale", 24)))
+    assert (near.out_channels, near.stride) == (16, 1)
+    assert [(c.out_channels, c.stride) for c in (strided, far)] == [(8, 2), (8, 1)]
+    graph = appended(BlockSpec.of("two_scale", 24, growth="depth_to_space"))
+    assert convolutions(graph)[-1].out_channels == 32
+    assert any(isinstance(node, DepthToSpace) for node in graph.nodes)
+
+
+def test_attention_without_parameters_has_those_of_three_convolutions() -> None:
+    graph = appended(BlockSpec.of("parameter_free_attention", 8))
+    assert params_of(graph) == 3 * (8 * 8 * 9 + 8)
+    assert any(isinstance(node, Multiply) for node in graph.nodes)
+    wider = convolutions(appended(BlockSpec.of("parameter_free_attention", 16)))
+    assert [c.kernel for c in wider].count((1, 1)) == 1
+
+
+@pytest.mark.parametrize("op", BLOCKS)
+def test_features_pass_a_row_of_fresh_blocks_in_their_size(op: str) -> None:
+    network = build(appended(BlockSpec.of(op, 16, 4), channels=16), seed=0)
+    features = torch.rand(1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        made = network(features)
+    assert isinstance(made, torch.Tensor)
+    assert 0.2 < float(made.std() / features.std()) < 5.0
+
+
+def test_local_attention_weighs_by_a_map_of_half_the_size() -> None:
+    graph = appended(BlockSpec.of("local_attention", 16, activation="prelu"))
+    heat = graph.nodes[graph.nodes[-1].inputs[1]]
+    assert isinstance(heat, Resize)
+    assert shapes_of(graph, 12, 20)[heat.inputs[0]] == (16, 6, 10)
+    assert [c.activation for c in convolutions(graph)] == ["prelu", "none", "relu", "sigmoid"]
+
+
+@pytest.mark.parametrize("op", BLOCKS)
+def test_blocks_that_halve_the_size_in_between_are_told(op: str) -> None:
+    assert (multiple_of(appended(BlockSpec.of(op, 16))) > 1) == (op in HALVING)

@@ -87,6 +87,7 @@ def test_the_space_reaches_from_a_thousand_to_a_million_parameters() -> None:
     ("changed", "words"),
     [
         ({"ops": ["cnov"]}, r"search_space.ops 'cnov' \(did you mean conv\?\); known: bottleneck"),
+        ({"ops": ["local_attention"]}, "search_space.ops 'local_attention'; known: bottleneck"),
         ({"entries": ["half"]}, "entry of search_space.entries 'half'; known: full"),
         ({"growths": ["grown"]}, "entry of search_space.growths 'grown'; known: bilinear"),
         ({"joins": []}, "search_space.joins is empty"),

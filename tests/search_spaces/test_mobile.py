@@ -63,6 +63,7 @@ def test_what_only_one_kind_of_block_has_is_asked_for_it_alone() -> None:
     ("changed", "words"),
     [
         ({"ops": ["cnov"]}, r"search_space.ops 'cnov' \(did you mean conv\?\); known: bottleneck"),
+        ({"ops": ["two_scale"]}, "search_space.ops 'two_scale'; known: bottleneck"),
         ({"reductions": ["none"]}, "entry of search_space.reductions 'none'; known: average"),
         ({"shrinks": [3]}, "use 1, 2 or both"),
         ({"width_multipliers": [0.0]}, "use numbers above 0"),
