@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_models.base import CompileError
+from latency_models.base import CompileError, graph_inputs, io_of
 from latency_models.engines.file_facts import quantized_convs
 
 
@@ -44,10 +44,13 @@ def strip_activation_quantizers(model: Any) -> Stripped:
     """Return the float graph and the scales; weights of quantized convs stay int8 with a DQ.
 
     Raises:
-        CompileError: a tensor has two scales, or a quantizer is not symmetric.
+        CompileError: a tensor has two scales, a quantizer is not symmetric, or the file takes
+            pictures as bytes.
     """
     import onnx
 
+    if any(io_of(value) != "float_nchw" for value in graph_inputs(model)):
+        raise CompileError("the file takes pictures as bytes, which this does not rewrite")
     model = onnx.load_model_from_string(model.SerializeToString())
     _upcast(model)
     graph = model.graph

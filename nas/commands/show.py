@@ -189,7 +189,7 @@ def _answer(
                 options.engine, threads=options.threads, keep=True,
                 notice=lambda words: beside.print(Text(words, style="dim"), soft_wrap=True),
             ))
-            engine = bench.engine.name
+            engine = bench.named
         except EngineUnavailable as error:
             if options.engine != "auto" or options.time:
                 raise

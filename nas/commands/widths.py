@@ -170,7 +170,7 @@ def _measured(
     ) as bench, beside.status("", refresh_per_second=_REFRESH_PER_S) as status:
         count = len(options.widths)
         status.update(f"{options.widths[0]} features (1 of {count})")
-        found = sweep(shape, options.widths, bench.latency, engine=bench.engine.name)
+        found = sweep(shape, options.widths, bench.latency, engine=bench.named)
         for point, told in found:
             points.append(point)
             receipt = told or receipt

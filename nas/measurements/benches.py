@@ -34,6 +34,7 @@ class Bench(Closing):
 
     Attributes:
         engine: what compiles and runs.
+        named: the engine as files are written for it; `module:Class` of one's own.
         latency: what is asked; receipts first, then the child process.
         measured: how many files were really run, and not answered from receipts.
     """
@@ -43,6 +44,7 @@ class Bench(Closing):
         engine: Engine,
         receipts: Path | None,
         *,
+        named: str = "",
         within: float = WITHIN,
         notice: Notice | None = None,
     ) -> None:
@@ -51,6 +53,7 @@ class Bench(Closing):
         Args:
             engine: an available one.
             receipts: the file that keeps them; None to measure anew and keep nothing.
+            named: the engine as files are written for it; its own name when empty.
             within: how far another process may find the same file's median, relative, when the
                 verdict is `ok`.
             notice: told when another process is timing and this one waits.
@@ -59,7 +62,7 @@ class Bench(Closing):
             OSError: the receipts cannot be written there.
             ValueError: the file of receipts is something else.
         """
-        self.engine = engine
+        self.engine, self.named = engine, named or engine.name
         self.measured = 0
         protocol = MeasuringProtocol.within(within)
         factory = partial(EnergyLatency, engine, protocol)
@@ -129,7 +132,8 @@ def open_bench(
 
     find_modules_here()
     engine, why = pick_engine(name, threads=threads)
-    return Bench(engine, receipts, within=within, notice=notice), why
+    named = name if ":" in name else engine.name
+    return Bench(engine, receipts, named=named, within=within, notice=notice), why
 
 
 class _Counted:

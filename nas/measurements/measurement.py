@@ -86,9 +86,9 @@ def measurement_of(
 ) -> Measurement:
     """Answer the questions about one network; what cannot be says why and stops nothing else."""
     name, engine = network.name, bench.engine.name
-    examined, origin = None, network.origin(form, engine)
+    examined, origin = None, network.origin(form, bench.named)
     try:
-        onnx = network.file(form, engine)
+        onnx = network.file(form, bench.named)
         # As TensorRT would be given it: int8 files for CPUs hold uint8 tensors.
         if questions.check:
             examined = bench.examine(network.file(form, "tensorrt"))
