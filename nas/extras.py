@@ -10,7 +10,6 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from nas.own_code import described
-from nas.settings import SettingsError
 
 if TYPE_CHECKING:
     from trainers.watching import Extras
@@ -70,6 +69,7 @@ def extras_for(
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    from nas.settings import SettingsError
     from trainers.watching import Extras
 
     names = {"candidate": candidate, "training": training, "folder": str(folder.resolve())}
@@ -125,4 +125,7 @@ def beside(
         blamed = next((name for one in made if (name := one.blamed(error))), "")
         if not blamed:
             raise
+        # Not above: a bare machine that measures on a GPU has nothing that reads settings.
+        from nas.settings import SettingsError
+
         raise SettingsError(f"trainer: {blamed} failed: {described(error)}") from error

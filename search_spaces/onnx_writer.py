@@ -166,14 +166,14 @@ class _Writer:
         return not (self._enters(tensor) or self._is_whole(tensor))
 
     def _is_whole(self, tensor: int) -> bool:
-        """Whether a Concat before a head joins uint8 tensors whose scale it has already.
+        """Whether a Concat before a head joins levels, whose scale it has already.
 
         A quantizer behind it would change nothing, and OpenVINO would run it all the same.
         """
         placement = self._placement
         assert placement is not None
-        alike = tensor in placement.zero_points and placement.ends == "input"
-        return alike and tensor in joined_heads(self._graph)
+        joins = self._ends.quantizers and placement.ends == "input"
+        return joins and tensor in joined_heads(self._graph)
 
     def _enters(self, tensor: int) -> bool:
         """Whether it is read as the levels that came in, where its quantizer would find them."""

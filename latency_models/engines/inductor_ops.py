@@ -210,6 +210,7 @@ def _cast(call: Call) -> Tensor:
         TensorProto.FLOAT: torch.float32,
         TensorProto.FLOAT16: torch.float16,
         TensorProto.BFLOAT16: torch.bfloat16,
+        TensorProto.UINT8: torch.uint8,
     }
     target = int(call.attributes["to"])
     if target not in known:
@@ -253,8 +254,10 @@ OPERATORS: dict[str, Operator] = {
     "PRelu": _prelu,
     "Relu": _unary("relu"),
     "Resize": _resize,
+    "Round": _unary("round"),
     "Sigmoid": _unary("sigmoid"),
     "SpaceToDepth": _space_to_depth,
     "Sub": lambda call: call.tensor(0) - call.tensor(1),
     "Tanh": _unary("tanh"),
+    "Transpose": lambda call: call.tensor(0).permute(list(call.attributes["perm"])),
 }

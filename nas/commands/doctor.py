@@ -109,6 +109,6 @@ def _check(files: list[Path]) -> int:
     if not errors:
         return 0
     words = f"not for TensorRT: {errors} error{'s' if errors > 1 else ''}"
-    if rules == {_FOR_CPUS}:
+    if _FOR_CPUS in rules:
         words += "; these int8 files are for CPUs: target.engine=tensorrt writes them for TensorRT"
     return fail(words)

@@ -20,7 +20,7 @@ def _architectures() -> dict[str, Architecture]:
         for name, entry in REFERENCES.items()
     }
     for op in BLOCKS:
-        blocks = (BlockSpec.of("conv", 8), BlockSpec.of(op, 16, 2, kernel=5, activation="prelu"))
+        blocks = (BlockSpec.of("conv", 8), BlockSpec.of(op, 32, 2, kernel=5, activation="prelu"))
         args = (("base", "bicubic"),)
         found[f"block {op}"] = Architecture("upscaler", one_to_one(3, 3, 2), blocks, args)
     return found

@@ -103,7 +103,9 @@ def test_a_network_with_a_memory_is_found_trained_quantized_and_exported(moving:
     assert set(found["evidence"]) >= {"screened", "probed", "trained", "quantized", "exported"}
     assert moving.bundle.name in moving.output
     parity = json.loads((moving.bundle / "parity.json").read_text())
-    assert parity["max_abs_error"]["fp32"] < 1e-4
+    # The picture leaves as levels, and what lies between two of them goes either way.
+    assert parity["max_abs_error"]["fp32"] < 1.01 / 255
+    assert parity["mean_abs_error"]["fp32"] < 1e-4
     assert parity["mean_abs_error"]["int8"] < 1e-3
 
 
