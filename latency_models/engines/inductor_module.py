@@ -83,7 +83,9 @@ def _steps(model: Any) -> tuple[list[_Step], dict[str, NDArray[Any]]]:
                 f"inductor engine: node '{name}' is {node.op_type}, which is not covered; "
                 f"covered are {', '.join(sorted(OPERATORS))}"
             )
-        fixed = {i: constants[n] for i, n in enumerate(node.input) if n in constants}
+        known = [(i, constants[n]) for i, n in enumerate(node.input) if n in constants]
+        # A plain number where it is one: torch.compile cannot look into every numpy array.
+        fixed = {i: value.item() if value.ndim == 0 else value for i, value in known}
         call = Call(name, attributes, (), fixed)
         step = _Step(node.op_type, call, tuple(node.input), node.output[0])
         if node.op_type == "Resize":

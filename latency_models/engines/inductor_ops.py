@@ -51,7 +51,8 @@ class Call:
         """A constant input with one value, None where it is left out."""
         if index not in self.constants:
             return None
-        return float(self.constants[index].reshape(-1)[0])
+        value = self.constants[index]
+        return float(value.reshape(-1)[0] if hasattr(value, "reshape") else value)
 
     def refuse(self, what: str) -> CompileError:
         """The error for a variant of an operator that is not covered."""
