@@ -286,7 +286,7 @@ def test_the_smallest_form_runs_on_a_bare_machine(tmp_path: Path, bare: dict[str
         assert any(row["what"] in line for line in shown)
         assert (row["value"] is not None) == (row["outcome"] == "measured")
     receipts = [row["facts"]["receipt"] for row in data["rows"] if row["part"] == "networks"]
-    assert [(r["engine"], r["input_shape"]) for r in receipts] == [("inductor", [1, 1, 24, 32])]
+    assert [(r["engine"], r["input_shape"]) for r in receipts] == [("inductor", [1, 24, 32, 1])]
     assert data["ended"] and list(tmp_path.glob("*.part")) == []
 
 
