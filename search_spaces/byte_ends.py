@@ -21,8 +21,8 @@ from runtime.pictures import IO
 from search_spaces.graph import Graph, Shape
 from search_spaces.onnx_ops import NodeList, Written, write_plain
 from search_spaces.primitives import DepthToSpace, Input, Primitive, Shift, Slice, SpaceToDepth
+from search_spaces.quantize import UINT8_MAX
 
-LEVELS = 255
 _WHOLE = 1e-3
 _AXES = ("DATA_BATCH", "DATA_CHANNEL", "DATA_FEATURE", "DATA_FEATURE")
 _TO_NCHW, _TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -37,7 +37,7 @@ def levels_entering(graph: Graph) -> dict[int, int]:
                 found[index] = 0
         elif (before := found.get(node.inputs[0])) is not None:
             moved = _levels_moved(node)
-            if moved is not None and 0 <= before + moved <= LEVELS:
+            if moved is not None and 0 <= before + moved <= UINT8_MAX:
                 found[index] = before + moved
     return found
 
@@ -46,7 +46,7 @@ def _levels_moved(node: Primitive) -> int | None:
     """By how many levels a node moves the zero; None where it does anything else."""
     if isinstance(node, SpaceToDepth | DepthToSpace | Slice):
         return 0
-    moved = -node.value * LEVELS if isinstance(node, Shift) else 0.5
+    moved = -node.value * UINT8_MAX if isinstance(node, Shift) else 0.5
     return round(moved) if abs(moved - round(moved)) < _WHOLE else None
 
 
@@ -163,7 +163,7 @@ class ByteEnds:
             return file.op("Cast", [made], out, to=TensorProto.FLOAT16) if half else out
         if zero:
             levels = file.op("Sub", [levels, file.real(f"{out}.middle", zero)], f"{out}.centred")
-        return file.op("Mul", [levels, file.real(f"{out}.step", 1.0 / LEVELS)], out)
+        return file.op("Mul", [levels, file.real(f"{out}.step", 1.0 / UINT8_MAX)], out)
 
     def _rounded(self, real: str, out: str) -> str:
         """Numbers rounded and clipped to the levels of a picture."""
@@ -172,8 +172,8 @@ class ByteEnds:
             if half:
                 real = file.op("Cast", [real], f"{out}.fp32", to=TensorProto.FLOAT)
             return file.op("QuantizeLinear", [real, *self._constants(out, 0)], out)
-        made = file.op("Mul", [real, file.real(f"{out}.all", LEVELS)], f"{out}.scaled")
-        ends = [file.real(f"{out}.low", 0.0), file.real(f"{out}.high", LEVELS)]
+        made = file.op("Mul", [real, file.real(f"{out}.all", UINT8_MAX)], f"{out}.scaled")
+        ends = [file.real(f"{out}.low", 0.0), file.real(f"{out}.high", UINT8_MAX)]
         made = file.op("Clip", [made, *ends], f"{out}.clipped")
         return file.op("Round", [made], out)
 
@@ -183,5 +183,5 @@ class ByteEnds:
         return int(TensorProto.FLOAT16 if half else TensorProto.FLOAT)
 
     def _constants(self, name: str, zero: int) -> list[str]:
-        step = self._file.constant(f"{name}.level", np.array(1.0 / LEVELS, np.float32))
+        step = self._file.constant(f"{name}.level", np.array(1.0 / UINT8_MAX, np.float32))
         return [step, self._file.constant(f"{name}.middle", np.array(zero, np.uint8))]

@@ -30,8 +30,6 @@ HEAD_GAIN = 0.01
 """Of a layer over a fixed base. With 0.1 the first steps go into silencing it, which kills the
 features: after 200 steps +0.05 dB instead of +0.71 (16 features, 4 body layers, ReLU)."""
 BRANCH_GAIN = 0.25
-MIDDLE = 128 / 255
-"""The grey about which pictures are centred."""
 IDENTITY_NOISE = 0.25
 """Beside an identity start. The network above then gains 1.01 dB in 200 steps, not 0.71."""
 

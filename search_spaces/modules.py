@@ -15,7 +15,6 @@ from search_spaces.graph import Graph, channels_of
 from search_spaces.initial import (
     HEAD_GAIN,
     IDENTITY_NOISE,
-    MIDDLE,
     added_layers,
     base_within,
     last_layers,
@@ -30,6 +29,7 @@ from search_spaces.primitives import (
     ConvTranspose,
     Primitive,
 )
+from search_spaces.skeletons.registry import CENTRE
 
 NORMS = ("none", "batch")
 
@@ -164,7 +164,7 @@ def build(
                 layer.weight[:, -base.shape[1] :] = torch.from_numpy(base)
         if index in uncentred and layer.bias is not None:
             with torch.no_grad():
-                layer.bias.sub_(MIDDLE * layer.weight.sum(dim=(1, 2, 3)))
+                layer.bias.sub_(CENTRE * layer.weight.sum(dim=(1, 2, 3)))
     if (path := picture_path(graph)) is not None:
         path.start(learned, int8=int8)
         branches = "none" if path.curved else branches

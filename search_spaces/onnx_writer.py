@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from runtime.pictures import IO
 from search_spaces.both_ends import before_activation
-from search_spaces.byte_ends import LEVELS, ByteEnds
+from search_spaces.byte_ends import ByteEnds
 from search_spaces.graph import Graph, Shape, shapes_of
 from search_spaces.input_ends import joined_heads
 from search_spaces.onnx_ops import (
@@ -33,6 +33,7 @@ from search_spaces.primitives import (
 )
 from search_spaces.quantize import (
     LARGEST_BIAS,
+    UINT8_MAX,
     FloatType,
     Placement,
     PReLUForm,
@@ -223,7 +224,7 @@ class _Writer:
 
     def _tensor_step(self, tensor: int) -> np.float32:
         assert self._scales is not None
-        exact = 1.0 / LEVELS if self._enters(tensor) else self._scales.tensors[tensor]
+        exact = 1.0 / UINT8_MAX if self._enters(tensor) else self._scales.tensors[tensor]
         return np.float32(exact)
 
     def _write_qdq(self, tensor: int, name: str, out: str) -> str:
