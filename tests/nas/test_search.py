@@ -20,6 +20,7 @@ from latency_models.engines.ov import OpenVINOEngine
 from latency_models.measured import MeasuredLatency
 from nas.candidate import Candidate
 from nas.evidence import EXPORTED, PROBED, QUANTIZED, SCREENED
+from nas.gates import BOUNDS
 from nas.networks import rules_for
 from nas.receipts import SCREENING
 from nas.study import Study
@@ -130,7 +131,9 @@ def test_the_winners_bundles_are_complete_and_agree_with_each_other(ended: Ended
         assert case.architecture.id == bundle.name
         assert case.has(EXPORTED)
         assert case[EXPORTED].shipped.median_ms <= ended.limit_ms
-        assert case[EXPORTED].max_abs_error["fp32"] < 1e-4
+        # One value may round to the next level; were more than arithmetic apart, the mean tells.
+        assert case[EXPORTED].max_abs_error["fp32"] <= BOUNDS["fp32"].largest
+        assert case[EXPORTED].mean_abs_error["fp32"] < 1e-5
         for precision in ("fp32", "int8"):
             model = onnx.load(bundle / f"{precision}.onnx")
             onnx.checker.check_model(model, full_check=True)
