@@ -34,6 +34,7 @@ HOMES = {
     "tensorrt": ("latency_models/engines/trt",),
     "pytorch_lightning": ("trainers/fit.py", "trainers/module.py", "trainers/watching.py"),
     "av": ("trainers/data/video.py", "nas/play/video.py"),
+    "OpenEXR": ("trainers/data/rendered/own.py",),
     "tifffile": ("trainers/data/decode.py", "nas/play/pictures.py"),
     "sqlite3": ("latency_models/cached.py",),
 }

@@ -90,7 +90,7 @@ def read_clips(
     known = ", ".join((*SUFFIXES, *VIDEO_SUFFIXES))
     files = files_under(root, f"folders of frames, or videos ({known})")
     usable = [path for path in files.paths if is_image(path) or is_video(path)]
-    usable.sort(key=lambda path: _natural(name_in(root, path)))
+    usable.sort(key=lambda path: natural(name_in(root, path)))
     cache = decoded_once(
         lambda: _decoded(usable, root, most_frames),
         root=root,
@@ -165,7 +165,7 @@ def _reason(photos: Sequence[Photo], frames: int, smallest: int) -> str | None:
     return None
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts numbers inside names by their value."""
     parts = _NUMBER.split(name)
     return [(int(part), "") if k % 2 else (0, part) for k, part in enumerate(parts)]

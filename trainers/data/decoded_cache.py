@@ -118,7 +118,7 @@ def decoded_once(
             _forget_vanished(place.parent)
             (place / _SOURCE).write_bytes(os.fsencode(root.resolve()))
         while found is None:
-            with _only_one(place):
+            with only_one(place):
                 if not (place / state).exists():
                     dtype = np.dtype(np.uint16 if deep() else np.uint8)
                     if not _build(produce(), place, state, dtype, max_gib):
@@ -144,7 +144,7 @@ def _forget_vanished(home: Path) -> None:
 
 
 @contextmanager
-def _only_one(place: Path) -> Iterator[None]:
+def only_one(place: Path) -> Iterator[None]:
     """Wait until no other process builds here. The lock of a killed process is free at once."""
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
