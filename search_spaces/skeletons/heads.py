@@ -33,7 +33,7 @@ def enlarge(
         UnknownName: no such base, colour or head.
         InvalidArchitecture: the channels are not those that colour and planes speak of.
     """
-    channels, phases = architecture.out_channels, architecture.scale**2
+    channels = architecture.out_channels
     planes, colour = architecture.arg("planes", "rgb"), str(architecture.arg("colour", "rgb"))
     part = _Part(graph, architecture, body, shrunk, offset)
     if planes == PLANES:
@@ -49,13 +49,28 @@ def enlarge(
         if colour == "luma":
             raise _baseless(architecture)
         return graph.add(DepthToSpace, part.head(channels), factor=architecture.scale * shrunk)
-    if colour == "luma":
-        luma = part.phases(1)
-        residual = graph.add(Concat, *[luma] * channels)
+    total = over_base(graph, architecture, body, image, shrunk=shrunk, offset=offset)
+    return graph.add(DepthToSpace, total, factor=architecture.scale)
+
+
+def over_base(
+    graph: GraphBuilder, architecture: Architecture, body: int, image: int, *, shrunk: int,
+    offset: float,
+) -> int:
+    """The phases of the enlarged picture before they are dealt out: what is learned, and the base.
+
+    At the input's size there are none, and the base is the picture as it came.
+    """
+    channels, scale = architecture.out_channels, architecture.scale
+    part = _Part(graph, architecture, body, shrunk, offset)
+    if architecture.arg("colour", "rgb") == "luma":
+        residual = graph.add(Concat, *[part.phases(1)] * channels)
     else:
         residual = part.phases(channels)
-    total = graph.add(Add, residual, part.base(image, base, channels * phases))
-    return graph.add(DepthToSpace, total, factor=architecture.scale)
+    base = str(architecture.arg("base", "none"))
+    return graph.add(
+        Add, residual, part.base(image, base, channels * scale**2) if scale > 1 else 0
+    )
 
 
 def _enlarge_planes(

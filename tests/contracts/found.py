@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from smaller import smaller
 
 ROOT = Path(__file__).parents[2]
 CONF, TOYS = ROOT / "conf", ROOT / "tests" / "nas" / "toys" / "conf"
@@ -28,7 +29,7 @@ def settings(*overrides: str, **how: bool) -> Any:
 @cache
 def made(group: str, name: str) -> Any:
     """What a file of a group stands for, as a search makes it; one for all tests."""
-    found = settings(*_meant_for(group, name), f"{group}={name}")
+    found = smaller(settings(*_meant_for(group, name), f"{group}={name}"))
     return instantiate(found[group], _convert_="all")
 
 

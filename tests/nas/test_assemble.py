@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from real_search import ROOT, TOY
+from smaller import smaller
 from toy_search import write_photos
 
 from nas.assemble import assemble
@@ -31,7 +32,7 @@ from trainers.calls import pair
 from trainers.tasks.super_resolution import SuperResolution
 
 CHOICES = sorted(
-    f"{path.parent.name}={path.stem}"
+    f"{'+' if path.parent.name == 'experiment' else ''}{path.parent.name}={path.stem}"
     for path in (ROOT / "conf").glob("*/*.yaml")
     if path.parent.name != "hydra"
 )
@@ -62,7 +63,7 @@ def test_there_is_a_choice_for_every_group() -> None:
     groups = {choice.partition("=")[0] for choice in CHOICES}
     assert groups == {
         "search_space", "task", "target", "budget", "study", "policy", "sampler", "cluster",
-        "storage", "tracking", "trainer",
+        "storage", "tracking", "trainer", "+experiment",
     }
 
 
@@ -77,7 +78,10 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
         pytest.importorskip(
             "hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher"
         )
-    config = settings(*own_classes([choice]), f"task.data.train={photos}", "task.crop=16")
+    config = smaller(settings(*own_classes([choice]), "task.crop=16"))
+    rendered = "clips" in config.task.data
+    if not rendered:
+        config.task.data.train = str(photos)
     space = instantiate(config.search_space, _convert_="all")
     assert lower(space.propose(SeededChooser(0))).nodes
     assert isinstance(instantiate(config.budget), Budget)
@@ -91,6 +95,10 @@ def test_every_choice_composes_and_can_be_built(choice: str, photos: Path) -> No
         assert lower(reference(name, config.task.scale)).nodes
     task = instantiate(config.task)
     batch = task.batch(0, seed=0, size=2)
+    if rendered:
+        assert task.loss({OUTPUT: batch.truth[0]}, batch).isfinite()
+        assert space.propose(SeededChooser(0)).signature == task.signature
+        return
     low, high = pair(batch)
     assert high.shape[-1] == low.shape[-1] * task.scale
     assert getattr(space, "scale", task.scale) == task.scale

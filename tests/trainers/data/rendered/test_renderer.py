@@ -120,7 +120,7 @@ def test_jitter_moves_the_samples_and_not_the_motion() -> None:
 
 
 def test_the_reference_converges() -> None:
-    scene, film = drawn_scene(5), Film(32, 32)
+    scene, film = drawn_scene(5), Film(20, 20)
 
     def made(samples: int) -> np.ndarray:
         light = reference(scene, 1, film, samples=samples, random=torch.Generator().manual_seed(1))
