@@ -279,6 +279,17 @@ class Shows(Protocol):
 
 
 @runtime_checkable
+class ComparesFurther(Protocol):
+    """A task that tells more of a network than its metric, and has rivals that nobody trains."""
+
+    def further(self, run: Run) -> Mapping[Metric, float]:
+        """What is told beside the metric and ranks nothing."""
+
+    def rivals(self) -> Mapping[str, Run]:
+        """What there is without training, by name, run as a network is."""
+
+
+@runtime_checkable
 class KnowsItsPictures(Protocol):
     """A task that can say which pictures it is made of, so that others are noticed."""
 

@@ -21,13 +21,14 @@ from nas.report.compiled import Compiled, conclude_compiled
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import command_line, figure
 from nas.report.funnel import funnel, is_winner
+from nas.report.further import further_words
 from nas.report.page import Circumstances, write_report
 from nas.report.summary import Summary, summarize
 from nas.report.tables import print_table
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words
 from nas.trained import engine_run
-from trainers.base import Example, Pixels, Shows
+from trainers.base import ComparesFurther, Example, Pixels, Shows
 from trainers.data.planes import shown
 
 _WINNERS_SHOWN = 3
@@ -77,6 +78,9 @@ def conclude(
         counted = replace(counted, winners=len(summary.winners))
         notes.append(outcome_words(experiment, candidates))
         experiment.note(notes[-1])
+    for line in further_words(experiment, candidates):
+        notes.append(line)
+        experiment.note(line)
     expected = forecasts(candidates, experiment)
 
     def forecast(candidate: Candidate) -> Scored | None:
@@ -142,6 +146,8 @@ def _row(
     task: Shows, experiment: Experiment, chosen: Sequence[Candidate], example: Example
 ) -> CropRow:
     outputs: dict[str, Pixels] = {experiment.task.baseline_name: task.unaided(example)}
+    if isinstance(task, ComparesFurther):
+        outputs |= {name: task.picture(run, example) for name, run in task.rivals().items()}
     for candidate in chosen:
         name = candidate.architecture.id if candidate.is_proposal else candidate.name
         outputs[name] = task.picture(engine_run(candidate, experiment), example)

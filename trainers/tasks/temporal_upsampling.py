@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class TemporalUpsampling:
     baseline_name = "bicubic"
     accumulated_name = "accumulation"
     """What games do without a network (`Accumulation`)."""
+    scales: Sequence[int] = (2, 3, 4)
 
     def __init__(
         self,
@@ -69,9 +70,12 @@ class TemporalUpsampling:
             InvalidSignature: no such memory.
         """
         data = data or Renders()
-        for name, value, least in (("scale", scale, 1), ("crop", crop, 2), ("frames", frames, 2)):
-            if value < least:
-                raise DataError(f"task.{name} is {value}: it must be at least {least}")
+        if scale not in self.scales:
+            known = " or ".join(map(str, self.scales))
+            raise DataError(f"task.scale is {scale}: {type(self).__name__} needs {known}")
+        for name, value in (("crop", crop), ("frames", frames)):
+            if value < 2:
+                raise DataError(f"task.{name} is {value}: it must be at least 2")
         if not 0 <= seed < _SEEDS:
             raise DataError(f"task.seed is {seed}: use 0 to {_SEEDS - 1}")
         self.signature: Signature = moving(scale, memory=memory, hidden=hidden)
@@ -146,17 +150,18 @@ class TemporalUpsampling:
             found.append(self._flicker(made, clip))
         return {FLICKER: float(np.mean(found))}
 
-    def accumulated(self, frames: Sequence[Arrays]) -> list[Arrays]:
-        """What games make of these frames, in the place of a network."""
+    def rivals(self) -> Mapping[str, Run]:
+        """Each frame by itself, and what games do."""
+        return {self.baseline_name: self._still, self.accumulated_name: self._accumulated}
+
+    def _accumulated(self, frames: Sequence[Arrays]) -> list[Arrays]:
         return [{OUTPUT: made} for made in Accumulation(self.scale).over(frames)]
 
     def _still(self, frames: Sequence[Arrays]) -> list[Arrays]:
         return [{OUTPUT: self._enlarged(frame[COLOUR])} for frame in frames]
 
     def _enlarged(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, 3, h, w) -> (1, 3, H, W)."""
-        if self.scale == 1:
-            return colour
+        """What is made of one frame without a history, (1, 3, h, w) -> (1, 3, H, W)."""
         made: NDArray[np.float32] = functional.interpolate(
             torch.from_numpy(colour), scale_factor=self.scale, mode="bicubic", align_corners=False
         ).numpy()
@@ -173,13 +178,10 @@ class TemporalUpsampling:
 
     def _compared(self) -> str:
         """One line on what there is without a network."""
-        ways: dict[str, Callable[[Sequence[Arrays]], Sequence[Arrays]]] = {
-            self.baseline_name: self._still, self.accumulated_name: self.accumulated,
-        }
         told = [
             f"{name} {np.mean(self.scores(run)):.2f} dB and a flicker of "
             f"{self.further(run)[FLICKER]:.2f} levels"
-            for name, run in ways.items()
+            for name, run in self.rivals().items()
         ]
         return f"without a network, over {len(self._judged)} clips: {', '.join(told)}"
 

@@ -58,7 +58,9 @@ def test_grey_flickers_as_much_as_the_picture_changes() -> None:
 
 
 def test_what_games_do_is_told_beside_bicubic_and_is_better() -> None:
-    one, other = task().scores(task().accumulated), task().baseline()
+    rivals = task().rivals()
+    one, other = task().scores(rivals["accumulation"]), task().baseline()
+    assert np.mean(task().scores(rivals["bicubic"])) == pytest.approx(other)
     assert np.mean(one) > other
     line = " ".join(task().notices)
     assert f"bicubic {other:.2f} dB" in line and f"accumulation {np.mean(one):.2f} dB" in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -80,9 +81,9 @@ def _clip(name: str, home: Path, frames: int, scale: int) -> RenderedClip:
 
 def _of_npz(path: Path) -> dict[str, NDArray[np.generic]]:
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:
             return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (BadZipFile, ValueError, OSError, EOFError) as error:
         raise DataError(f"{printable(path)} cannot be read ({error}): write it again") from error
 
 
