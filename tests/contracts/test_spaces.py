@@ -19,6 +19,7 @@ import torch
 from drawn import Replay
 from found import made, options
 
+from runtime.moving import moving
 from runtime.signature import Signature, one_to_one
 from search_spaces.base import Architecture, SearchSpace
 from search_spaces.blocks import BLOCKS, HALVING
@@ -28,6 +29,7 @@ from search_spaces.graph import Graph, shapes_of
 from search_spaces.mobile import MobileSpace
 from search_spaces.modules import build
 from search_spaces.primitives import Input
+from search_spaces.recurrent import RecurrentSpace
 from search_spaces.skeletons import lower
 from search_spaces.super_resolution import SuperResolutionSpace
 from search_spaces.untrained import untrained
@@ -55,6 +57,8 @@ EDITED: dict[str, tuple[SearchSpace, Signature]] = {
         EncoderDecoderSpace(scale=2, levels=(0, 1), multiple=4), one_to_one(3, 3, 2),
     ),
     "encoder_decoder, depth of RGB": (EncoderDecoderSpace(out_channels=1), one_to_one(3, 1, 1)),
+    "recurrent, x2": (RecurrentSpace(), moving(2)),
+    "recurrent, features": (RecurrentSpace(memory="features"), moving(2, memory="features")),
     "mobile, everything": (
         MobileSpace(classes=10, ops=KEEPING), one_to_one(3, 10, None),
     ),

@@ -135,7 +135,7 @@ def _of_exr(path: Path) -> NDArray[np.generic]:
         import OpenEXR
     except ImportError as error:
         raise DataError(
-            f"{printable(path)}: reading EXR needs OpenEXR, pip install 'freeway[renders]'; or "
+            f"{printable(path)}: reading EXR needs OpenEXR, pip install 'freeway-nas[renders]'; or "
             "write .npz frames"
         ) from error
     try:
