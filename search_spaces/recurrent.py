@@ -109,8 +109,7 @@ class RecurrentSpace:
         """Those that this memory can take part in."""
         if self.memory == PICTURE:
             return list(self.blends)
-        fit = ("none", "joined") if self.memory != "none" else ("none",)
-        return [blend for blend in self.blends if blend in fit]
+        return [blend for blend in self.blends if blend == "none"]
 
     @staticmethod
     def _one(chooser: Chooser, name: str, offered: Sequence[Any]) -> Any:

@@ -8,7 +8,6 @@ from runtime.moving import COLOUR, DEPTH, HISTORY, JITTER, MOTION, REMEMBERED
 from runtime.signature import OUTPUT
 from search_spaces.base import Architecture, InvalidArchitecture, UnknownName
 from search_spaces.blocks import append
-from search_spaces.fixed_kernels import packed_kernel
 from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.primitives import (
     Activation,
@@ -29,7 +28,7 @@ from search_spaces.skeletons.registry import CENTRE, skeleton
 from search_spaces.skeletons.resampling import double, halve
 
 ENTRIES = ("early", "late")
-BLENDS = ("none", "joined", "gate", "gates")
+BLENDS = ("none", "gate", "gates")
 
 
 @skeleton("recurrent")
@@ -41,11 +40,11 @@ def recurrent(architecture: Architecture) -> Graph:
     scale for all of it.
 
     Arguments: `entry` is whether the history is read by the stem (`early`) or behind it (`late`);
-    `warped` whether it is moved along the motion; `blend` how it reaches the picture otherwise:
-    not at all (`none`), read by the last layer too (`joined`), or mixed with what else was made,
-    by one weight for each place (`gate`) or for each value (`gates`), which only a history of the
-    picture's size can; `halved` is whether the body behind the stem has half the size; `base` and
-    `head_kernel` as in `heads`.
+    `warped` whether it is moved along the motion; `blend` how it reaches the picture beside the
+    body: not at all (`none`), or mixed with what else was made, by one weight in [0, 1] for each
+    place (`gate`) or for each value (`gates`), which only a history of the picture's size can. (A
+    last layer that reads it with weights of any size ran away within a hundred frames.) `halved`
+    is whether the body behind the stem has half the size; `base` and `head_kernel` as in `heads`.
 
     Raises:
         UnknownName: no such entry or blend.
@@ -126,15 +125,10 @@ def _ends(
     blend, scale = str(architecture.arg("blend", "none")), architecture.scale
     remembered = architecture.signature.outputs[-1]
     shows = history is not None and remembered.channels * (remembered.scale or 1) == 3 * scale
-    if blend != "none" and history is None:
-        raise InvalidArchitecture(f"there is no history, so there is none to blend={blend}")
-    if blend in ("gate", "gates") and not shows:
+    if blend != "none" and not shows:
         raise InvalidArchitecture(f"only a history that is a picture can be mixed: blend={blend}")
-    if blend == "joined" and history is not None:
-        made = _joined(graph, architecture, body, image, history)
-    else:
-        made = over_base(graph, architecture, body, image, shrunk=1, offset=CENTRE)
-    if blend in ("gate", "gates") and history is not None:
+    made = over_base(graph, architecture, body, image, shrunk=1, offset=CENTRE)
+    if blend != "none" and history is not None:
         made = _mixed(graph, body, made, history, each=blend == "gates", scale=scale)
     picture = graph.add(DepthToSpace, made, factor=scale) if scale > 1 else made
     if history is None:
@@ -146,21 +140,6 @@ def _ends(
     else:
         kept = graph.add(Conv, body, out_channels=remembered.channels, activation="clip")
     return graph.finish({OUTPUT: picture, REMEMBERED: kept})
-
-
-def _joined(
-    graph: GraphBuilder, architecture: Architecture, body: int, image: int, history: _History
-) -> int:
-    """One layer over features, history and picture, which begins as the base of the picture."""
-    base, scale = str(architecture.arg("base", "bicubic")), architecture.scale
-    if scale == 1:
-        base = "nearest"
-    side = max(int(architecture.arg("head_kernel", 3)), packed_kernel(base, 1))
-    return graph.add(
-        Conv, graph.add(Concat, body, history.centred, image),
-        out_channels=architecture.out_channels * scale**2, kernel=(side, side), start=base,
-        factor=scale, offset=CENTRE,
-    )
 
 
 def _mixed(

@@ -16,6 +16,7 @@ from trainers.base import Arrays, Batch, DataError, Example, Metric, Pixels, Run
 from trainers.data.rendered.accumulation import Accumulation
 from trainers.data.rendered.clips import RenderedClip
 from trainers.data.rendered.sources import Renders, digests
+from trainers.data.rendered.standing import require_calm
 from trainers.data.rendered.stretches import Stretches, whole_frames
 from trainers.losses.pixel import L1
 from trainers.losses.temporal import TemporalConsistency
@@ -110,8 +111,10 @@ class TemporalUpsampling:
         """PSNR of each clip, of all its frames together.
 
         Raises:
-            FloatingPointError: an output is not finite.
+            FloatingPointError: an output is not finite, or runs away where nothing moves.
         """
+        if self.signature.carried:
+            require_calm(run, self._judged[0])
         return tuple(credited(self.judge(self.picture(run, e), e)) for e in self.examples())
 
     def examples(self) -> Sequence[Example]:

@@ -30,7 +30,8 @@ def perfect(frames: Sequence[Arrays]) -> list[Arrays]:
     """What knows the truth of the clip that it is shown."""
     for clip in RENDERS.to_judge(scale=2):
         if np.array_equal(clip.colour[:1].astype(np.float32) / 255, frames[0][COLOUR]):
-            return [{OUTPUT: frame[None].astype(np.float32) / 255} for frame in clip.reference]
+            made = [{OUTPUT: frame[None].astype(np.float32) / 255} for frame in clip.reference]
+            return [*made, *[made[-1]] * (len(frames) - len(made))]
     raise AssertionError("no such clip")
 
 
@@ -119,6 +120,16 @@ def test_an_output_that_is_not_finite_is_no_score() -> None:
     with pytest.raises(FloatingPointError):
         task().scores(lambda frames: [{OUTPUT: np.full((1, 3, 48, 48), np.nan, np.float32)}
                                       for _ in frames])
+
+
+def test_what_runs_away_over_frames_that_stand_still_is_no_score() -> None:
+    def growing(frames: Sequence[Arrays], by: float) -> list[Arrays]:
+        still = task().rivals()["bicubic"](frames)
+        return [{OUTPUT: one[OUTPUT] + by * t} for t, one in enumerate(still)]
+
+    with pytest.raises(FloatingPointError, match="runs away: after 100 frames in which nothing"):
+        task().scores(lambda frames: growing(frames, 0.005))
+    assert len(task().scores(lambda frames: growing(frames, 0.0001))) == 2
 
 
 def test_clips_lie_where_they_are_asked_to(tmp_path: Path) -> None:

@@ -135,8 +135,8 @@ def _of_exr(path: Path) -> NDArray[np.generic]:
         import OpenEXR
     except ImportError as error:
         raise DataError(
-            f"{printable(path)}: reading EXR needs OpenEXR, pip install 'freeway-nas[renders]'; or "
-            "write .npz frames"
+            f"{printable(path)}: reading EXR needs OpenEXR, pip install 'freeway-nas[renders]'; "
+            "or write .npz frames"
         ) from error
     try:
         with OpenEXR.File(str(path)) as file:

@@ -74,7 +74,7 @@ def test_floats_are_linear_light(tmp_path: Path) -> None:
 
 
 def test_exr_frames_are_read(tmp_path: Path) -> None:
-    exr = pytest.importorskip("OpenEXR", reason="needs OpenEXR, pip install 'freeway-nas[renders]'")
+    exr = pytest.importorskip("OpenEXR", reason="pip install 'freeway-nas[renders]'")
     as_folders(tmp_path / "walk")
     one = clip()
     for path in (tmp_path / "walk" / "motion").iterdir():
