@@ -19,7 +19,8 @@ def moving(scale: int, *, memory: str = PICTURE, hidden: int = 8) -> Signature:
 
     - `colour`, RGB of one sample a pixel, in [0, 1].
     - `depth`, 1 / (1 + d) of the distance d along the camera's axis: 1 at the lens, 0 far away.
-    - `motion` in pixels, x first: what is at x now was at x + motion in the frame before.
+    - `motion` in pixels, x first: what is at x now was at x + motion in the frame before. That of
+      the nearest surface among 3 x 3 pixels, so that outlines move with what is before them.
     - `jitter`, where in its pixel the samples were taken, x and y in [-0.5, 0.5), the same in all
       pixels.
     - `history`, what the network gave as `remembered` for the frame before.

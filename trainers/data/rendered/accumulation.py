@@ -31,13 +31,13 @@ class Accumulation:
 
     Attributes:
         scale: size of the picture over that of the colour; 1 is temporal antialiasing.
-        spread: standard deviation of a sample's weight around its place, in pixels of the picture.
+        spread: standard deviation of a sample's weight around its place, in pixels of the colour.
         longest: the history counts as so many samples at most.
         clamp: the history keeps within so many standard deviations of the colours around it.
     """
 
     scale: int = 2
-    spread: float = 0.7
+    spread: float = 0.37
     longest: float = 12.0
     clamp: float = 1.0
 
@@ -68,9 +68,9 @@ class Accumulation:
                 moved = around[..., down : down + height, across : across + width]
                 offsets = []
                 for tap, shift in ((down, jitter[1]), (across, jitter[0])):
-                    # Of the sample from the pixel of the picture, in pixels of the picture.
+                    # Of the sample from each pixel of the picture, in pixels of the colour.
                     phase = (torch.arange(scale) + 0.5) / scale - 0.5
-                    offsets.append(((tap - 1) + shift - phase) * scale)
+                    offsets.append((tap - 1) + shift - phase)
                 square = offsets[0].square()[:, None] + offsets[1].square()
                 share = (-square / (2 * self.spread**2)).exp().repeat(height, width)
                 large = functional.interpolate(moved, scale_factor=scale, mode="nearest")

@@ -102,13 +102,33 @@ def _inputs(
     jitter: NDArray[np.float32],
 ) -> dict[str, NDArray[np.float32]]:
     height, width = colour.shape[2:]
+    away = depth.astype(np.float32)
     offsets = np.broadcast_to(jitter[:, :, None, None], (*jitter.shape, height, width))
     return {
         COLOUR: colour.astype(np.float32) / _WHITE,
-        DEPTH: 1 / (1 + depth.astype(np.float32)),
-        MOTION: motion.astype(np.float32),
+        DEPTH: 1 / (1 + away),
+        MOTION: _of_the_nearest(motion.astype(np.float32), away),
         JITTER: np.ascontiguousarray(offsets, np.float32),
     }
+
+
+def _of_the_nearest(
+    motion: NDArray[np.float32], depth: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The motion of the nearest surface among 3 x 3 pixels, so that outlines move with what is
+    before them and not with what is behind.
+    """
+    height, width = depth.shape[2:]
+    around = np.pad(depth, [(0, 0), (0, 0), (1, 1), (1, 1)], mode="edge")
+    moved = np.pad(motion, [(0, 0), (0, 0), (1, 1), (1, 1)], mode="edge")
+    nearest, found = depth, motion
+    for top in range(3):
+        for left in range(3):
+            window = (..., slice(top, top + height), slice(left, left + width))
+            nearer = around[window] < nearest
+            nearest = np.where(nearer, around[window], nearest)
+            found = np.where(nearer, moved[window], found)
+    return found
 
 
 def _mirrored(

@@ -44,7 +44,7 @@ def test_a_scene_that_stands_still_becomes_better_with_every_frame() -> None:
     made = Accumulation(2).over(frames(scene, 16))
     errors = [float(np.square(one - truth).mean()) for one in made]
     assert errors[15] < errors[3] < errors[0]
-    assert errors[15] < 0.4 * errors[0]
+    assert errors[15] < 0.5 * errors[0]
 
 
 def test_it_keeps_the_size_where_the_scale_is_one() -> None:
