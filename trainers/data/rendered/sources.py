@@ -35,7 +35,7 @@ class Renders:
     train: str = RENDERED
     val: str = RENDERED
     clips: int = 16
-    val_clips: int = 4
+    val_clips: int = 5
     frames: int = 8
     val_frames: int = 12
     size: int = 128
