@@ -29,6 +29,8 @@ from search_spaces.skeletons.resampling import double, halve
 
 ENTRIES = ("early", "late")
 BLENDS = ("none", "gate", "gates")
+_SMALLER = 1 / 16
+"""Brings motion of a few pixels into the range of what it is joined with."""
 
 
 @skeleton("recurrent")
@@ -40,11 +42,12 @@ def recurrent(architecture: Architecture) -> Graph:
     scale for all of it.
 
     Arguments: `entry` is whether the history is read by the stem (`early`) or behind it (`late`);
-    `warped` whether it is moved along the motion; `blend` how it reaches the picture beside the
-    body: not at all (`none`), or mixed with what else was made, by one weight in [0, 1] for each
-    place (`gate`) or for each value (`gates`), which only a history of the picture's size can. (A
-    last layer that reads it with weights of any size ran away within a hundred frames.) `halved`
-    is whether the body behind the stem has half the size; `base` and `head_kernel` as in `heads`.
+    `warped` whether it is moved along the motion, which the stem reads otherwise; `blend` how it
+    reaches the picture beside the body: not at all (`none`), or mixed with what else was made, by
+    one weight in [0, 1] for each place (`gate`) or for each value (`gates`), which only a history
+    of the picture's size can. (A last layer that reads it with weights of any size ran away within
+    a hundred frames.) `halved` is whether the body behind the stem has half the size; `base` and
+    `head_kernel` as in `heads`.
 
     Raises:
         UnknownName: no such entry or blend.
@@ -62,6 +65,9 @@ def recurrent(architecture: Architecture) -> Graph:
     image = graph.add(Shift, 0, value=-CENTRE)
     now = [image, graph.add(Shift, 1, value=-0.5), 3]
     history = _history(graph, architecture) if HISTORY in ports else None
+    if history is None or not architecture.arg("warped", True):
+        # Engines drop an input that nothing reads, and whoever runs the file gives it.
+        now.append(graph.add(Scale, 2, value=_SMALLER))
     body = _body(graph, architecture, now, history)
     return _ends(graph, architecture, body, image, history)
 

@@ -98,6 +98,14 @@ def test_nothing_is_warped_where_nobody_asks_for_it() -> None:
     assert sum(isinstance(n, Warp) for n in lower(network(memory="none")).nodes) == 0
 
 
+@pytest.mark.parametrize("memory", ["none", "picture", "features"])
+@pytest.mark.parametrize("warped", [True, False])
+def test_every_input_is_read(memory: str, warped: bool) -> None:
+    graph = lower(network(memory=memory, warped=warped))
+    readers = graph.consumers()
+    assert all(readers[index] for index in graph.inputs.values())
+
+
 def test_what_cannot_be_is_refused() -> None:
     for memory in ("none", "features"):
         with pytest.raises(InvalidArchitecture, match="only a history that is a picture"):
