@@ -2,8 +2,8 @@
 
 `golden.npz` holds a few crops of the task's own pictures, joined and mirrored until they fill a
 file's inputs, and a window of what each file made of them; `golden.json` where the window lies, a
-hash of the whole output, and on what it was computed. So it stays small at any size. The arrays are
-not compressed, so that `runtime/cpp` reads them by itself; they were once, and are still read.
+hash of the whole output, and on what it was computed. So it stays small at any size. The arrays
+are not compressed, so that `runtime/cpp` reads them by itself; they were once, and are still read.
 """
 
 from __future__ import annotations
