@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, is_dataclass
 from itertools import product
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from latency_models.base import PRECISIONS, DeviceError, Precision
+from nas.any_size import of_any_size
 from nas.asked import fitting
 from nas.assemble import Order, build
 from nas.candidate import Candidate
@@ -38,6 +39,7 @@ from nas.study import Study
 from nas.target import Target, require_together
 from runtime.manifest import BadBundle, read_manifest
 from runtime.pictures import IO
+from search_spaces.any_size import HoldsSize
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
 from trainers.budget import Budget
@@ -288,15 +290,19 @@ def bench(
     return [measurements[key] for key in sorted(measurements)]
 
 
-def export(bundle: str | Path, folder: str | Path) -> Path:
+def export(
+    bundle: str | Path, folder: str | Path, *, sizes: Literal["timed", "any"] = "timed"
+) -> Path:
     """Copy a bundle to where it is needed, whole and checked.
 
     Args:
         bundle: a winner's folder, or that of `Trained`.
         folder: does not exist yet, or is empty.
+        sizes: `any` leaves height and width open in the copy's files (docs/bundle.md).
 
     Raises:
-        SettingsError: it is no bundle, a file of it was changed, or the folder is in use.
+        SettingsError: it is no bundle, a file of it was changed, the folder is in use, or a layer
+            of the network depends on the size.
     """
     source, to = Path(bundle), Path(folder)
     try:
@@ -304,12 +310,15 @@ def export(bundle: str | Path, folder: str | Path) -> Path:
         if to.exists() and (not to.is_dir() or any(to.iterdir())):
             raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
         contents = {name: manifest.read(name) for name in manifest.hashes}
-    except BadBundle as error:
+        contents |= {MANIFEST: (source / MANIFEST).read_bytes()}
+        if sizes == "any":
+            contents = of_any_size(manifest)
+    except (BadBundle, HoldsSize) as error:
         raise SettingsError(str(error)) from error
     to.parent.mkdir(parents=True, exist_ok=True)
     if to.is_dir():
         to.rmdir()
-    write_folder(to, contents | {MANIFEST: (source / MANIFEST).read_bytes()})
+    write_folder(to, contents)
     return to
 
 

@@ -44,6 +44,27 @@ public:
                      made_names_.data(), out.data(), out.size());
     }
 
+    /// Take these shapes of the inputs where the file leaves a side open, and learn those of the
+    /// outputs by a run on zeros.
+    void fix(const Shapes& shapes) {
+        bool is_open = false;
+        std::vector<std::vector<float>> zeros;
+        std::vector<Ort::Value> in;
+        for (Entry& entry : inputs) {
+            const Shape& wanted = shapes.at(entry.name);
+            const Shape now = in_file(wanted, io_of(entry, wanted[1]));
+            is_open |= now != entry.shape;
+            entry.shape = now;
+            zeros.emplace_back(std::size_t(count_of(now)));
+            in.push_back(bound(entry, zeros.back().data()));
+        }
+        if (!is_open) return;
+        const auto made = session_.Run(Ort::RunOptions{nullptr}, given_names_.data(), in.data(),
+                                       in.size(), made_names_.data(), made_names_.size());
+        for (std::size_t k = 0; k < outputs.size(); ++k)
+            outputs[k].shape = made[k].GetTensorTypeAndShapeInfo().GetShape();
+    }
+
 private:
     Ort::Value bound(const Entry& entry, void* values) {
         const auto count = std::size_t(count_of(entry.shape));
@@ -59,16 +80,26 @@ private:
     std::vector<const char*> given_names_, made_names_;
 };
 
+/// Whether a file's shape, of which a side may be open, is this one.
+bool allows(const Shape& has, const Shape& wanted) {
+    bool is_same = has.size() == wanted.size();
+    for (std::size_t k = 0; is_same && k < has.size(); ++k)
+        is_same = has[k] < 0 || has[k] == wanted[k];
+    return is_same;
+}
+
 void require_size(const Compiled& file, const Shapes& shapes) {
     Shapes has;
+    bool is_allowed = true;
     for (const Entry& entry : file.inputs) {
         const auto wanted = shapes.find(entry.name);
         if (wanted == shapes.end())
             throw BadBundle("the file takes " + entry.name + ", which " +
                             "its description does not: export it again");
         has[entry.name] = of_file(entry.shape, io_of(entry, wanted->second[1]));
+        is_allowed &= allows(has[entry.name], wanted->second);
     }
-    if (has != shapes)
+    if (!is_allowed)
         throw OneSize(has, shapes, "onnxruntime runs it at that size only; engine='openvino' runs "
                       "it at others");
 }
@@ -80,6 +111,7 @@ std::unique_ptr<Compiled> compile(const std::string& onnx, const Shapes& shapes,
         auto file = std::make_unique<OnOnnxRuntime>(
             Ort::Session(environment(), onnx.data(), onnx.size(), options));
         require_size(*file, shapes);
+        file->fix(shapes);
         return file;
     } catch (const Ort::Exception& error) {
         throw Refused(std::string("onnxruntime does not run this file: ") + error.what());

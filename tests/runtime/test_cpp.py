@@ -21,9 +21,11 @@ from nas.verify import verify
 from runtime import BadBundle, load
 from runtime.pictures import IO
 from runtime.signature import Port, Signature
+from search_spaces.any_size import any_size
 from search_spaces.graph import Graph, GraphBuilder
 from search_spaces.primitives import Add, Concat, Conv, DepthToSpace, Multiply
 from search_spaces.references import reference
+from search_spaces.skeletons import lower
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=f"needs {missing()}")
 ENGINES = ("openvino", "onnxruntime")
@@ -135,6 +137,21 @@ def test_ports_are_named_and_a_state_is_carried_until_it_is_reset(
         outputs[port.name].tobytes() for outputs in expected for port in SIGNATURE.outputs
     )
     assert not np.array_equal(expected[1]["large"], next(network.over(frames[1:]))["large"])
+
+
+def test_a_file_of_any_size_needs_no_tiles(
+    programs: Programs, engine: str, tmp_path: Path
+) -> None:
+    folder = write_bundle(tmp_path / "b", io="uint8_nhwc", precisions=("int8",))
+    graph = lower(reference("ecbsr_m4c16", 2))
+    held("int8.onnx", any_size((folder / "int8.onnx").read_bytes(), graph))(folder)
+    for height, width in ((24, 32), (50, 71)):
+        given = write_pixmap(tmp_path / "in.ppm", frame := picture(height, width))
+        code, _, errors = programs.freeway(
+            "run", folder, given, tmp_path / "out", "--engine", engine
+        )
+        assert code == 0, errors
+        assert np.array_equal(read_pixmap(tmp_path / "out"), load(folder, engine=engine)(frame))
 
 
 def test_frames_pass_through_a_pipe_and_a_short_one_is_told(
