@@ -305,6 +305,8 @@ def export(
             of the network depends on the size.
     """
     source, to = Path(bundle), Path(folder)
+    if sizes not in ("timed", "any"):
+        raise SettingsError(f"sizes is '{sizes}': use timed or any")
     try:
         manifest = read_manifest(source)
         if to.exists() and (not to.is_dir() or any(to.iterdir())):

@@ -88,4 +88,6 @@ def test_a_network_that_holds_a_size_and_a_bundle_that_tells_none_are_refused(
     (folder / "architecture.json").write_text("{}")
     with pytest.raises(SettingsError, match="describes no network"):
         nas.export(told_again(folder), tmp_path / "free", sizes="any")
+    with pytest.raises(SettingsError, match="sizes is 'all': use timed or any"):
+        nas.export(folder, tmp_path / "free", sizes="all")  # type: ignore[arg-type]
     assert not (tmp_path / "free").exists()
