@@ -357,6 +357,16 @@ def test_a_frame_is_timed_beside_its_receipt(programs: Programs, bundle: Path) -
     assert b"threads: 1, processor" in programs.freeway("time", bundle, "--threads", "1")[1]
 
 
+def test_a_frame_of_several_ports_is_timed_too(programs: Programs, tmp_path: Path) -> None:
+    folder = write_bundle(
+        tmp_path / "b", remembering(), precisions=("fp32",), signature=SIGNATURE
+    )
+    receipt = {"engine": "openvino", "median_ms": 1.5, "input_shape": [1, 3, 24, 32]}
+    held("latency.json", json.dumps({"fp32": receipt}).encode())(folder)
+    code, printed, errors = programs.freeway("time", folder)
+    assert (code, errors) == (0, "") and b"frame in, frame out" in printed
+
+
 @pytest.mark.parametrize(("words", "told"), [
     ((), "usage: freeway"),
     (("open",), "give verify, time or run"),
