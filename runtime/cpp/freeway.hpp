@@ -34,6 +34,13 @@ struct Picture {
     std::vector<std::uint8_t> levels;
 };
 
+/// A frame of a video decoder, Y and then U and V of half its sides (yuv420p), as a network of
+/// `ycbcr420` takes it: the four phases of Y and both colours as channels of half the size. Throws
+/// `Refused` where a side is odd or the number of bytes is another one.
+Picture of_yuv420(const std::vector<std::uint8_t>& planes, int height, int width);
+/// And back.
+std::vector<std::uint8_t> as_yuv420(const Picture& packed);
+
 /// Numbers of shape (N, C, H, W), or (N, C) for a vector; those of pictures are in [0, 1].
 struct Tensor {
     std::vector<std::int64_t> shape;
@@ -115,6 +122,8 @@ public:
 
     const Signature& signature() const;
     const Receipt& receipt() const;
+    /// What a picture is to it: `rgb`, `luma` or `ycbcr420`; empty where its channels are none.
+    const std::string& planes() const;
     const std::string& precision() const;
     const std::string& engine() const;
     /// The engine's release and build.

@@ -30,8 +30,9 @@ BUNDLE is the folder of a winner.
 
 verify  every file against its hash, and the golden outputs on the engines that were built in
 time    the median of a whole frame, and the receipt's figure beside it
-run     a binary PPM or PGM; or raw frames of 8 bits (rgb24, gray), one after the other, of which a
-        network that carries a state remembers the earlier ones
+run     a binary PPM or PGM; or raw frames of 8 bits one after the other, of which a network that
+        carries a state remembers the earlier ones: rgb24, gray for a network of luma, yuv420p for
+        one of ycbcr420
 
   --precision P   of the bundle's files; the fastest by their receipts where it is not given
   --engine E      the one that the bundle was timed on where it is not given
@@ -88,24 +89,38 @@ Asked asked_by(const std::vector<std::string>& arguments) {
     return asked;
 }
 
+void write_out(const std::vector<std::uint8_t>& bytes) {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) < bytes.size())
+        throw Refused(std::string("frames cannot be written: ") + std::strerror(errno));
+}
+
 /// Raw frames from the standard input to the standard output.
 int stream(Network& network, int width, int height) {
     const Signature& signature = network.signature();
     if (!signature.makes_frames())
         throw Refused("this network does not make one picture of one: call it from C++");
-    Picture frame{height, width, int(signature.given()[0].channels), {}}, made;
-    frame.levels.resize(std::size_t(height) * std::size_t(width) * std::size_t(frame.channels));
+    const bool is_yuv = network.planes() == "ycbcr420";
+    const auto pixels = std::size_t(height) * std::size_t(width);
+    const auto channels = int(signature.given()[0].channels);
+    Picture frame{height, width, channels, {}}, made;
+    std::vector<std::uint8_t> bytes(is_yuv ? pixels * 3 / 2 : pixels * std::size_t(channels));
     for (;;) {
-        const std::size_t got = std::fread(frame.levels.data(), 1, frame.levels.size(), stdin);
+        const std::size_t got = std::fread(bytes.data(), 1, bytes.size(), stdin);
         if (got == 0 && !std::ferror(stdin)) break;
-        if (got < frame.levels.size()) {
+        if (got < bytes.size()) {
             std::fprintf(stderr, "freeway: the last frame ends after %zu of %zu bytes: is --size "
-                         "right?\n", got, frame.levels.size());
+                         "right?\n", got, bytes.size());
             return 1;
         }
+        if (is_yuv) {
+            network(of_yuv420(bytes, height, width), made);
+            write_out(as_yuv420(made));
+            continue;
+        }
+        frame.levels.swap(bytes);
         network(frame, made);
-        if (std::fwrite(made.levels.data(), 1, made.levels.size(), stdout) < made.levels.size())
-            throw Refused(std::string("frames cannot be written: ") + std::strerror(errno));
+        frame.levels.swap(bytes);
+        write_out(made.levels);
     }
     if (std::fflush(stdout) != 0)
         throw Refused(std::string("frames cannot be written: ") + std::strerror(errno));

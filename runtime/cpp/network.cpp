@@ -273,6 +273,7 @@ void Network::reset() { inside_->state.clear(); }
 
 const Signature& Network::signature() const { return inside_->signature; }
 const Receipt& Network::receipt() const { return inside_->receipt; }
+const std::string& Network::planes() const { return inside_->reach.planes; }
 const std::string& Network::precision() const { return inside_->precision; }
 const std::string& Network::engine() const { return inside_->engine->name; }
 std::string Network::engine_version() const { return inside_->engine->version(); }

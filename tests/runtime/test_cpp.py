@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from built_cpp import Programs, missing, read_pixmap, write_pixmap
-from made_bundles import holding, picture, write_bundle
+from made_bundles import enlarger, holding, picture, write_bundle
 
 from runtime import load
 from runtime.pictures import IO
+from runtime.planes import packed, unpacked
 from runtime.signature import Port, Signature
 from search_spaces.any_size import any_size
 from search_spaces.graph import Graph, GraphBuilder
@@ -137,6 +138,24 @@ def test_frames_pass_through_a_pipe_and_a_short_one_is_told(
     code, made, errors = programs.freeway("run", whole, "--size", "32x24", given=raw + b"rest")
     assert (code, made) == (1, expected)
     assert errors == "freeway: the last frame ends after 4 of 2304 bytes: is --size right?\n"
+
+
+def test_a_network_of_a_decoders_planes_is_given_them_as_they_are(
+    programs: Programs, tmp_path: Path
+) -> None:
+    said = {"planes": "ycbcr420", "margin": 4, "multiple": 1}
+    folder = write_bundle(tmp_path / "b", enlarger(6), io="uint8_nhwc", said=said)
+    dice = np.random.default_rng(2)
+    frames = [dice.integers(0, 256, 24 * 32 * 3 // 2).astype(np.uint8) for _ in range(2)]
+    expected = b""
+    for frame in frames:
+        y, chroma = frame[: 24 * 32].reshape(1, 1, 24, 32), frame[24 * 32 :].reshape(1, 2, 12, 16)
+        made = load(folder)(packed(y, chroma)[0].transpose(1, 2, 0))
+        expected += b"".join(plane.tobytes() for plane in unpacked(made.transpose(2, 0, 1)[None]))
+    raw = b"".join(frame.tobytes() for frame in frames)
+    assert programs.freeway("run", folder, "--size", "32x24", given=raw) == (0, expected, "")
+    code, _, errors = programs.freeway("run", folder, "--size", "31x24", given=raw)
+    assert code == 2 and "has an even height and width, and this one is 24x31" in errors
 
 
 def test_a_network_with_a_memory_remembers_the_frames_of_a_pipe(
