@@ -20,8 +20,7 @@ import numpy as np
 from winners_trained import tasks
 
 from nas.api import bench
-from nas.bundle import sha256
-from nas.durable import write_folder
+from nas.durable import digest, write_folder
 from nas.report.describe import describe
 from nas.zoo.entries import ABOUT, NETWORKS
 from runtime import load
@@ -41,7 +40,8 @@ def main(run: Path, name: str, trained: str, train: str, judges: Sequence[str]) 
     (bundle,) = (path.parent for path in run.glob(f"winners/*/{MANIFEST}"))
     manifest = json.loads((bundle / MANIFEST).read_text())
     architecture = Architecture.from_json(json.loads((bundle / ARCHITECTURE).read_text()))
-    files = {f: (bundle / f).read_bytes() for f in (ARCHITECTURE, *(f"{p}.onnx" for p in PRECISIONS))}
+    kept = (ARCHITECTURE, *(f"{p}.onnx" for p in PRECISIONS))
+    files = {name: (bundle / name).read_bytes() for name in kept}
     measured = bench([bundle], precisions=PRECISIONS, keep=False)
     receipts = {one.form.precision: one.report.to_json() for one in measured if one.report}
     files[RECEIPTS] = json.dumps(receipts, indent=1).encode()
@@ -58,7 +58,7 @@ def main(run: Path, name: str, trained: str, train: str, judges: Sequence[str]) 
         "quality": quality,
     }
     files[ABOUT] = json.dumps(about, indent=1).encode()
-    said = {name: sha256(content) for name, content in files.items()}
+    said = {name: digest(content) for name, content in files.items()}
     said |= {key: value for key, value in manifest.items() if not isinstance(value, str)}
     files[MANIFEST] = json.dumps(said, indent=1).encode()
     size = sum(map(len, files.values()))
