@@ -125,6 +125,8 @@ def _named(words: list[str], *, realtime: bool) -> tuple[Path | None, str, str |
 
     if len(words) > 3:
         raise Mistake(f"'{words[3]}' is one too many: NETWORK IN OUT (nas run --help)")
+    if len(words) == 1 and not realtime:
+        raise Mistake("give IN and OUT: what is read, and a file or a folder for what is made")
     if len(words) == 1:
         return None, words[0], None
     if len(words) == 3:
