@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.confidence import Gain
-from nas.durable import write_aside
 from nas.evidence import MAIN, TRAINED
 from nas.experiment import Plan
 from nas.report.cards import card, measurement
@@ -57,26 +55,6 @@ class Circumstances:
     notes: Sequence[str] = ()
     time_again: str = "nas bench {folder}"
     elsewhere_again: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_report(
-    path: Path,
-    summary: Summary,
-    funnel: Funnel,
-    candidates: Sequence[Candidate],
-    crops: Sequence[CropRow],
-    *,
-    plan: Plan,
-    circumstances: Circumstances,
-    worth: Worth | None = None,
-    curves: Mapping[str, Curve] | None = None,
-) -> None:
-    """Write the report; a reader sees the old one or the new one, never half of it."""
-    text = render(
-        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances, worth=worth,
-        curves=curves,
-    )
-    write_aside(path, text.encode())
 
 
 def render(

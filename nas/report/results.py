@@ -13,6 +13,7 @@ from rich.console import Console
 from nas.candidate import Candidate
 from nas.confidence import Scored
 from nas.curves import history
+from nas.durable import write_aside
 from nas.evidence import PROBED, QUANTIZED, TRAINED
 from nas.experiment import Experiment, Rig
 from nas.forecast import forecasts, horizon_of
@@ -22,7 +23,7 @@ from nas.report.compiled import Compiled, conclude_compiled
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import command_line, figure
 from nas.report.funnel import funnel, is_winner
-from nas.report.page import Circumstances, write_report
+from nas.report.page import Circumstances, render
 from nas.report.summary import Summary, summarize
 from nas.report.tables import print_table
 from nas.report.work_plots import Curve
@@ -91,8 +92,7 @@ def conclude(
     )
     path = experiment.folder / REPORT
     told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
-    write_report(
-        path,
+    text = render(
         summary,
         counted,
         candidates,
@@ -108,6 +108,8 @@ def conclude(
         worth=worth,
         curves={c.name: _losses(experiment, c) for c in candidates},
     )
+    # A reader sees the old one or the new one, never half of it.
+    write_aside(path, text.encode())
     _date_after_evidence(path)
     return Outcome(summary, path, worth)
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -40,7 +39,7 @@ from nas.live.scatter import scatter
 from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
 from nas.report.funnel import funnel
-from nas.report.page import Circumstances, render, write_report
+from nas.report.page import Circumstances, render
 from nas.report.plots import Axes, _place, ticks
 from nas.report.summary import summarize
 from nas.report.tables import print_table
@@ -246,17 +245,6 @@ def test_a_search_without_a_limit_has_a_report() -> None:
     )
     assert text.endswith("</html>\n")
     assert "●" in scatter(study, study, limit_ms=math.inf, metric=PSNR, baseline=BASELINE).plain
-
-
-def test_the_file_appears_whole(tmp_path: Path) -> None:
-    candidates = finished_study()
-    summary = summarize(candidates, target=TARGET, metric=PSNR, baseline=BASELINE)
-    write_report(
-        tmp_path / "report.html", summary, funnel(candidates), candidates, [], plan=PLAN,
-        circumstances=Circumstances("today"),
-    )
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (6, 4, 1)])
