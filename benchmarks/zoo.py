@@ -1,6 +1,6 @@
 """A network for the zoo, from a run of `nas train`: its files, timed here, judged and described.
 
-    python benchmarks/zoo.py runs/train/<run> x2-good --trained "6,000 steps on ..." \
+    python benchmarks/zoo.py runs/train/<run> x2-good --training "6,000 steps on ..." \
         --judge kodak24 set5
 
 `nas/zoo/networks/<name>` is made anew. The run should have been trained with integers that every
@@ -35,7 +35,7 @@ PRECISIONS = ("fp32", "int8")
 LARGEST = 200_000
 
 
-def main(run: Path, name: str, trained: str, train: str, judges: Sequence[str]) -> None:
+def main(run: Path, name: str, training: str, train: str, judges: Sequence[str]) -> None:
     """Write the entry and print what it says of itself."""
     (bundle,) = (path.parent for path in run.glob(f"winners/*/{MANIFEST}"))
     manifest = json.loads((bundle / MANIFEST).read_text())
@@ -54,7 +54,7 @@ def main(run: Path, name: str, trained: str, train: str, judges: Sequence[str]) 
         "what": f"x{architecture.scale} of RGB: {describe(architecture)}",
         "scale": architecture.scale,
         "parameters": sum(p.numel() for p in network.parameters()),
-        "trained": trained,
+        "training": training,
         "quality": quality,
     }
     files[ABOUT] = json.dumps(about, indent=1).encode()
@@ -85,8 +85,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--trained", required=True, help="on what, and how, in a sentence")
+    parser.add_argument("--training", required=True, help="on what, and how, in a sentence")
     parser.add_argument("--train", required=True, help="any folder of pictures")
     parser.add_argument("--judge", nargs="+", required=True)
     asked = parser.parse_args()
-    main(asked.run, asked.name, asked.trained, asked.train, asked.judge)
+    main(asked.run, asked.name, asked.training, asked.train, asked.judge)

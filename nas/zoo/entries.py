@@ -26,7 +26,7 @@ class Entry:
         what: it does, in a few words.
         scale: output size over input size.
         parameters: learned numbers.
-        trained: on what, and how.
+        training: on what it was trained, and how.
         quality: PSNR of the luma in dB by test set, none of which training saw: of the
             `fp32` and `int8` file, of `bicubic`, and how many `pictures`.
     """
@@ -36,7 +36,7 @@ class Entry:
     what: str
     scale: int
     parameters: int
-    trained: str
+    training: str
     quality: Mapping[str, Mapping[str, float]]
 
     def gain_db(self) -> float:
@@ -65,6 +65,6 @@ def names() -> list[str]:
 def _entry(folder: Path) -> Entry:
     said: dict[str, Any] = json.loads((folder / ABOUT).read_text())
     return Entry(
-        folder.name, folder, said["what"], said["scale"], said["parameters"], said["trained"],
+        folder.name, folder, said["what"], said["scale"], said["parameters"], said["training"],
         said["quality"],
     )

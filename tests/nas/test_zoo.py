@@ -44,7 +44,7 @@ def test_a_network_of_the_zoo_is_whole_small_and_says_what_it_was_trained_on(nam
     assert set(manifest.hashes) >= {"fp32.onnx", "int8.onnx", "architecture.json", "about.json"}
     assert sum(len(manifest.read(file)) for file in manifest.hashes) < LARGEST
     entry = next(entry for entry in entries() if entry.name == name)
-    assert "steps" in entry.trained and entry.parameters > 1000
+    assert "steps" in entry.training and entry.parameters > 1000
     assert all(one["int8"] > one["bicubic"] + 1 for one in entry.quality.values())
 
 
