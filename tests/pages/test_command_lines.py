@@ -20,7 +20,7 @@ from search_spaces.references import reference
 
 pytestmark = pytest.mark.slow
 # Those of the other verbs serve or watch until Ctrl-C.
-HELPS = ("search", "train", "prune", "run", "verify", "bench", "show", "widths", "doctor")
+HELPS = ("search", "train", "prune", "run", "verify", "zoo", "bench", "show", "widths", "doctor")
 ONLY_COMPOSED = {
     r"cluster=gpus": "there are no eight GPUs",
     r"cluster=local .*4": "real workers at real speed; the help of `nas search` starts two",
