@@ -6,7 +6,6 @@ import json
 
 from nas.card import CARD
 from nas.durable import digest
-from nas.golden import GOLDEN
 from nas.ledger import as_json
 from nas.networks import MANIFEST
 from runtime.manifest import ARCHITECTURE, BadBundle, Manifest
@@ -29,13 +28,9 @@ def of_any_size(manifest: Manifest) -> dict[str, bytes]:
     `search_spaces.any_size.of_size` the files are what they were, byte for byte.
 
     Raises:
-        BadBundle: a file was changed, or nothing tells of the network or the timed size.
+        BadBundle: a file was changed, or describes no network.
         HoldsSize: a layer of the network depends on the size.
     """
-    if GOLDEN not in manifest.hashes:
-        raise BadBundle(
-            f"{manifest.folder} has no {GOLDEN}, which tells its size: export it again"
-        )
     graph, contents = graph_of(manifest), {n: manifest.read(n) for n in manifest.hashes}
     for name in [name for name in contents if name.endswith(".onnx")]:
         contents[name] = any_size(contents[name], graph)
