@@ -66,7 +66,9 @@ def _zoo(options: argparse.Namespace) -> int:
     height, width = options.size
     sets = list(found[0].quality) if found else []
     table = Table("network", "makes", "parameters", *(f"{one}, dB" for one in sets),
-                  f"{options.precision} here at {width}x{height}, ms", box=None)  # fmt: skip
+                  f"{options.precision} here, ms", box=None,
+                  caption=f"ms of a picture of {width}x{height} on {options.threads} thread"
+                  f"{'' if options.threads == 1 else 's'} of this machine")  # fmt: skip
     for column in table.columns[2:]:
         column.justify = "right"
     receipts = _receipts(found, options, Console(stderr=True))
@@ -96,7 +98,9 @@ def _receipts(
     reports: list[LatencyReport | None] = []
     bench = bench_for(
         options.engine, threads=options.threads, keep=True,
-        notice=lambda line: beside.print(line, style="dim") if options.bench else None,
+        notice=lambda line: (
+            beside.print(line, style="dim", markup=False) if options.bench else None
+        ),
     )  # fmt: skip
     with bench:
         for entry in found:
