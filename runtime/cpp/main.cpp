@@ -42,6 +42,8 @@ run     a binary PPM or PGM; or raw frames of 8 bits one after the other, of whi
 The exit code is 0; 1 where a check failed or frames ended early; 2 where nothing could be done.
 )";
 
+constexpr std::int64_t MOST_PIXELS = std::int64_t{1} << 29;
+
 /// The command is wrong; the message says what to do.
 struct Mistake : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -65,7 +67,11 @@ int number_of(const std::string& option, const std::string& value) {
 std::pair<int, int> size_of(const std::string& value) {
     const std::size_t x = value.find('x');
     if (x == std::string::npos) throw Mistake("--size is '" + value + "': give WxH, as 640x360");
-    return {number_of("--size", value.substr(0, x)), number_of("--size", value.substr(x + 1))};
+    const int width = number_of("--size", value.substr(0, x));
+    const int height = number_of("--size", value.substr(x + 1));
+    if (std::int64_t{width} * height > MOST_PIXELS)
+        throw Mistake("--size is '" + value + "': such frames do not fit into memory");
+    return {width, height};
 }
 
 Asked asked_by(const std::vector<std::string>& arguments) {

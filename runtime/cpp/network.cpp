@@ -304,8 +304,8 @@ const Engine& timed_on(const std::string& name) {
     for (const Engine& engine : built_in())
         if (engine.name == name) return engine;
     const std::string other = built_in().empty() ? "another" : built_in()[0].name;
-    throw Refused("the bundle was timed on " + name + ", which is not built in; or name another " +
-                  "one, as --engine " + other + ", whose latency nobody has promised");
+    throw Refused("the bundle was timed on " + name + ", which is not built in: build with it, " +
+                  "or name another engine, as " + other + ", whose latency nobody has promised");
 }
 
 }  // namespace

@@ -220,6 +220,7 @@ def test_a_frame_of_several_ports_is_timed_too(programs: Programs, tmp_path: Pat
     (("run", "{b}", "in.ppm"), "IN.ppm OUT.ppm"),
     (("run", "{b}", "--size", "32"), "give WxH"),
     (("run", "{b}", "--size", "0x9"), "give a whole number above 0"),
+    (("run", "{b}", "--size", "99999x99999"), "such frames do not fit into memory"),
     (("run", "{b}", "--size"), "--size needs a value"),
     (("run", "{b}", "--wide", "3"), "--wide is not known"),
     (("run", "{b}", "--size", "32x24", "--precision", "fp16"), "ships int8, fp32"),

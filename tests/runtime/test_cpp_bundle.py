@@ -103,6 +103,17 @@ def test_what_cannot_be_read_is_told(programs: Programs, tmp_path: Path) -> None
     assert programs.freeway("verify", folder)[0] == 1
 
 
+def test_no_other_engine_takes_the_place_of_the_one_it_was_timed_on(
+    programs: Programs, tmp_path: Path
+) -> None:
+    folder = write_bundle(tmp_path / "b", precisions=("fp32",))
+    receipt = {"fp32": {"engine": "tensorrt", "median_ms": 1.0}}
+    holding(folder, "latency.json", json.dumps(receipt).encode())
+    code, _, errors = programs.freeway("run", folder, "--size", "32x24")
+    assert code == 2 and "was timed on tensorrt, which is not built in: build with it" in errors
+    assert programs.freeway("run", folder, "--size", "32x24", "--engine", "openvino")[0] == 0
+
+
 @pytest.mark.parametrize("number", [0, -1, True, "2", 1.5, None, []])
 def test_what_is_no_format_is_refused(programs: Programs, number: Any, tmp_path: Path) -> None:
     says(format=number)(folder := write_bundle(tmp_path / "b"))
