@@ -1,0 +1,65 @@
+"""What a format of a player is given, and what it may refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from search_spaces.graph import Graph
+from search_spaces.primitives import Primitive
+from search_spaces.reach import multiple_of
+from search_spaces.weights import Weights
+
+FloatPrecision = Literal["fp32", "fp16"]
+Files = Mapping[str, bytes]
+"""The contents of a format's files by their names."""
+
+
+class Unwritable(ValueError):
+    """This network cannot be had in this format; the message names the layer and says why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network that makes one picture of one, as every format is given it.
+
+    Attributes:
+        name: of its files, without a suffix.
+        graph: convolutions are the only layers with kernels in it.
+        weights: by `n<index>.weight`, `.bias` and `.slope`, in fp32.
+        planes: what a picture is to it: `rgb`, `luma` or `ycbcr420`; empty where nothing tells.
+        scale: the size of its output over that of its input.
+    """
+
+    name: str
+    graph: Graph
+    weights: Weights
+    planes: str
+    scale: int
+
+    @property
+    def multiple(self) -> int:
+        """What height and width of a picture have to divide by."""
+        return multiple_of(self.graph)
+
+
+Write = Callable[[Source, FloatPrecision], Files]
+"""One format: the files that a player loads.
+
+Raises:
+    Unwritable: see there.
+"""
+
+
+def refused(source: Source, index: int, why: str) -> Unwritable:
+    """The one line in which a format refuses a layer.
+
+    Args:
+        index: of its node.
+        why: what the format lacks, after "which".
+    """
+    node: Primitive = source.graph.nodes[index]
+    kind = getattr(node, "activation", "none")
+    with_it = f" with {kind}" if kind != "none" else ""
+    return Unwritable(f"layer {index} of {source.name} is a {type(node).__name__}{with_it}, {why}")
