@@ -57,9 +57,9 @@ def refused(source: Source, index: int, why: str) -> Unwritable:
 
     Args:
         index: of its node.
-        why: what the format lacks, after "which".
+        why: goes on from the layer's name.
     """
     node: Primitive = source.graph.nodes[index]
-    kind = getattr(node, "activation", "none")
-    with_it = f" with {kind}" if kind != "none" else ""
-    return Unwritable(f"layer {index} of {source.name} is a {type(node).__name__}{with_it}, {why}")
+    words = [type(node).__name__, getattr(node, "activation", "none")]
+    kind = " ".join(word for word in words if word != "none")
+    return Unwritable(f"layer {index} of {source.name} ({kind}) {why}")

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nas.formats.base import Files, FloatPrecision, Source, Unwritable
+from nas.formats.base import Files, FloatPrecision, Source, Unwritable, refused
 from nas.formats.glsl import Body
-from nas.formats.textures import LANES, PICTURE, Pass, passes_of
+from nas.formats.passes import passes_of
+from nas.formats.textures import LANES, MOST_TEXTURES, PICTURE, Pass
 from search_spaces.primitives import Conv
 
 _HOOKS = {"rgb": "MAIN", "luma": "LUMA"}
-_MOST_TEXTURES = 16
-"""That a pass may read, in mpv and in libplacebo."""
 _WORTH_IT = 1.2
 """So much larger than the video is its window before anything is enlarged."""
 
@@ -40,7 +39,7 @@ def write(source: Source, precision: FloatPrecision = "fp32") -> Files:
     passes = passes_of(source)
     shares = {PICTURE: Fraction(1)}
     for one in passes[:-1]:
-        shares |= {f"T{one.index}_{quad}": one.share for quad in range(_quads(one))}
+        shares |= {f"{one.name}_{quad}": one.share for quad in range(_quads(one))}
     blocks = [
         _block(source, one, quad, shares, is_last=one is passes[-1])
         for one in passes for quad in range(_quads(one))
@@ -67,18 +66,14 @@ def _block(
     """One pass with its directives."""
     scale = source.scale if is_last else 0
     body = Body(one, quad, shares, multiple=source.multiple, scale=scale)
-    if len(body.textures) > _MOST_TEXTURES:
-        kind = type(source.graph.nodes[one.index]).__name__
-        raise Unwritable(
-            f"mpv: layer {one.index} of {source.name}, a {kind}, reads {len(body.textures)} "
-            f"textures, and a pass may read {_MOST_TEXTURES} ({_MOST_TEXTURES * LANES} "
-            "channels): use another format"
-        )
+    if (count := len(body.textures)) > MOST_TEXTURES:
+        why = f"reads {count} textures, and a pass of a shader up to {MOST_TEXTURES}"
+        raise refused(source, one.index, f"{why}: use another format")
     lines = [f"//!HOOK {_HOOKS[source.planes]}"]
     lines += [f"//!BIND {name}" for name in body.textures]
     lines.append(f"//!DESC {source.name} {_words(source, one)}, {quad + 1} of {_quads(one)}")
     if not is_last:
-        lines += [f"//!SAVE T{one.index}_{quad}", f"//!COMPONENTS {LANES}"]
+        lines += [f"//!SAVE {one.name}_{quad}", f"//!COMPONENTS {LANES}"]
     lines += _sizes(one.share, source.multiple) if not is_last else _sizes(Fraction(scale), 1)
     if source.scale > 1:
         sides = [f"OUTPUT.{side} {PICTURE}.{side} / {_WORTH_IT} >" for side in "wh"]

@@ -181,7 +181,7 @@ class _Layers:
             case Resize():
                 mode = 1 if node.mode == "nearest" else 2
                 return "Interp", {0: mode, 1: float(node.factor), 2: float(node.factor)}
-        raise refused(self.source, self.index, "which ncnn has no layer for: use another format")
+        raise refused(self.source, self.index, "has no counterpart in ncnn: use another format")
 
     def _convolution(self, node: Conv) -> None:
         weight = self.source.weights[f"n{self.index}.weight"]

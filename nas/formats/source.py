@@ -20,7 +20,7 @@ from nas.formats.base import Source, Unwritable
 from runtime.manifest import ARCHITECTURE, BadBundle, read_manifest
 from runtime.planes import planes_of
 from search_spaces.base import Architecture, InvalidArchitecture
-from search_spaces.graph import Graph, shapes_of
+from search_spaces.graph import Graph, channels_of, shapes_of
 from search_spaces.primitives import Activation, Conv, ConvTranspose, DepthToSpace, Primitive
 from search_spaces.reach import multiple_of
 from search_spaces.skeletons import lower
@@ -64,7 +64,8 @@ def source_of(name: str, graph: Graph, file: bytes, *, planes: str = "") -> Sour
     """
     scale = _scale(name, graph)
     plain, weights = _without_transposed(graph, _weights(name, graph, file))
-    channels = shapes_of(graph, *[multiple_of(graph)] * 2)[0][0]
+    (entering,) = graph.inputs.values()
+    channels = channels_of(graph.nodes)[entering]
     whole = f"{name}-x{scale}" if scale > 1 else name
     return Source(whole, plain, weights, planes or planes_of(channels), scale)
 
@@ -83,7 +84,8 @@ def _scale(name: str, graph: Graph) -> int:
         shapes = shapes_of(graph, side, side)
     except InvalidArchitecture as error:
         raise Unwritable(f"{name} fits no picture: {error}") from error
-    given, made = shapes[next(iter(graph.inputs.values()))], shapes[graph.output]
+    (entering,) = graph.inputs.values()
+    given, made = shapes[entering], shapes[graph.output]
     if len(made) != 3 or made[0] != given[0] or made[1] % given[1] or given[1] != side:
         raise Unwritable(
             f"{name} makes {made} of a picture of {given} (channels, height, width): formats hold "

@@ -1,7 +1,6 @@
 """How the tensors of a network lie in the textures of a shader, four channels to each.
 
-Nothing that only moves, joins, splits or shifts channels costs a pass: it is another way to look
-at textures that are there. What computes is a `Pass`, which makes ceil(C / 4) textures.
+A tensor is a `View`; what makes one is a `Pass`, which gives ceil(C / 4) textures.
 """
 
 from __future__ import annotations
@@ -13,30 +12,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.formats.base import Source, refused
-from search_spaces.graph import channels_of
-from search_spaces.primitives import (
-    Activation,
-    Add,
-    ChannelShuffle,
-    Concat,
-    Conv,
-    DepthToSpace,
-    Input,
-    Multiply,
-    Primitive,
-    Scale,
-    Shift,
-    Slice,
-    SpaceToDepth,
-)
+from search_spaces.primitives import Conv
 
 PICTURE = "HOOKED"
 LANES = 4
-ACTIVATIONS = (
-    "none", "relu", "prelu", "leaky_relu", "relu6", "clip", "tanh", "sigmoid", "hardsigmoid",
-    "hardswish", "silu",
-)  # fmt: skip
+MOST_TEXTURES = 16
+"""That a pass may read, in mpv and in libplacebo."""
 
 
 @dataclass(frozen=True, order=True)
@@ -87,6 +68,9 @@ class Convolved:
     node: Conv
 
 
+Part = Convolved | View
+
+
 @dataclass(frozen=True)
 class Sum:
     """Convolutions and tensors added up, and an activation of that.
@@ -95,7 +79,7 @@ class Sum:
         slope: (C,) for negative values, of the activations that have one.
     """
 
-    parts: tuple[Convolved | View, ...]
+    parts: tuple[Part, ...]
     activation: str = "none"
     slope: NDArray[np.float32] | None = None
 
@@ -120,159 +104,65 @@ Work = Sum | Product | Shuffle
 
 @dataclass(frozen=True)
 class Pass:
-    """What makes the textures of one node.
+    """What makes the textures of one node, or a part of its sum.
 
     Attributes:
         index: of the node.
+        name: that its textures begin with.
         share: as of a `View`.
         channels: how many it makes.
     """
 
     index: int
+    name: str
     share: Fraction
     channels: int
     work: Work
 
-
-def passes_of(source: Source) -> list[Pass]:
-    """All that has to be computed, in order; the last one makes the picture.
-
-    Raises:
-        Unwritable: a layer cannot be written so.
-    """
-    plan = _Plan(source)
-    plan.compute(source.graph.output)
-    return plan.passes
+    def made(self) -> View:
+        """The tensor that it makes."""
+        lanes = (divmod(channel, LANES) for channel in range(self.channels))
+        return View(self.share, tuple((Place(f"{self.name}_{t}"), lane) for t, lane in lanes))
 
 
-class _Plan:
-    """The passes of one network in the making."""
-
-    def __init__(self, source: Source) -> None:
-        self._source, self._nodes = source, source.graph.nodes
-        self._channels = channels_of(self._nodes)
-        self._readers = source.graph.consumers()
-        self._views: dict[int, View] = {}
-        self.passes: list[Pass] = []
-
-    def compute(self, index: int) -> View:
-        """Append the pass that makes a node's textures."""
-        node = self._nodes[index]
-        work, share = self._work(index, node)
-        self.passes.append(Pass(index, share, self._channels[index], work))
-        lanes = (divmod(channel, LANES) for channel in range(self._channels[index]))
-        return View(share, tuple((Place(f"T{index}_{t}"), lane) for t, lane in lanes))
-
-    def _work(self, index: int, node: Primitive) -> tuple[Work, Fraction]:
-        match node:
-            case DepthToSpace():
-                view = self._view(node.inputs[0])
-                return Shuffle(view, node.factor), view.share * node.factor
-            case Multiply():
-                first, second = (self._view(source) for source in node.inputs)
-                if first.share != second.share:
-                    raise self._refused(index, "by something of another size")
-                return Product((first, second)), first.share
-            case Activation():
-                parts, share = self._parts(node.inputs[0])
-                return self._sum(index, parts, node.activation, node.slope), share
-            case Conv() if node.activation != "none":
-                parts, share = self._convolved(index, node)
-                return self._sum(index, parts, node.activation, node.slope), share
-        parts, share = self._summed(index)
-        return Sum(parts), share
-
-    def _sum(
-        self, index: int, parts: tuple[Convolved | View, ...], activation: str, slope: float
-    ) -> Sum:
-        if activation not in ACTIVATIONS:
-            raise self._refused(index, "which GLSL has no function for")
-        own = self._source.weights.get(f"n{index}.slope")
-        if own is None:
-            own = np.full(self._channels[index], slope, np.float32)
-        return Sum(parts, activation, own)
-
-    def _parts(self, index: int) -> tuple[tuple[Convolved | View, ...], Fraction]:
-        """What a node is the sum of, without a pass of its own where nobody else reads it."""
-        node = self._nodes[index]
-        plain = isinstance(node, Add) or (isinstance(node, Conv) and node.activation == "none")
-        if plain and len(self._readers[index]) == 1 and index not in self._views:
-            return self._summed(index)
-        view = self._view(index)
-        return (view,), view.share
-
-    def _summed(self, index: int) -> tuple[tuple[Convolved | View, ...], Fraction]:
-        node = self._nodes[index]
-        if isinstance(node, Conv) and node.activation == "none":
-            return self._convolved(index, node)
-        if not isinstance(node, Add):
-            view = self._look(index, node)
-            return (view,), view.share
-        (first, share), (second, _) = (self._parts(source) for source in node.inputs)
-        return (*first, *second), share
-
-    def _convolved(self, index: int, node: Conv) -> tuple[tuple[Convolved, ...], Fraction]:
-        if node.padding != "same":
-            raise self._refused(index, f"of {node.padding} padding, and a shader has `same`")
-        view, weights = self._view(node.inputs[0]), self._source.weights
-        bias = weights.get(f"n{index}.bias", np.zeros(node.out_channels, np.float32))
-        weight = _dense(weights[f"n{index}.weight"], node.groups)
-        return (Convolved(view, weight, bias, node),), view.share / node.stride
-
-    def _view(self, index: int) -> View:
-        """A node's tensor; it is computed where it is not there yet."""
-        if index not in self._views:
-            node = self._nodes[index]
-            computes = isinstance(node, Conv | Add | Activation | Multiply | DepthToSpace)
-            found = self.compute(index) if computes else self._look(index, node)
-            self._views[index] = found
-        return self._views[index]
-
-    def _look(self, index: int, node: Primitive) -> View:
-        """A tensor that is another way to look at others."""
-        if isinstance(node, Input):
-            return View(Fraction(1), tuple((Place(PICTURE), c) for c in range(node.channels)))
-        views = [self._view(source) for source in node.inputs]
-        lanes = views[0].lanes
-        match node:
-            case Shift():
-                return replace(views[0], lanes=_scaled(lanes, 1.0, node.value))
-            case Scale():
-                return replace(views[0], lanes=_scaled(lanes, node.value, 0.0))
-            case Concat():
-                joined = tuple(lane for view in views for lane in view.lanes)
-                return replace(views[0], lanes=joined)
-            case Slice():
-                return replace(views[0], lanes=lanes[node.start : node.stop])
-            case ChannelShuffle():
-                order = np.arange(len(lanes)).reshape(node.groups, -1).T.ravel()
-                return replace(views[0], lanes=tuple(lanes[i] for i in order))
-            case SpaceToDepth():
-                return View(views[0].share / node.factor, _phases(lanes, node.factor))
-        raise self._refused(index, "which a shader has no pass for")
-
-    def _refused(self, index: int, why: str) -> Exception:
-        return refused(self._source, index, f"{why}: use another format")
+def reads(parts: Sequence[Part]) -> int:
+    """How many textures the sum reads where it reads most, and the picture beside them."""
+    channels = max(len(p.weight if isinstance(p, Convolved) else p.lanes) for p in parts)
+    found = [{PICTURE} for _ in range(0, channels, LANES)]
+    for part in parts:
+        for quad, textures in enumerate(found):
+            rows = slice(quad * LANES, (quad + 1) * LANES)
+            if isinstance(part, View):
+                textures |= {place.texture for place, _ in part.lanes[rows]}
+                continue
+            used = np.flatnonzero(part.weight[rows].any(axis=(0, 2, 3)))
+            textures |= {part.view.lanes[channel][0].texture for channel in used}
+    return max(map(len, found))
 
 
-def _dense(weight: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
-    """(C_out, C_in / groups, kh, kw) as (C_out, C_in, kh, kw), zero between groups."""
-    out, own, *kernel = weight.shape
-    dense = np.zeros((out, own * groups, *kernel), np.float32)
-    for g in range(groups):
-        rows = slice(g * out // groups, (g + 1) * out // groups)
-        dense[rows, g * own : (g + 1) * own] = weight[rows]
-    return dense
+def pieces(part: Part) -> list[Part]:
+    """A convolution as several, each of one texture; only the first has its bias."""
+    if isinstance(part, View):
+        return [part]
+    textures = [place.texture for place, _ in part.view.lanes]
+    found: list[Part] = []
+    for name in dict.fromkeys(textures):
+        own = [channel for channel, texture in enumerate(textures) if texture == name]
+        view = replace(part.view, lanes=tuple(part.view.lanes[channel] for channel in own))
+        bias = np.zeros_like(part.bias) if found else part.bias
+        found.append(replace(part, view=view, weight=part.weight[:, own], bias=bias))
+    return found
 
 
-def _scaled(lanes: Sequence[Lane], gain: float, shift: float) -> tuple[Lane, ...]:
+def scaled(lanes: Sequence[Lane], gain: float, shift: float) -> tuple[Lane, ...]:
+    """The same channels, multiplied and shifted where they are read."""
     return tuple(
         (replace(place, gain=place.gain * gain, shift=place.shift * gain + shift), component)
         for place, component in lanes
     )
 
 
-def _phases(lanes: Sequence[Lane], factor: int) -> tuple[Lane, ...]:
+def phases(lanes: Sequence[Lane], factor: int) -> tuple[Lane, ...]:
     """Pixel (i, j) of channel c as channel (i * factor + j) * C + c."""
     return tuple(
         (
