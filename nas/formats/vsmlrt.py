@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from nas.formats.base import Files, FloatPrecision, Source, refused
-from search_spaces.graph import channels_of
 from search_spaces.onnx_writer import OPSET
 from search_spaces.onnx_writer import write as onnx_file
-from search_spaces.primitives import ChannelShuffle
+from search_spaces.primitives import ChannelShuffle, GroupReduce, GroupSoftmax
 
 _SIDES = ("height", "width")
 _SMALL, _LARGE = 32, 48
@@ -53,30 +51,31 @@ def _at(source: Source, precision: FloatPrecision, side: int) -> onnx.ModelProto
         source.graph, source.weights, height=height, width=width, float_type=precision
     )
     model = onnx.load_model_from_string(file)
-    _gather_shuffles(source, model.graph)
+    _leave_sizes_open(source, model.graph)
     since = (onnx.defs.get_schema(node.op_type, OPSET).since_version for node in model.graph.node)
     model.opset_import[0].version = max(since)
     model.ir_version = helper.find_min_ir_version_for(model.opset_import)
     return model
 
 
-def _gather_shuffles(source: Source, graph: onnx.GraphProto) -> None:
-    """Channel shuffles as one Gather, which needs no size."""
-    channels = channels_of(source.graph.nodes)
+def _leave_sizes_open(source: Source, graph: onnx.GraphProto) -> None:
+    """Let groups of channels become an axis of their own, and channels again, at any size.
+
+    A Gather would do for a shuffle, and OpenVINO 2026.4 computes one between convolutions wrongly.
+    """
+    stored = {one.name: one for one in graph.initializer}
     for index, node in enumerate(source.graph.nodes):
-        if not isinstance(node, ChannelShuffle):
+        if not isinstance(node, ChannelShuffle | GroupReduce | GroupSoftmax):
             continue
-        apart, turned = f"t{index}.apart", f"t{index}.turned"
-        found = [one for one in graph.node if {apart, turned} & {*one.input, *one.output}]
-        place = list(graph.node).index(found[0])
-        order = np.arange(channels[index]).reshape(node.groups, -1).T.ravel()
-        order_name = f"t{index}.order"
-        gathered = helper.make_node(
-            "Gather", [found[0].input[0], order_name], found[-1].output, f"Gather_t{index}", axis=1
+        parts, whole = stored[f"t{index}.parts"], stored[f"t{index}.whole"]
+        shape = numpy_helper.to_array(parts).copy()
+        shape[-1] = -1
+        parts.CopyFrom(numpy_helper.from_array(shape, parts.name))
+        channels = numpy_helper.to_array(whole)[:2]
+        first, sides, name = f"{whole.name}.channels", f"{whole.name}.sides", whole.name
+        whole.CopyFrom(numpy_helper.from_array(channels, first))
+        place, apart = next(
+            (at, one) for at, one in enumerate(graph.node) if parts.name in one.input
         )
-        for one in found:
-            graph.node.remove(one)
-        graph.node.insert(place, gathered)
-        for name in (f"t{index}.parts", f"t{index}.whole"):
-            graph.initializer.remove(next(one for one in graph.initializer if one.name == name))
-        graph.initializer.append(numpy_helper.from_array(order.astype(np.int64), order_name))
+        graph.node.insert(place, helper.make_node("Concat", [first, sides], [name], axis=0))
+        graph.node.insert(place, helper.make_node("Shape", apart.input[:1], [sides], start=2))

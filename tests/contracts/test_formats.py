@@ -74,7 +74,7 @@ def test_what_was_exported_gives_the_golden_output(format: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("name", "layer"), [
-    ("reference esr_tm", r"layer 4 of reference esr_tm-x2 \(GroupSoftmax\) h"),
+    ("reference rlfn_s", r"layer \d+ of reference rlfn_s-x2 \(\w+\) h"),
     ("skeleton classifier", r"skeleton classifier makes \(3,\) of a picture of \(3, 64, 64\)"),
     ("reference oidn_unet", r"reference oidn_unet makes .* networks that make a pict"),
 ])  # fmt: skip

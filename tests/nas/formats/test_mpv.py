@@ -13,8 +13,8 @@ from players import by_libplacebo
 
 from nas.formats.base import Source, Unwritable
 from nas.formats.mpv import write
-from search_spaces.graph import Graph, GraphBuilder
-from search_spaces.primitives import Conv, DepthToSpace, Scale, Shift
+from search_spaces.graph import GraphBuilder
+from search_spaces.primitives import Activation, Add, Conv, DepthToSpace, Scale, Shift
 
 
 def text_of(source: Source) -> str:
@@ -82,13 +82,16 @@ def test_moved_values_are_zero_outside_of_the_picture_as_in_the_network() -> Non
 
 
 def test_convolutions_that_are_added_up_share_a_pass() -> None:
-    apart = sum(isinstance(node, Conv) for node in _with_base().nodes)
-    source, _ = tame("with a base", _with_base())
-    assert apart == 2 and len(passes_of(source)) == 3 + 1
-
-
-def _with_base() -> Graph:
-    return NETWORKS["base bicubic"] if "base bicubic" in NETWORKS else NETWORKS["base nearest"]
+    builder = GraphBuilder(3)
+    stem = builder.add(Conv, 0, out_channels=4, activation="relu")
+    learned = builder.add(Conv, stem, out_channels=12)
+    base = builder.add(Conv, 0, out_channels=12, kernel=(5, 5), fixed="bicubic", factor=2)
+    both = builder.add(Activation, builder.add(Add, learned, base), activation="clip")
+    source, _ = tame("with a base", builder.finish(builder.add(DepthToSpace, both, factor=2)))
+    assert [one["DESC"][0].split("layer ")[1] for one in passes_of(source)] == [
+        "1 Conv 3x3, 1 of 1", *(f"5 Activation, {quad} of 3" for quad in (1, 2, 3)),
+        "6 DepthToSpace, 1 of 1",
+    ]  # fmt: skip
 
 
 def test_luma_is_hooked_where_the_network_sees_luma_and_nothing_runs_where_it_enlarges_nothing(
