@@ -98,9 +98,9 @@ def by_ncnn(files: Files, pictures: Pictures, scale: int) -> Pictures:
             assert loaded(str(path)) == 0
     made = []
     for one in pictures:
-        extractor = net.create_extractor()
-        # Without the copy it reads an array that may be gone.
-        extractor.input("data", ncnn.Mat(np.ascontiguousarray(one)).clone())
+        extractor, given = net.create_extractor(), np.ascontiguousarray(one)
+        # A Mat of an array keeps no hold on it, so it has to outlive this line.
+        extractor.input("data", ncnn.Mat(given).clone())
         code, found = extractor.extract("output")
         assert code == 0
         made.append(np.array(found))
