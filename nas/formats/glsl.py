@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from nas.formats.textures import (
     LANES,
     PICTURE,
+    Combined,
     Convolved,
     Pass,
     Place,
-    Product,
     Shuffle,
     Sum,
     View,
@@ -130,13 +130,15 @@ class Body:
             else:
                 yield f"mat4({','.join(map(_number, matrix.ravel()))}) * {read}"
 
-    def _product(self, work: Product) -> None:
-        first, second = work.parts
-        gate = second
-        if len(second.lanes) == 1:
-            gate = View(second.share, second.lanes * self._pass.channels)
-        one, other = self._gathered(first, "p"), self._gathered(gate, "p")
-        self._lines.append(f"vec4 sum = {one} * {other};")
+    def _combined(self, work: Combined) -> None:
+        first, *others = work.parts
+        self._lines.append(f"vec4 sum = {self._gathered(first, 'p')};")
+        for other in others:
+            if len(other.lanes) == 1:
+                other = View(other.share, other.lanes * self._pass.channels)
+            read = self._gathered(other, "p")
+            self._lines.append(f"sum *= {read};" if work.by == "product" else
+                               f"sum = max(sum, {read});")  # fmt: skip
 
     def _shuffle(self, work: Shuffle) -> None:
         """The pixel's phase picks one of the channels that lie at its cell."""

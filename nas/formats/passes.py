@@ -17,11 +17,11 @@ from nas.formats.base import Source, refused
 from nas.formats.textures import (
     MOST_TEXTURES,
     PICTURE,
+    Combined,
     Convolved,
     Part,
     Pass,
     Place,
-    Product,
     Shuffle,
     Sum,
     View,
@@ -35,13 +35,17 @@ from search_spaces.graph import channels_of
 from search_spaces.primitives import (
     Activation,
     Add,
+    AveragePool,
     ChannelShuffle,
     Concat,
     Conv,
     DepthToSpace,
     Input,
+    MaxPool,
     Multiply,
+    Pool,
     Primitive,
+    Resize,
     Scale,
     Shift,
     Slice,
@@ -52,6 +56,10 @@ ACTIVATIONS = (
     "none", "relu", "prelu", "leaky_relu", "relu6", "clip", "tanh", "sigmoid", "hardsigmoid",
     "hardswish", "silu",
 )  # fmt: skip
+
+
+_LOOKS = (Input, Shift, Scale, Concat, Slice, ChannelShuffle, SpaceToDepth)
+"""Primitives that cost no pass."""
 
 
 def passes_of(source: Source) -> list[Pass]:
@@ -110,7 +118,13 @@ class _Plan:
                 first, second = (self._view(source) for source in node.inputs)
                 if first.share != second.share:
                     raise self._refused(index, "multiplies by something of another size")
-                return Product((first, second)), first.share
+                return Combined((first, second), "product"), first.share
+            case MaxPool() | AveragePool():
+                return self._pooled(index, node)
+            case Resize() if node.mode == "nearest":
+                view, area = self._view(node.inputs[0]), node.factor**2
+                each = tuple(lane for lane in view.lanes for _ in range(area))
+                return Shuffle(View(view.share, each), node.factor), view.share * node.factor
             case Activation():
                 parts, share = self._parts(node.inputs[0])
                 return self._sum(index, parts, node.activation, node.slope), share
@@ -119,6 +133,18 @@ class _Plan:
                 return self._sum(index, parts, node.activation, node.slope), share
         parts, share = self._summed(index)
         return Sum(parts), share
+
+    def _pooled(self, index: int, node: Pool) -> tuple[Work, Fraction]:
+        """One value of each window: its pixels are as many tensors of the size of the result."""
+        if node.kernel:
+            raise self._refused(index, "has windows that overlap")
+        view, count = self._view(node.inputs[0]), node.factor**2
+        lanes, share = phases(view.lanes, node.factor), view.share / node.factor
+        step = len(view.lanes)
+        each = [lanes[first : first + step] for first in range(0, len(lanes), step)]
+        if isinstance(node, MaxPool):
+            return Combined(tuple(View(share, own) for own in each), "max"), share
+        return Sum(tuple(View(share, scaled(own, 1 / count, 0.0)) for own in each)), share
 
     def _sum(
         self, index: int, parts: tuple[Part, ...], activation: str, slope: float
@@ -144,6 +170,8 @@ class _Plan:
         if isinstance(node, Conv) and node.activation == "none":
             return self._convolved(index, node)
         if not isinstance(node, Add):
+            if not isinstance(node, _LOOKS):
+                raise self._refused(index, "has no pass of a shader")
             view = self._look(index, node)
             return (view,), view.share
         (first, share), (second, _) = (self._parts(source) for source in node.inputs)
@@ -161,8 +189,7 @@ class _Plan:
         """A node's tensor; it is computed where it is not there yet."""
         if index not in self._views:
             node = self._nodes[index]
-            computes = isinstance(node, Conv | Add | Activation | Multiply | DepthToSpace)
-            found = self.compute(index) if computes else self._look(index, node)
+            found = self._look(index, node) if isinstance(node, _LOOKS) else self.compute(index)
             self._views[index] = found
         return self._views[index]
 
@@ -187,7 +214,7 @@ class _Plan:
                 return replace(views[0], lanes=tuple(lanes[i] for i in order))
             case SpaceToDepth():
                 return View(views[0].share / node.factor, phases(lanes, node.factor))
-        raise self._refused(index, "has no pass of a shader")
+        raise TypeError(f"{type(node).__name__} is in _LOOKS and is not looked at")
 
     def _refused(self, index: int, why: str) -> Exception:
         return refused(self._source, index, f"{why}: use another format")

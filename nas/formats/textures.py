@@ -85,10 +85,15 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Product:
-    """Two tensors multiplied; the second may have one channel."""
+class Combined:
+    """Tensors multiplied, or their largest values; each but the first may have one channel.
 
-    parts: tuple[View, View]
+    Attributes:
+        by: `product` or `max`.
+    """
+
+    parts: tuple[View, ...]
+    by: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Shuffle:
     factor: int
 
 
-Work = Sum | Product | Shuffle
+Work = Sum | Combined | Shuffle
 
 
 @dataclass(frozen=True)

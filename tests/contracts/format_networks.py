@@ -16,12 +16,15 @@ from search_spaces.onnx_writer import write
 from search_spaces.primitives import (
     Activation,
     Add,
+    AveragePool,
     ChannelShuffle,
     Concat,
     Conv,
     ConvTranspose,
     DepthToSpace,
+    MaxPool,
     Multiply,
+    Resize,
     Scale,
     Shift,
     Slice,
@@ -70,10 +73,12 @@ def _luma() -> Graph:
 
 
 def _as_large() -> Graph:
-    """RGB, as large as it was, by a wide transposed convolution."""
+    """RGB, as large as it was, by pooling and a wide transposed convolution."""
     net = GraphBuilder(3)
-    down = net.add(Conv, 0, out_channels=8, stride=2, activation="relu")
-    up = net.add(ConvTranspose, down, out_channels=8, kernel=(4, 4), stride=2, activation="prelu")
+    down = net.add(Conv, 0, out_channels=4, stride=2, activation="relu")
+    pooled = [net.add(make, down, factor=2) for make in (MaxPool, AveragePool)]
+    back = net.add(Resize, net.add(Concat, *pooled), factor=2, mode="nearest")
+    up = net.add(ConvTranspose, back, out_channels=8, kernel=(4, 4), stride=2, activation="prelu")
     noise = net.add(Conv, up, out_channels=3)
     return net.finish(net.add(Add, noise, 0))
 

@@ -16,7 +16,7 @@ from nas.formats.base import FloatPrecision
 from nas.formats.vsmlrt import write
 from search_spaces.graph import channels_of
 
-SIZES = ((16, 24), (34, 18), (40, 40))
+SIZES = ((16, 24), (36, 20), (40, 40))
 
 
 def by_openvino(file: bytes, pictures: Any) -> Any:
@@ -60,3 +60,14 @@ def test_the_ends_are_float32_pictures_of_any_size_in_an_old_opset(
     pictures = noise(3, 20, 28)
     error = np.abs(by_onnxruntime(files, pictures, 2) - by_torch(network, pictures)).max()
     assert error < bound
+
+
+def test_a_program_may_set_the_size_and_infer_the_rest_as_vs_mlrt_does() -> None:
+    (file,) = write(tame("luma")[0]).values()
+    model = onnx.load_model_from_string(file)
+    given = model.graph.input[0].type.tensor_type.shape.dim
+    for dim, side in zip(given[2:], (18, 26), strict=True):
+        dim.dim_value = side
+    inferred = onnx.shape_inference.infer_shapes(model)
+    sides = [dim.dim_value for dim in inferred.graph.output[0].type.tensor_type.shape.dim]
+    assert sides == [1, 1, 54, 78]
