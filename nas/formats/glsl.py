@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nas.formats.textures import (
     LANES,
+    NOTHING,
     PICTURE,
     Combined,
     Convolved,
@@ -56,7 +57,7 @@ class Body:
         self._uses_inside = False
         getattr(self, f"_{type(one.work).__name__.lower()}")(one.work)
         self.textures = list(dict.fromkeys(place.texture for place in self._names))
-        if scale and PICTURE not in self.textures:
+        if (scale or not self.textures) and PICTURE not in self.textures:
             self.textures.append(PICTURE)
         first = PICTURE if scale else self.textures[0]
         # What is shown is not padded.
@@ -152,7 +153,8 @@ class Body:
             start = channel * factor**2
             found: dict[Place, list[tuple[int, int]]] = {}
             for n, (place, component) in enumerate(work.view.lanes[start : start + factor**2]):
-                found.setdefault(place, []).append((component, n))
+                if (place, component) != NOTHING:
+                    found.setdefault(place, []).append((component, n))
             for place, picks in found.items():
                 for chosen in _apart(picks):
                     values = [chosen.get(c, -1) for c in range(LANES)]

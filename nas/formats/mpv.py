@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nas.formats.base import Files, FloatPrecision, Source, Unwritable, refused
+from nas.formats.base import Files, FloatPrecision, Source, Unwritable
 from nas.formats.glsl import Body
 from nas.formats.passes import passes_of
-from nas.formats.textures import LANES, MOST_TEXTURES, PICTURE, Pass
+from nas.formats.textures import LANES, PICTURE, Pass
 from search_spaces.primitives import Conv
 
 _HOOKS = {"rgb": "MAIN", "luma": "LUMA"}
@@ -25,7 +25,7 @@ def write(source: Source, precision: FloatPrecision = "fp32") -> Files:
     """`NAME.glsl`.
 
     Raises:
-        Unwritable: a layer cannot be written, or its pass would read too many textures.
+        Unwritable: a layer cannot be written, or no hook has such planes.
     """
     if precision != "fp32":
         raise Unwritable(
@@ -66,9 +66,6 @@ def _block(
     """One pass with its directives."""
     scale = source.scale if is_last else 0
     body = Body(one, quad, shares, multiple=source.multiple, scale=scale)
-    if (count := len(body.textures)) > MOST_TEXTURES:
-        why = f"reads {count} textures, and a pass of a shader up to {MOST_TEXTURES}"
-        raise refused(source, one.index, f"{why}: use another format")
     lines = [f"//!HOOK {_HOOKS[source.planes]}"]
     lines += [f"//!BIND {name}" for name in body.textures]
     lines.append(f"//!DESC {source.name} {_words(source, one)}, {quad + 1} of {_quads(one)}")

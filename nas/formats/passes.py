@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from nas.formats.base import Source, refused
 from nas.formats.textures import (
+    LANES,
     MOST_TEXTURES,
+    NOTHING,
     PICTURE,
     Combined,
     Convolved,
@@ -112,8 +114,7 @@ class _Plan:
     def _work(self, index: int, node: Primitive) -> tuple[Work, Fraction]:
         match node:
             case DepthToSpace():
-                view = self._view(node.inputs[0])
-                return Shuffle(view, node.factor), view.share * node.factor
+                return self._shuffled(index, self._view(node.inputs[0]), node.factor)
             case Multiply():
                 first, second = (self._view(source) for source in node.inputs)
                 if first.share != second.share:
@@ -124,7 +125,7 @@ class _Plan:
             case Resize() if node.mode == "nearest":
                 view, area = self._view(node.inputs[0]), node.factor**2
                 each = tuple(lane for lane in view.lanes for _ in range(area))
-                return Shuffle(View(view.share, each), node.factor), view.share * node.factor
+                return self._shuffled(index, View(view.share, each), node.factor)
             case Activation():
                 parts, share = self._parts(node.inputs[0])
                 return self._sum(index, parts, node.activation, node.slope), share
@@ -133,6 +134,21 @@ class _Plan:
                 return self._sum(index, parts, node.activation, node.slope), share
         parts, share = self._summed(index)
         return Sum(parts), share
+
+    def _shuffled(self, index: int, view: View, factor: int) -> tuple[Work, Fraction]:
+        """Channels become pixels: in parts that are summed where too many textures hold them."""
+        share, area = view.share * factor, LANES * factor**2
+        quads = [view.lanes[first : first + area] for first in range(0, len(view.lanes), area)]
+        if max(len({place.texture for place, _ in quad}) for quad in quads) < MOST_TEXTURES:
+            return Shuffle(view, factor), share
+        textures = list(dict.fromkeys(place.texture for place, _ in view.lanes))
+        parts = []
+        for first in range(0, len(textures), MOST_TEXTURES - 1):
+            own = textures[first : first + MOST_TEXTURES - 1]
+            lanes = tuple(lane if lane[0].texture in own else NOTHING for lane in view.lanes)
+            work = Shuffle(View(view.share, lanes), factor)
+            parts.append(self._append(index, f"T{index}part{first}", share, work))
+        return Sum(tuple(parts)), share
 
     def _pooled(self, index: int, node: Pool) -> tuple[Work, Fraction]:
         """One value of each window: its pixels are as many tensors of the size of the result."""

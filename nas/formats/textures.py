@@ -38,6 +38,8 @@ class Place:
 
 Lane = tuple[Place, int]
 """One channel: where it lies, and which component it is there."""
+NOTHING: Lane = (Place(""), 0)
+"""A channel of zeros, as another pass has it."""
 
 
 @dataclass(frozen=True)
