@@ -55,7 +55,13 @@ class Body:
         self._names: dict[Place, str] = {}
         self._lines: list[str] = []
         self._uses_inside = False
-        getattr(self, f"_{type(one.work).__name__.lower()}")(one.work)
+        match one.work:
+            case Sum():
+                self._sum(one.work)
+            case Combined():
+                self._combined(one.work)
+            case Shuffle():
+                self._shuffle(one.work)
         self.textures = list(dict.fromkeys(place.texture for place in self._names))
         if (scale or not self.textures) and PICTURE not in self.textures:
             self.textures.append(PICTURE)
