@@ -6,7 +6,7 @@ from html import escape
 
 from nas.report.describe import figure
 from nas.report.markup import bullets
-from nas.report.plots import Axes, ticks
+from nas.report.plots import Axes, text_at, ticks
 from nas.report.worth import Worth
 from nas.report.worth_words import terms, worth_lines
 from trainers.base import Metric
@@ -80,12 +80,14 @@ def _grid(axes: Axes, worth: Worth, metric: Metric) -> str:
         y = axes.y(value)
         parts.append(f'<path class="grid" d="M{axes.left} {y:.1f}H{axes.right}"/>')
         words = figure(metric, value).split(" ")[0]
-        parts.append(_text(axes.left - 8, y + 4, words, "axis end"))
+        parts.append(text_at(axes.left - 8, y + 4, words, "axis end"))
     marks = ticks(0.0, float(worth.proposals), 8 if axes.right > 600 else 4)
     parts += [
-        _text(axes.x(mark), axes.bottom + 24, f"{mark:g}", "axis middle") for mark in marks if mark
+        text_at(axes.x(mark), axes.bottom + 24, f"{mark:g}", "axis middle")
+        for mark in marks if mark
     ]
-    return "".join(parts) + _text(axes.left, axes.bottom + 42, "proposals, in their order", "axis")
+    below = text_at(axes.left, axes.bottom + 42, "proposals, in their order", "axis")
+    return "".join(parts) + below
 
 
 def _best_so_far(
@@ -99,7 +101,3 @@ def _best_so_far(
             best = value
             path += f"H{axes.x(number):.1f}V{axes.y(best):.1f}"
     return f'<path class="front" d="{path}H{axes.x(count):.1f}"/>'
-
-
-def _text(x: float, y: float, words: str, css: str) -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>'

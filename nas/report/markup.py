@@ -1,9 +1,12 @@
-"""The frame of the report: one HTML file without a script and without a second file."""
+"""The frame of the report: one HTML file, which can be read without its script."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
+SCRIPT = Path(__file__).with_name("report.js")
 PALETTE = """\
 :root{color-scheme:light dark;--paper:#fbfaf8;--card:#fff;--ink:#20242a;--soft:#69707a;
 --line:#e3e0da;--win:#0f7b6c;--ref:#9a5b13;--warn:#b3403a;--dot:#9aa3ad}
@@ -85,6 +88,7 @@ svg .limit{stroke:var(--warn);fill:none;stroke-width:1.5}
 svg .beyond{fill:var(--warn);opacity:.06}
 svg .baseline{stroke:var(--soft);stroke-dasharray:5 4;fill:none}
 svg .front{stroke:var(--win);stroke-width:2;fill:none;opacity:.55}
+svg circle.ref{fill:var(--ref)}
 svg circle.win{fill:var(--win);stroke:var(--card);stroke-width:2}
 svg path.ref{fill:var(--ref);stroke:var(--card);stroke-width:1.5}
 svg .brief{fill:var(--dot);opacity:.5}
@@ -102,6 +106,33 @@ margin:12px 0 0}
 .key.b{background:var(--dot);opacity:.6}.key.r{background:var(--ref);border-radius:1px;
 transform:rotate(45deg) scale(.85)}
 .key.s{background:var(--warn);width:2px;border-radius:0}
+.told{position:absolute;z-index:2;max-width:min(34em,calc(100vw - 16px));padding:6px 10px;
+border-radius:7px;background:var(--ink);color:var(--paper);font-size:.85rem;line-height:1.4;
+pointer-events:none}
+svg [data-network]{cursor:pointer}
+svg [data-network].chosen{stroke:var(--ink);stroke-width:2.5;opacity:1}
+svg path.curve.chosen{stroke:var(--ink)}
+tr.chosen td{background:color-mix(in srgb,var(--win) 13%,transparent)}
+tr[data-network]{cursor:pointer}
+th[title]{cursor:pointer}th[aria-sort]{color:var(--ink)}
+th[aria-sort=ascending]::after{content:" ↑"}th[aria-sort=descending]::after{content:" ↓"}
+svg path.curve{fill:none;stroke:var(--dot);stroke-width:1;opacity:.45}
+svg path.curve.w{stroke:var(--win);stroke-width:1.8;opacity:.9}
+svg path.curve.r{stroke:var(--ref);stroke-width:1.8;opacity:.9}
+.compare{margin:6px 0 18px}
+.stage{position:relative;width:min(100%,512px);aspect-ratio:1;overflow:hidden;border-radius:5px;
+touch-action:pan-y}
+.stage img{position:absolute;inset:0;width:100%;height:100%;object-fit:cover;
+image-rendering:pixelated}
+.stage .over{clip-path:inset(0 calc(100% - var(--cut)) 0 0)}
+.stage::after{content:"";position:absolute;top:0;bottom:0;left:calc(var(--cut) - 1px);width:2px;
+background:#fff;box-shadow:0 0 3px #000;pointer-events:none}
+.stage input{position:absolute;inset:0;width:100%;height:100%;margin:0;opacity:0;
+cursor:ew-resize}
+.stage:focus-within{outline:2px solid var(--win);outline-offset:2px}
+.choices{display:flex;justify-content:space-between;width:min(100%,512px);margin-top:6px}
+.choices select{font:inherit;font-size:.87rem;color:var(--ink);background:var(--card);
+border:1px solid var(--line);border-radius:6px;padding:2px 6px;max-width:48%}
 @media(max-width:640px){main{padding:26px 16px 60px}h1{font-size:1.55rem}
 section.card,.box{padding:16px 15px}.wide{display:none}.narrow{display:block}
 dl{grid-template-columns:1fr;gap:0}.crops{flex-wrap:nowrap;overflow-x:auto}dd{margin-bottom:8px}}
@@ -115,7 +146,8 @@ def page(title: str, body: str) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n</main>\n<script>\n{SCRIPT.read_text()}</script>\n</body>\n"
+        "</html>\n"
     )
 
 
@@ -124,19 +156,30 @@ def cell(text: str, css: str = "") -> str:
     return f'<td class="{css}">{escape(text)}</td>' if css else f"<td>{escape(text)}</td>"
 
 
-def table(heads: list[tuple[str, str]], rows: list[str]) -> str:
+def table(
+    heads: list[tuple[str, str]], rows: list[str], *, networks: Sequence[str] = ()
+) -> str:
     """A table that scrolls sideways where the screen is narrow.
 
     Args:
         heads: (text, css class) of each column.
         rows: each the HTML of its cells.
+        networks: what each row tells of, for pointing at it; empty where that is nothing.
     """
     head = "".join(f'<th class="{css}">{escape(text)}</th>' for text, css in heads)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    body = "".join(
+        f"<tr{pointed(name)}>{row}</tr>"
+        for row, name in zip(rows, networks or [""] * len(rows), strict=True)
+    )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def pointed(network: str) -> str:
+    """The attribute by which a row and a mark of one network are found together."""
+    return f' data-network="{escape(network)}"' if network else ""
 
 
 def facts(pairs: list[tuple[str, str]]) -> str:

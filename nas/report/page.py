@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
 
 from nas.candidate import Candidate
 from nas.confidence import Gain
-from nas.durable import write_aside
 from nas.evidence import MAIN, TRAINED
 from nas.experiment import Plan
 from nas.report.cards import card, measurement
@@ -32,6 +30,7 @@ from nas.report.tables import (
     took,
     under_limits,
 )
+from nas.report.work_plots import Curve, work_and_learning
 from nas.report.worth import Worth
 from nas.target import Target
 from trainers.base import Metric
@@ -58,24 +57,6 @@ class Circumstances:
     elsewhere_again: Mapping[str, str] = field(default_factory=dict)
 
 
-def write_report(
-    path: Path,
-    summary: Summary,
-    funnel: Funnel,
-    candidates: Sequence[Candidate],
-    crops: Sequence[CropRow],
-    *,
-    plan: Plan,
-    circumstances: Circumstances,
-    worth: Worth | None = None,
-) -> None:
-    """Write the report; a reader sees the old one or the new one, never half of it."""
-    text = render(
-        summary, funnel, candidates, crops, plan=plan, circumstances=circumstances, worth=worth
-    )
-    write_aside(path, text.encode())
-
-
 def render(
     summary: Summary,
     funnel: Funnel,
@@ -85,11 +66,13 @@ def render(
     plan: Plan,
     circumstances: Circumstances,
     worth: Worth | None = None,
+    curves: Mapping[str, Curve] | None = None,
 ) -> str:
     """The report as HTML.
 
     Args:
         worth: what the search was worth; the report says nothing of it without.
+        curves: losses of trainings by the candidate's name, to be drawn.
     """
     by_name = {c.name: c for c in candidates}
     winners = [by_name[row.name] for row in summary.winners]
@@ -101,6 +84,7 @@ def render(
         _comparisons(summary),
         _funnel(funnel, candidates),
         "" if worth is None else searched(worth, summary.metric),
+        work_and_learning(candidates, summary, curves or {}),
         _crops(crops),
         measurement(candidates, summary.target, circumstances.images, circumstances.notes),
     ]
@@ -212,7 +196,8 @@ def _numbers(summary: Summary) -> str:
     numbers = [*named, summary.metric.name, "gain", *last, "params", "GMACs", "over fp32"]
     heads = [("network", ""), *((n, "n") for n in numbers), ("architecture", "")]
     rows = []
-    for row in (summary.baseline, *summary.winners, *summary.references):
+    every = (summary.baseline, *summary.winners, *summary.references)
+    for row in every:
         cells = cells_of(row, summary.metric)
         css = {"winner": "name win", "reference": "name ref"}.get(row.kind, "name soft")
         shown = [cell(row.label, css)]
@@ -242,7 +227,7 @@ def _numbers(summary: Summary) -> str:
     if summary.unsure:
         note += f" {summary.unsure[0].upper()}{summary.unsure[1:]}."
     return (
-        f'<section class="card">{table(heads, rows)}'
+        f'<section class="card">{table(heads, rows, networks=[row.name for row in every])}'
         f'<p class="soft small">{escape(note)}</p></section>'
     )
 
@@ -317,8 +302,9 @@ def _crops(rows: Sequence[CropRow]) -> str:
     if not rows:
         return ""
     parts = [
-        "<h2>What it looks like</h2><p>Pieces of validation images at real size, where there is "
-        "most detail and the methods differ most. The number is that of the whole image.</p>"
+        "<h2>What it looks like</h2><p>Pieces of validation images, where there is most detail "
+        "and the methods differ most. Pull the line to compare two of them. The number is that of "
+        "the whole image.</p>"
     ]
     for row in rows:
         shown = "".join(

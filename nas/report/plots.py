@@ -11,7 +11,8 @@ from nas.candidate import Candidate
 from nas.evidence import EXPORTED, MAIN, TRAINED
 from nas.report.describe import describe, drawable, figure, milliseconds
 from nas.report.funnel import Funnel, was_too_slow
-from nas.report.summary import Summary
+from nas.report.markup import pointed
+from nas.report.summary import Row, Summary
 from nas.stages import corridor
 from trainers.base import Metric
 
@@ -78,7 +79,7 @@ def front_plot(
     for candidate in others:
         kind, radius = ("full", 4) if candidate.has(TRAINED) else ("brief", 3)
         parts.append(
-            f'<circle class="{kind}" cx="{axes.x(_ms(candidate)):.1f}" '
+            f'<circle class="{kind}"{pointed(candidate.name)} cx="{axes.x(_ms(candidate)):.1f}" '
             f'cy="{axes.y(candidate.quality or 0.0):.1f}" r="{radius}">'
             f"<title>{_title(candidate, metric)}</title></circle>"
         )
@@ -122,23 +123,23 @@ def _grid(axes: Axes, summary: Summary) -> str:
     for value in levels:
         y = axes.y(value)
         parts.append(f'<path class="grid" d="M{axes.left} {y:.1f}H{axes.right}"/>')
-        parts.append(_text(axes.left - 8, y + 4, f"{value:.{digits}f}", "axis end"))
+        parts.append(text_at(axes.left - 8, y + 4, f"{value:.{digits}f}", "axis end"))
     for value in ticks(0.0, axes.x_end_ms, 8 if wide else 5):
-        parts.append(_text(axes.x(value), axes.bottom + 28, f"{value:g}", "axis middle"))
+        parts.append(text_at(axes.x(value), axes.bottom + 28, f"{value:g}", "axis middle"))
     x, y = axes.x(limit_ms), axes.y(summary.baseline.metric or 0.0)
     parts.append(f'<rect class="beyond" x="{x:.1f}" y="{axes.top}" width="{axes.right - x:.1f}" '
                  f'height="{axes.bottom - axes.top}"/>')
     parts.append(f'<path class="limit" d="M{x:.1f} {axes.top}V{axes.bottom}"/>')
     parts.append(f'<path class="baseline" d="M{axes.left} {y:.1f}H{axes.right}"/>')
     base = f"{summary.baseline.label} {figure(metric, summary.baseline.metric or 0.0)}"
-    parts.append(_text(axes.left + 6, y + 15, base, "label soft"))
+    parts.append(text_at(axes.left + 6, y + 15, base, "label soft"))
     words = f"limit {milliseconds(limit_ms)}"
     left, _, _, below = limit_box(axes, limit_ms)
-    parts.append(_text(left, below - 3, words, "label warn"))
+    parts.append(text_at(left, below - 3, words, "label warn"))
     on = f" on {MAIN}" if summary.further else ""
-    parts.append(_text(axes.left, axes.bottom + 50, f"latency of one image{on}, ms", "axis"))
+    parts.append(text_at(axes.left, axes.bottom + 50, f"latency of one image{on}, ms", "axis"))
     name = f"{metric.name}, {metric.unit}" if metric.unit else metric.name
-    return "".join(parts) + _text(axes.left + 6, axes.top + 10, name, "axis")
+    return "".join(parts) + text_at(axes.left + 6, axes.top + 10, name, "axis")
 
 
 def _ms(candidate: Candidate) -> float:
@@ -168,7 +169,7 @@ def _slow_ticks(candidates: Sequence[Candidate], axes: Axes) -> str:
         parts.append(f'<path class="tick {kind}" d="M{x:.1f} {axes.bottom + 3}v8"/>')
     if beyond:
         words = f"{beyond} more are slower →"
-        parts.append(_text(axes.right, axes.bottom + 50, words, "warn end"))
+        parts.append(text_at(axes.right, axes.bottom + 50, words, "warn end"))
     return "".join(parts)
 
 
@@ -182,10 +183,16 @@ def _winners_and_references(summary: Summary, axes: Axes) -> list[str]:
     if len(ahead) > 1:
         line = "L".join(f"{x:.1f} {y:.1f}" for x, y in ahead)
         parts.append(f'<path class="front" d="M{line}"/>')
-    parts += [f'<circle class="win" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>' for x, y in points]
     parts += [
-        f'<path class="ref" d="M{x:.1f} {y - 6.5:.1f}l6.5 6.5-6.5 6.5-6.5-6.5z"/>'
-        for x, y in marks
+        f'<circle class="win"{pointed(row.name)} cx="{x:.1f}" cy="{y:.1f}" r="5.5">'
+        f"<title>{_words(row, metric)}</title></circle>"
+        for row, (x, y) in zip(winners, points, strict=True)
+    ]
+    parts += [
+        f'<path class="ref"{pointed(row.name)} '
+        f'd="M{x:.1f} {y - 6.5:.1f}l6.5 6.5-6.5 6.5-6.5-6.5z">'
+        f"<title>{_words(row, metric)}</title></path>"
+        for row, (x, y) in zip(known, marks, strict=True)
     ]
     taken: list[Box] = [(x - 7, y - 7, x + 7, y + 7) for x, y in [*points, *marks]]
     taken.append(limit_box(axes, summary.target.max_latency_ms))
@@ -195,7 +202,7 @@ def _winners_and_references(summary: Summary, axes: Axes) -> list[str]:
             words += f" → {milliseconds(row.latency_ms or 0.0)}"
         css = "label win-label" if row.kind == "winner" else "label ref-label"
         left, baseline_y = _place(x, y, len(words) * _LETTER, axes, taken)
-        parts.append(_text(left, baseline_y, words, css))
+        parts.append(text_at(left, baseline_y, words, css))
     return parts
 
 
@@ -234,7 +241,15 @@ def _title(candidate: Candidate, metric: Metric) -> str:
     )
 
 
-def _text(x: float, y: float, words: str, css: str) -> str:
+def _words(row: Row, metric: Metric) -> str:
+    return escape(
+        f"{row.label}: {milliseconds(row.latency_ms or 0.0)}, "
+        f"{figure(metric, row.metric or 0.0)}, {row.description}"
+    )
+
+
+def text_at(x: float, y: float, words: str, css: str) -> str:
+    """Words that begin at a place, or end there where the class says so."""
     return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(words)}</text>'
 
 
@@ -254,13 +269,13 @@ def funnel_plot(funnel: Funnel, *, width: int = 920) -> str:
         bar_y = y if wide else y + 16
         length = max(2.0, count / max(1, funnel.proposed) * reach)
         if wide:
-            parts.append(_text(start - 14, y + 20, label, "label end"))
+            parts.append(text_at(start - 14, y + 20, label, "label end"))
         else:
-            parts.append(_text(0, y + 11, label, "label"))
+            parts.append(text_at(0, y + 11, label, "label"))
         parts.append(f'<rect class="bar{" won" if won else ""}" x="{start}" y="{bar_y}" rx="3" '
                      f'width="{length:.1f}" height="{row - (0 if wide else 8)}"/>')
         number_y = bar_y + (20 if wide else 16)
-        parts.append(_text(start + length + 10, number_y, str(count), "count"))
+        parts.append(text_at(start + length + 10, number_y, str(count), "count"))
     height = len(lines) * pitch
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="funnel">' + (
         "".join(parts) + "</svg>"

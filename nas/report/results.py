@@ -12,7 +12,9 @@ from rich.console import Console
 
 from nas.candidate import Candidate
 from nas.confidence import Scored
-from nas.evidence import QUANTIZED
+from nas.curves import history
+from nas.durable import write_aside
+from nas.evidence import PROBED, QUANTIZED, TRAINED
 from nas.experiment import Experiment, Rig
 from nas.forecast import forecasts, horizon_of
 from nas.inputs import remembered_notes
@@ -21,9 +23,10 @@ from nas.report.compiled import Compiled, conclude_compiled
 from nas.report.crops import Crop, CropRow, choose_crop
 from nas.report.describe import command_line, figure
 from nas.report.funnel import funnel, is_winner
-from nas.report.page import Circumstances, write_report
+from nas.report.page import Circumstances, render
 from nas.report.summary import Summary, summarize
 from nas.report.tables import print_table
+from nas.report.work_plots import Curve
 from nas.report.worth import Worth, worth_of
 from nas.table.simulation import outcome_words
 from nas.trained import engine_run
@@ -89,8 +92,7 @@ def conclude(
     )
     path = experiment.folder / REPORT
     told = (*getattr(task, "notices", ()), *remembered_notes(experiment.folder))
-    write_report(
-        path,
+    text = render(
         summary,
         counted,
         candidates,
@@ -104,9 +106,21 @@ def conclude(
             elsewhere_again={n: _time_again(experiment, rig) for n, rig in further.items()},
         ),
         worth=worth,
+        curves={c.name: _losses(experiment, c) for c in candidates},
     )
+    # A reader sees the old one or the new one, never half of it.
+    write_aside(path, text.encode())
     _date_after_evidence(path)
     return Outcome(summary, path, worth)
+
+
+def _losses(experiment: Experiment, candidate: Candidate) -> Curve:
+    """Of its full training, or of the first steps where there was none."""
+    rows = history(experiment.ledger.home(candidate.name))
+    for key in (f"{stage.name}/loss" for stage in (TRAINED, PROBED)):
+        if found := [(row["step"], row[key]) for row in rows if key in row]:
+            return found
+    return ()
 
 
 def _forecast_of(experiment: Experiment) -> str:

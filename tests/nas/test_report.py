@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -40,7 +39,7 @@ from nas.live.scatter import scatter
 from nas.report.course_plot import course_plot
 from nas.report.crops import Crop, CropRow, choose_crop, png
 from nas.report.funnel import funnel
-from nas.report.page import Circumstances, render, write_report
+from nas.report.page import Circumstances, render
 from nas.report.plots import Axes, _place, ticks
 from nas.report.summary import summarize
 from nas.report.tables import print_table
@@ -103,7 +102,9 @@ def test_the_report_says_what_was_asked_and_what_was_found() -> None:
 
 def test_the_report_needs_nothing_from_elsewhere() -> None:
     text = report(finished_study(), [crop_row()])
-    assert not re.search(r"https?:|//|<script|<link|@import|url\(", text.replace("</", ""))
+    body, _, script = text.partition("<script>")
+    assert not re.search(r"https?:|//|<link|@import|url\(", body.replace("</", ""))
+    assert not re.search(r"https?:|fetch|XMLHttp|import|eval|innerHTML|\.open\(", script)
     sources = re.findall(r'(?:src|href)="([^"]{0,22})', text)
     assert sources and set(sources) == {"data:image/png;base64,"}
 
@@ -125,7 +126,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
         [odd, broken(2, EVIL), replace(published("espcn", 40.0, 32.0), name=EVIL_NAME)],
         [crop_row(EVIL)], images=[EVIL], notes=[EVIL], time_again=EVIL,
     )
-    assert "<script" not in text and "<img src=x" not in text
+    assert text.count("<script") == 1 and "<img src=x" not in text
     assert "&lt;script&gt;" in text
 
 
@@ -207,7 +208,7 @@ def test_what_lies_beyond_the_drawing_is_counted_or_named() -> None:
 def test_a_metric_of_which_less_is_better_is_drawn_upwards() -> None:
     lpips = Metric("lpips", "", "min")
     text = report([winner(1, 20.0, 0.3), winner(2, 40.0, 0.1)], metric=lpips)
-    heights = [float(y) for y in re.findall(r'class="win" cx="[\d.]+" cy="([\d.]+)"', text)]
+    heights = [float(y) for y in re.findall(r'class="win"[^>]* cx="[\d.]+" cy="([\d.]+)"', text)]
     assert heights[1] < heights[0]
 
 
@@ -244,17 +245,6 @@ def test_a_search_without_a_limit_has_a_report() -> None:
     )
     assert text.endswith("</html>\n")
     assert "●" in scatter(study, study, limit_ms=math.inf, metric=PSNR, baseline=BASELINE).plain
-
-
-def test_the_file_appears_whole(tmp_path: Path) -> None:
-    candidates = finished_study()
-    summary = summarize(candidates, target=TARGET, metric=PSNR, baseline=BASELINE)
-    write_report(
-        tmp_path / "report.html", summary, funnel(candidates), candidates, [], plan=PLAN,
-        circumstances=Circumstances("today"),
-    )
-    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3), (6, 4, 1)])
