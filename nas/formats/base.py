@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from search_spaces.graph import Graph
 from search_spaces.primitives import Primitive
 from search_spaces.reach import multiple_of
@@ -30,6 +32,7 @@ class Source:
         weights: by `n<index>.weight`, `.bias` and `.slope`, in fp32.
         planes: what a picture is to it: `rgb`, `luma` or `ycbcr420`; empty where nothing tells.
         scale: the size of its output over that of its input.
+        largest: value between its layers when it was exported; 0 where nothing tells.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Source:
     weights: Weights
     planes: str
     scale: int
+    largest: float = 0.0
 
     @property
     def multiple(self) -> int:
@@ -50,6 +54,20 @@ Write = Callable[[Source, FloatPrecision], Files]
 Raises:
     Unwritable: see there.
 """
+
+
+def require_half(source: Source) -> None:
+    """Refuse half precision for a network that would become infinite in it.
+
+    Raises:
+        Unwritable: it has values that fp16 does not hold.
+    """
+    most = float(np.finfo(np.float16).max)
+    if not source.largest <= most:
+        raise Unwritable(
+            f"{source.name} has values of {source.largest:.3g} inside, over the {most:g} that "
+            "half precision holds: use vsmlrt or ncnn in fp32"
+        )
 
 
 def refused(source: Source, index: int, why: str) -> Unwritable:

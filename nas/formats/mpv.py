@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from nas.formats.base import Files, FloatPrecision, Source, Unwritable
+from nas.formats.base import Files, FloatPrecision, Source, Unwritable, require_half
 from nas.formats.glsl import Body
 from nas.formats.passes import passes_of
 from nas.formats.textures import LANES, PICTURE, Pass
@@ -36,6 +36,7 @@ def write(source: Source, precision: FloatPrecision = "fp32") -> Files:
             f"mpv: {source.name} works on planes of {source.planes or 'its own'}, and a shader on "
             f"{' or '.join(_HOOKS)}: use another format"
         )
+    require_half(source)
     passes = passes_of(source)
     shares = {PICTURE: Fraction(1)}
     for one in passes[:-1]:

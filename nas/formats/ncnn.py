@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.formats.base import Files, FloatPrecision, Source, refused
+from nas.formats.base import Files, FloatPrecision, Source, refused, require_half
 from search_spaces.primitives import (
     Activation,
     Add,
@@ -64,6 +64,8 @@ def write(source: Source, precision: FloatPrecision = "fp32") -> Files:
     Raises:
         Unwritable: ncnn has no such layer.
     """
+    if precision == "fp16":
+        require_half(source)
     file = _Text(precision == "fp16")
     readers = source.graph.consumers()
     uses = [len(found) + (index == source.graph.output) for index, found in enumerate(readers)]

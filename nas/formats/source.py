@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from nas.formats.base import Source, Unwritable
-from runtime.manifest import ARCHITECTURE, BadBundle, read_manifest
+from runtime.manifest import ARCHITECTURE, BadBundle, Manifest, read_manifest
 from runtime.planes import planes_of
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph, channels_of, shapes_of
@@ -27,7 +27,7 @@ from search_spaces.skeletons import lower
 from search_spaces.transposed import runs_as_convolution, taps
 from search_spaces.weights import Weights
 
-FILE = "fp32.onnx"
+FILE, PARITY = "fp32.onnx", "parity.json"
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -48,7 +48,16 @@ def read_source(bundle: Path) -> Source:
             raise
         raise Unwritable(f"{bundle} holds no architecture ({error}): export it again") from error
     planes = str(manifest.picture.get("planes", ""))
-    return source_of(bundle.resolve().name, graph, manifest.read(FILE), planes=planes)
+    source = source_of(bundle.resolve().name, graph, manifest.read(FILE), planes=planes)
+    return replace(source, largest=_largest(manifest))
+
+
+def _largest(manifest: Manifest) -> float:
+    """The largest value between layers that the bundle's gates have seen; 0 where none is told."""
+    if PARITY not in manifest.hashes:
+        return 0.0
+    gates = manifest.json(PARITY).get("gates", {})
+    return float(gates.get("fp32", {}).get("largest_inside", 0.0))
 
 
 def source_of(name: str, graph: Graph, file: bytes, *, planes: str = "") -> Source:

@@ -12,7 +12,7 @@ import re
 import onnx
 from onnx import helper, numpy_helper
 
-from nas.formats.base import Files, FloatPrecision, Source, refused
+from nas.formats.base import Files, FloatPrecision, Source, refused, require_half
 from search_spaces.onnx_writer import OPSET
 from search_spaces.onnx_writer import write as onnx_file
 from search_spaces.primitives import ChannelShuffle, GroupReduce, GroupSoftmax
@@ -31,6 +31,8 @@ def write(source: Source, precision: FloatPrecision = "fp32") -> Files:
     Raises:
         Unwritable: a layer holds the size of the picture.
     """
+    if precision == "fp16":
+        require_half(source)
     model, other = (_at(source, precision, side) for side in (_SMALL, _LARGE))
     pairs = zip(model.graph.initializer, other.graph.initializer, strict=True)
     for one, another in pairs:

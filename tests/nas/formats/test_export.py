@@ -119,3 +119,20 @@ def test_a_bundle_that_is_damaged_or_lacks_its_weights_is_refused(
     del manifest["fp32.onnx"]
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     assert "has no fp32.onnx, whose weights a format needs" in said(capsys, *way)[1]
+
+
+@pytest.mark.parametrize(("format", "half"), [
+    ("mpv", ()), *((name, ("--precision", "fp16")) for name in ("vsmlrt", "ncnn")),
+])  # fmt: skip
+def test_what_half_precision_cannot_hold_is_not_written_in_it(
+    format: str, half: tuple[str, ...], bundle: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    said_inside = {"gates": {"fp32": {"largest_inside": 70000.0}}}
+    (bundle / "parity.json").write_text(json.dumps(said_inside))
+    told_again(bundle)
+    way = (bundle, "--format", format, "--to", tmp_path / "to")
+    code, told = said(capsys, *way, *half)
+    assert code == 2 and "has values of 7e+04 inside, over the 65504 that half precision" in told
+    assert not (tmp_path / "to").exists()
+    assert not half or said(capsys, *way)[0] == 0
