@@ -13,7 +13,8 @@ _HELP = """\
 Bring a winner to where it is needed: its folder copied whole, each file held against its hash, or
 written anew for a player. A format holds the weights of fp32.onnx; int8 stays with the bundle.
 
-BUNDLE is the folder of a winner (runs/<study>/winners/<id>), or that of a run, for its best one.
+BUNDLE is the folder of a winner (runs/<study>/winners/<id>), that of a run, for its best one, or
+a network that came with the package (nas zoo).
 
 formats:
 {formats}
@@ -21,6 +22,7 @@ formats:
 examples:
   nas export runs/x2-360x640-int8-50ms --to product/upscaler    # the folder that `runtime` loads
   nas export runs/x2-360x640-int8-50ms --format mpv --to shaders
+  nas export x2-balanced --format mpv                           # a network of the zoo, here
   nas export runs/x2-360x640-int8-50ms --format vsmlrt --precision fp16 --to models
   nas export runs/x2-360x640-int8-50ms --format ncnn --to models
 

@@ -64,7 +64,7 @@ def source_of(name: str, graph: Graph, file: bytes, *, planes: str = "") -> Sour
     """A network as formats are given it.
 
     Args:
-        name: of the network; the scale is added to it.
+        name: of the network; the scale is added to it where it does not tell it.
         file: the Graph as the ONNX writer wrote it in fp32, with its weights.
         planes: what a picture is to it; by its channels where nothing is said.
 
@@ -75,7 +75,8 @@ def source_of(name: str, graph: Graph, file: bytes, *, planes: str = "") -> Sour
     plain, weights = _without_transposed(graph, _weights(name, graph, file))
     (entering,) = graph.inputs.values()
     channels = channels_of(graph.nodes)[entering]
-    whole = f"{name}-x{scale}" if scale > 1 else name
+    told = scale == 1 or f"x{scale}" in name.split("-")
+    whole = name if told else f"{name}-x{scale}"
     return Source(whole, plain, weights, planes or planes_of(channels), scale)
 
 

@@ -56,6 +56,15 @@ def vdsr(scale: int) -> Architecture:
     return architecture("pre_upsampled", LUMA, scale, blocks, base="bicubic", residual=True)
 
 
+def compact(scale: int, *, inner: int) -> Architecture:
+    """Layers of 64 features with PReLU, over the nearest neighbour."""
+    blocks = [
+        BlockSpec.of("conv", 64, activation="prelu"),
+        BlockSpec.of("conv", 64, inner, activation="prelu"),
+    ]
+    return architecture("upscaler", RGB, scale, blocks, base="nearest")
+
+
 def _register() -> None:
     shi = (
         "Shi et al., 'Real-Time Single Image and Video Super-Resolution Using an Efficient "
@@ -117,6 +126,15 @@ def _register() -> None:
         (at_720p(2, "3.9K", "0.9", 149),),
         note=f"FSRCNN(32, 5, 1) on luma, as in the paper. {counted}",
     ))
+    for inner, published in ((16, "realesr-animevideov3"), (32, "realesr-general-x4v3")):
+        add(Reference(
+            f"compact_{inner}", partial(compact, inner=inner),
+            "Wang, Xie, Dong, Shan, 'Real-ESRGAN: Training Real-World Blind Super-Resolution with "
+            "Pure Synthetic Data', ICCV Workshops 2021",
+            source="the authors' repository",
+            note=f"Colour; SRVGGNetCompact as in {published}, published at x4 with weights and no "
+            "sizes.",
+        ))
 
 
 _register()

@@ -68,6 +68,11 @@ def rlfn_s(scale: int) -> Architecture:
     return architecture("rlfn", RGB, scale, [BlockSpec.of("conv", 48, 6, squeezed=16)])
 
 
+def span(scale: int, *, features: int) -> Architecture:
+    """Six blocks with attention that has no parameters of its own."""
+    return architecture("span", RGB, scale, [BlockSpec.of("conv", features, 6)])
+
+
 def _register_thin() -> None:
     add(Reference(
         "xlsr", xlsr,
@@ -146,6 +151,25 @@ def _register_attentive() -> None:
         "CVPR Workshops 2022",
         (at_720p(2, "455K", "98.8"), at_720p(4, "470K", "25.6")),
         note="Colour; that the source works on 0 to 255 is folded into the weights.",
+    ))
+    wan = (
+        "Wan et al., 'Swift Parameter-free Attention Network for Efficient Super-Resolution', "
+        "CVPR Workshops 2024"
+    )
+    folded = (
+        "Colour, re-parameterised; that the source takes a mean off is folded into the first "
+        "layer, which differs at the border."
+    )
+    add(Reference(
+        "span", partial(span, features=48), wan,
+        (at_720p(2, "", "94.4"), at_720p(4, "", "24.5")),
+        note=f"{folded} The parameters in print are those of its training.",
+    ))
+    add(Reference(
+        "span_c28", partial(span, features=28), wan,
+        (Printed(4, "0.151M", "9.83", (256, 256)),),
+        "Ren et al., 'The Ninth NTIRE 2024 Efficient Super-Resolution Challenge Report', CVPR "
+        "Workshops 2024, which its team won", folded,
     ))
 
 

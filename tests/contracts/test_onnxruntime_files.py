@@ -101,8 +101,9 @@ def test_a_plain_session_computes_a_file_as_torch_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*DEEP, ON_HALVES])
 def test_a_plain_session_computes_a_deep_file_as_torch_does(name: str) -> None:
+    # Two roundings that have nothing in common are apart by the root of 2.
     mean, largest = difference(NETWORKS[name])
-    assert mean < 1.0
+    assert mean < 2**0.5
     assert largest < 1.5
 
 

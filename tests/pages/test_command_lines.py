@@ -21,7 +21,8 @@ from search_spaces.references import reference
 pytestmark = pytest.mark.slow
 # Those of the other verbs serve or watch until Ctrl-C.
 HELPS = (
-    "search", "train", "prune", "run", "verify", "export", "bench", "show", "widths", "doctor",
+    "search", "train", "prune", "run", "verify", "export", "zoo", "bench", "show", "widths",
+    "doctor",
 )  # fmt: skip
 ONLY_COMPOSED = {
     r"cluster=gpus": "there are no eight GPUs",

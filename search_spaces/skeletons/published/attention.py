@@ -15,6 +15,8 @@ from search_spaces.primitives import (
     MaxPool,
     Multiply,
     ResizeLike,
+    Scale,
+    Shift,
     Slice,
     SoftPool,
 )
@@ -24,6 +26,7 @@ LEAK = 0.05
 """Negative slope in all networks of this file."""
 POOL, POOL_STEP = 7, 3
 """Windows of the attention's pooling and their distance."""
+LEVELS = 255.0
 _LEAKY = {"activation": "leaky_relu", "slope": LEAK}
 
 
@@ -95,6 +98,31 @@ def _gated(graph: GraphBuilder, source: int, heat: int) -> int:
     first = graph.add(Slice, source, start=0, stop=1)
     gate = graph.add(Activation, first, activation="sigmoid")
     return graph.add(Multiply, graph.add(Multiply, source, heat), gate)
+
+
+@skeleton("span")
+def span(architecture: Architecture) -> Graph:
+    """Blocks whose last layer weighs their output; the ends of the row are read together.
+
+    Features are as large as values of 0 to 255 make them: of small ones the weights, sigmoid less
+    a half, are nearly nothing, and after six blocks nothing is left to learn from.
+    The head reads the stem, the first block, the last one after one convolution more, and what
+    stands after the last block's first layer.
+    """
+    graph = GraphBuilder(architecture.in_channels)
+    (spec,) = architecture.blocks
+    conv = partial(graph.add, Conv, out_channels=spec.channels)
+    stem = body = conv(graph.add(Scale, 0, value=LEVELS))
+    blocks, inside = [], stem
+    for _ in range(spec.repeat):
+        inside = conv(body, activation="silu")
+        last = conv(conv(inside, activation="silu"))
+        heat = graph.add(Activation, last, activation="sigmoid")
+        gate = graph.add(Shift, heat, value=-0.5)
+        body = graph.add(Multiply, graph.add(Add, last, body), gate)
+        blocks.append(body)
+    read = graph.add(Concat, stem, conv(body), blocks[0], inside)
+    return _head(graph, architecture, conv(read, kernel=(1, 1)))
 
 
 @skeleton("rlfn")

@@ -51,6 +51,13 @@ def test_each_format_writes_its_files_where_it_is_told_to_and_names_them(
     }  # fmt: skip
 
 
+def test_a_network_of_the_zoo_is_known_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, told = said(capsys, "x2-fast", "--format", "mpv", "--to", tmp_path)
+    assert code == 0 and told.startswith(f"{tmp_path / 'x2-fast.glsl'}  ")
+
+
 def test_the_same_again_is_written_again_and_what_is_another_file_stays(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
