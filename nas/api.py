@@ -14,20 +14,19 @@ from dataclasses import asdict, dataclass, is_dataclass
 from itertools import product
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from latency_models.base import PRECISIONS, DeviceError, Precision
-from nas.any_size import of_any_size
 from nas.asked import fitting
 from nas.assemble import Order, build
 from nas.candidate import Candidate
-from nas.durable import write_folder
 from nas.events import Event, Listener
 from nas.evidence import EXPORTED, MAIN
 from nas.experiment import Experiment, Plan
+from nas.formats.export import export
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.measurement import Measurement, Questions, measurement_of
-from nas.networks import CASE, MANIFEST, Form, resolve
+from nas.networks import CASE, Form, resolve
 from nas.one_network import OneNetwork, label, train_one, trained_home
 from nas.pipeline import run_study
 from nas.policies.base import Policy
@@ -37,9 +36,7 @@ from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
 from nas.study import Study
 from nas.target import Target, require_together
-from runtime.manifest import BadBundle, read_manifest
 from runtime.pictures import IO
-from search_spaces.any_size import HoldsSize
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
 from trainers.budget import Budget
@@ -288,40 +285,6 @@ def bench(
                         network, form, one, Questions(check=check)
                     )
     return [measurements[key] for key in sorted(measurements)]
-
-
-def export(
-    bundle: str | Path, folder: str | Path, *, sizes: Literal["timed", "any"] = "timed"
-) -> Path:
-    """Copy a bundle to where it is needed, whole and checked.
-
-    Args:
-        bundle: a winner's folder, or that of `Trained`.
-        folder: does not exist yet, or is empty.
-        sizes: `any` leaves height and width open in the copy's files (docs/bundle.md).
-
-    Raises:
-        SettingsError: it is no bundle, a file of it was changed, the folder is in use, or a layer
-            of the network depends on the size.
-    """
-    source, to = Path(bundle), Path(folder)
-    if sizes not in ("timed", "any"):
-        raise SettingsError(f"sizes is '{sizes}': use timed or any")
-    try:
-        manifest = read_manifest(source)
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
-        contents = {name: manifest.read(name) for name in manifest.hashes}
-        contents |= {MANIFEST: (source / MANIFEST).read_bytes()}
-        if sizes == "any":
-            contents = of_any_size(manifest)
-    except (BadBundle, HoldsSize) as error:
-        raise SettingsError(str(error)) from error
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if to.is_dir():
-        to.rmdir()
-    write_folder(to, contents)
-    return to
 
 
 @contextmanager
