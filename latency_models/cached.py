@@ -102,6 +102,17 @@ class CachedLatency:
             )
         return report
 
+    def last(self, onnx: bytes, precision: Precision) -> LatencyReport | None:
+        """The newest full receipt, whatever its verdict, to be shown; nothing is measured.
+
+        Raises:
+            DamagedReceipts: the file of receipts is damaged.
+            OSError: it cannot be read.
+        """
+        key = (hashlib.sha256(onnx).hexdigest(), precision, self._ground_key())
+        full = (one for one in self._stored(key) if one.conditions.get("limit_ms") is None)
+        return next(full, None)
+
     def _ground_key(self) -> str:
         """The identity as one text; asked for once, for it may have to start an engine."""
         if self._ground is None:

@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.api import Found, Pruned, Trained, bench, export, prune, search, train
+    from nas.api import Found, Pruned, Trained, bench, prune, search, train
     from nas.experiment import Plan
+    from nas.formats.export import export
     from nas.pruning import Pruning
     from nas.target import Target
     from trainers.budget import Budget
@@ -25,7 +26,7 @@ __all__ = [
 ]
 _HOMES = {
     "Budget": "trainers.budget", "Plan": "nas.experiment", "Pruning": "nas.pruning",
-    "Target": "nas.target",
+    "Target": "nas.target", "export": "nas.formats.export",
 }
 
 

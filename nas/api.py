@@ -20,13 +20,13 @@ from latency_models.base import PRECISIONS, DeviceError, Precision
 from nas.asked import fitting
 from nas.assemble import Order, build
 from nas.candidate import Candidate
-from nas.durable import write_folder
 from nas.events import Event, Listener
 from nas.evidence import EXPORTED, MAIN
 from nas.experiment import Experiment, Plan
+from nas.formats.export import export
 from nas.measurements.benches import open_bench, receipts_path
 from nas.measurements.measurement import Measurement, Questions, measurement_of
-from nas.networks import CASE, MANIFEST, Form, resolve
+from nas.networks import CASE, Form, resolve
 from nas.one_network import OneNetwork, label, train_one, trained_home
 from nas.pipeline import run_study
 from nas.policies.base import Policy
@@ -36,7 +36,6 @@ from nas.settings import SettingsError
 from nas.storage import JOURNAL, quiet
 from nas.study import Study
 from nas.target import Target, require_together
-from runtime.manifest import BadBundle, read_manifest
 from runtime.pictures import IO
 from search_spaces.base import Architecture, SearchSpace
 from trainers.base import DataError, Task
@@ -286,31 +285,6 @@ def bench(
                         network, form, one, Questions(check=check)
                     )
     return [measurements[key] for key in sorted(measurements)]
-
-
-def export(bundle: str | Path, folder: str | Path) -> Path:
-    """Copy a bundle to where it is needed, whole and checked.
-
-    Args:
-        bundle: a winner's folder, or that of `Trained`.
-        folder: does not exist yet, or is empty.
-
-    Raises:
-        SettingsError: it is no bundle, a file of it was changed, or the folder is in use.
-    """
-    source, to = Path(bundle), Path(folder)
-    try:
-        manifest = read_manifest(source)
-        if to.exists() and (not to.is_dir() or any(to.iterdir())):
-            raise SettingsError(f"{to} is in use: give a folder that does not exist yet")
-        contents = {name: manifest.read(name) for name in manifest.hashes}
-    except BadBundle as error:
-        raise SettingsError(str(error)) from error
-    to.parent.mkdir(parents=True, exist_ok=True)
-    if to.is_dir():
-        to.rmdir()
-    write_folder(to, contents | {MANIFEST: (source / MANIFEST).read_bytes()})
-    return to
 
 
 @contextmanager

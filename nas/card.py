@@ -150,7 +150,8 @@ def _run(signature: Signature) -> str:
             "## Running it\n```python\nimport numpy as np\nfrom PIL import Image\nfrom runtime "
             f'import load\nnetwork = load(".")      # this folder; checked\n{use}\n```\n'
             "`runtime` is a package of freeway-nas that needs numpy and one engine. `nas run` "
-            "does the same for folders and videos, `nas verify` checks this folder anywhere."
+            "does the same for folders and videos, `nas verify` checks this folder anywhere; "
+            "`nas export . --format mpv` (or vsmlrt, ncnn) writes it for players."
         )
     names = ", ".join(f'"{port.name}": {port.name}' for port in given)
     return (

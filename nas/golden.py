@@ -2,7 +2,8 @@
 
 `golden.npz` holds a few crops of the task's own pictures, joined and mirrored until they fill a
 file's inputs, and a window of what each file made of them; `golden.json` where the window lies, a
-hash of the whole output, and on what it was computed. So it stays small at any size.
+hash of the whole output, and on what it was computed. So it stays small at any size. The arrays
+are not compressed, so that `runtime/cpp` reads them by itself; they were once, and are still read.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class Golden:
                     entering(values, _LEVELS) if is_picture else values
                 )
         packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **kept)
+        np.savez(packed, allow_pickle=False, **kept)
         made = {name: asdict(one) for name, one in self.made.items()}
         return {ARRAYS: packed.getvalue(), GOLDEN: (json.dumps(made, indent=1) + "\n").encode()}
 

@@ -21,6 +21,7 @@ from nas.candidate import report_in
 from nas.durable import read_checked, read_record
 from nas.evidence import SCREENED
 from nas.kinds import meant
+from nas.zoo.entries import folder_of, names
 from runtime.pictures import IO
 from search_spaces.base import Architecture, InvalidArchitecture
 from search_spaces.graph import Graph
@@ -218,7 +219,8 @@ def resolve(
     """The network that was named.
 
     Args:
-        spec: a published network's name, a file, a bundle's folder or `module:function`.
+        spec: the name of a published network or of one in the zoo, a file, a bundle's folder or
+            `module:function`.
         scale: output size / input size, of published networks; by default 2 where they have it.
         channels: of the input, for `module:function`.
         given: values or shapes of inputs, for an ONNX file.
@@ -230,7 +232,7 @@ def resolve(
         entry = reference_named(spec)
         wanted = entry.nearest_scale(_SCALE) if scale is None else scale
         return GraphNetwork(spec, lower(reference(spec, wanted)), Form(size=entry.size))
-    path = Path(spec).expanduser()
+    path = folder_of(spec) or Path(spec).expanduser()
     if (path / ARCHITECTURE).is_file():
         return _from_bundle(path)
     for case in (path / CASE, path.parent / "candidates" / path.name / CASE):
@@ -249,7 +251,7 @@ def resolve(
         return ModuleNetwork(spec, channels)
     if path.suffix in _FILES or len(path.parts) > 1:
         raise UnknownNetwork(f"there is no file or folder {path}: give one that is there")
-    close = meant(spec, [*REFERENCES, *ALIASES])
+    close = meant(spec, [*REFERENCES, *ALIASES, *names()])
     raise UnknownNetwork(
         f"'{spec}' is no network{close}: give an architecture's JSON or its bundle's folder, an "
         f"ONNX file, module:function, or a published network ({', '.join(sorted(REFERENCES))})"

@@ -19,6 +19,7 @@ from nas.networks import ARCHITECTURE, CASE, UnknownNetwork, read_architecture
 from nas.pipeline import advance
 from nas.settings import SettingsError
 from nas.trained import FLOAT_WEIGHTS
+from nas.zoo.entries import folder_of, names
 from search_spaces.base import Architecture, Chooser
 from search_spaces.references import ALIASES, REFERENCES, reference, reference_named
 from search_spaces.skeletons import lower
@@ -88,12 +89,12 @@ def architecture_named(spec: str, *, scale: int | None) -> Architecture:
     """
     if spec in REFERENCES or spec in ALIASES:
         return reference(spec, scale or reference_named(spec).nearest_scale(_USUAL_SCALE))
-    path = Path(spec).expanduser()
+    path = folder_of(spec) or Path(spec).expanduser()
     if (path / ARCHITECTURE).is_file():
         return read_architecture(path / ARCHITECTURE)
     if path.is_file() and path.suffix == ".json":
         return read_architecture(path)
-    why = f"there is no '{spec}'{meant(spec, [*REFERENCES, *ALIASES])}"
+    why = f"there is no '{spec}'{meant(spec, [*REFERENCES, *ALIASES, *names()])}"
     if path.suffix in (".json", ".onnx") or len(path.parts) > 1:
         why = f"there is no file or folder {path}"
     if path.is_file():

@@ -18,6 +18,7 @@ from latency_models.base import (
     LatencyReport,
     Precision,
 )
+from nas.any_size import graph_of
 from nas.card import CARD
 from nas.golden import ARRAYS, GOLDEN, Golden, Made, read_golden
 from nas.measurements.benches import open_bench
@@ -32,6 +33,7 @@ from runtime.manifest import (
     read_manifest,
 )
 from runtime.signature import Signature, signature_of
+from search_spaces.any_size import is_any_size, of_size
 from trainers.base import Arrays
 
 
@@ -55,6 +57,19 @@ class _Bundle:
     manifest: Manifest
     files: Mapping[str, bytes]
     signature: Signature
+
+    def timed(self, name: str, receipt: LatencyReport) -> bytes:
+        """The file that a receipt is of, where the bundle's own leaves its size open."""
+        file = self.files[f"{name}.onnx"]
+        if not is_any_size(file):
+            return file
+        if GOLDEN in self.files:
+            height, width = self.manifest.json(GOLDEN)[name]["size"]
+        else:
+            # From before there were golden outputs, and with them networks of several inputs.
+            first = 1 if receipt.io == "uint8_nhwc" else 2
+            height, width = receipt.input_shape[first : first + 2]
+        return of_size(file, graph_of(self.manifest), height=height, width=width)
 
     def precision(self, name: str) -> Precision:
         """Of a file by its name without `.onnx`: `int8`, or `small-int8` of a further target."""
@@ -216,7 +231,7 @@ def _timed(bundle: _Bundle, within: float | None) -> Iterator[Check]:
         try:
             then = LatencyReport.from_json(said)
             with open_bench(then.engine, threads=then.threads, receipts=None)[0] as bench:
-                now = bench.latency.measure(bundle.files[f"{name}.onnx"], then.precision)
+                now = bench.latency.measure(bundle.timed(name, then), then.precision)
         except (EngineUnavailable, ValueError, KeyError, TypeError) as error:
             yield Check(what, None, f"not timed: {_line(error)}")
         except (CompileError, DeviceError) as error:

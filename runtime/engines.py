@@ -73,11 +73,16 @@ def _of_file(shape: tuple[int, ...], io: IO) -> tuple[int, ...]:
     return (shape[0], shape[-1], *shape[1:-1]) if io == "uint8_nhwc" else shape
 
 
+def _side(dimension: Any) -> int:
+    """Of an input as OpenVINO has it; -1 where the file leaves it open."""
+    return int(dimension.get_length()) if dimension.is_static else -1
+
+
 def _openvino(onnx: bytes, shapes: Shapes, threads: int) -> Ready:
     openvino = importlib.import_module("openvino")
     core = openvino.Core()
     model = core.read_model(onnx)
-    file = {n: tuple(model.input(n).partial_shape.to_shape()) for n in shapes}
+    file = {n: tuple(map(_side, model.input(n).partial_shape)) for n in shapes}
     ios = {
         n: _io_of(shape, shapes[n][1], model.input(n).element_type.get_type_name() == "u8")
         for n, shape in file.items()

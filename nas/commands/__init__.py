@@ -15,6 +15,8 @@ VERBS = {
     "prune": "make a trained network smaller and train it on; both side by side",
     "run": "a winner at work: on pictures, folders of them, videos, a camera",
     "verify": "whether a winner's folder is what was exported, and does here what it did there",
+    "export": "a winner copied, or written for a player: mpv, VapourSynth, ncnn",
+    "zoo": "trained networks that come with the package, and how fast they are here",
     "bench": "time networks on engines, untrained: published ones, ONNX files, your modules",
     "show": "a network layer by layer: work, memory, what is possible here at best, a drawing",
     "widths": "which feature counts this device runs well, and which it wastes time on",

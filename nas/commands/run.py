@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _HELP = """\
-Run a winner of a search on pictures or a video.
+Run a winner of a search, or a network that comes with the package, on pictures or a video.
 
-NETWORK is the folder of a winner (runs/<study>/winners/<id>), or that of a run, for its best
-winner. IN is a picture (PNG, JPEG, WebP, TIFF or BMP), a folder of pictures, a video, or `webcam`.
-OUT is a file or a folder, by what it is called.
+NETWORK is the folder of a winner (runs/<study>/winners/<id>), that of a run, for its best winner,
+or a name that `nas zoo` lists. Left out, it is the best one of the zoo; for a video the best one
+that keeps up with it on this machine. IN is a picture (PNG, JPEG, WebP, TIFF or BMP), a folder of
+pictures, a video, or `webcam`. OUT is a file or a folder, by what it is called.
 
 examples:
+  nas run photo.jpg photo-large.png                          # by the best one of the zoo
   nas run runs/x2-360x640-int8-50ms photo.jpg photo-x2.jpg   # one picture, by the best winner
   nas run runs/x2-360x640-int8-50ms photos enlarged          # a folder; again, to go on with it
   nas run runs/x2-360x640-int8-50ms clip.mp4 clip-x2.mp4     # a video, its sound copied
@@ -57,13 +60,12 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        "nas run", description=_HELP, epilog=_LATER,
+        "nas run", usage="nas run [NETWORK] IN [OUT] [options]", description=_HELP, epilog=_LATER,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("network", metavar="NETWORK", help="see above")
-    add("source", metavar="IN", help="see above")
-    add("to", metavar="OUT", nargs="?", help="may be left out with --realtime")
+    add("named", metavar="[NETWORK] IN [OUT]", nargs="+",
+        help="see above; OUT may be left out with --realtime")
     add("--compare", action="store_true",
         help="the left half bicubic, the right one the network")
     add("--realtime", action="store_true",
@@ -84,24 +86,57 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from nas.play.places import Video, places
     from nas.play.play import How
-    from nas.play.winner import bundle_of
     from runtime import load
 
-    if options.to is None and not options.realtime:
+    named, source, to = _named(options.named, realtime=options.realtime)
+    if to is None and not options.realtime:
         raise Mistake("OUT is missing: a file or a folder for what is made (nas run --help)")
-    job = places(options.source, options.to, force=options.force)
+    job = places(source, to, force=options.force)
     if options.realtime and not isinstance(job, Video):
-        raise Mistake(f"--realtime is for videos: {options.source} has no frame rate")
-    network = load(
-        bundle_of(options.network), precision=options.precision, engine=options.engine,
-        threads=options.threads, tile=options.tile, ensemble=options.ensemble,
+        raise Mistake(f"--realtime is for videos: {source} has no frame rate")
+    ready = partial(
+        load, precision=options.precision, engine=options.engine, threads=options.threads,
+        tile=options.tile, ensemble=options.ensemble,
     )  # fmt: skip
+    if named is None:
+        from nas.zoo.fitting import fitting
+
+        network, why = fitting(job, ready)
+        print(f"network: {why}", file=sys.stderr)
+    else:
+        network = ready(named)
     how = How(options.compare, options.realtime, options.threads)
     played = _shown(network, job, how)
-    _tell(played, network, options)
+    _tell(played, network, options, to)
     for line in played.failures:
         fail(line)
     return fail(f"{len(played.failures)} could not be done") if played.failures else 0
+
+
+def _named(words: list[str], *, realtime: bool) -> tuple[Path | None, str, str | None]:
+    """The bundle, where one was named, what is read, and where what is made goes.
+
+    Raises:
+        Mistake: there are too many.
+        Unplayable: of three the first is no bundle.
+    """
+    from nas.play.base import Unplayable
+    from nas.play.winner import bundle_of
+
+    if len(words) > 3:
+        raise Mistake(f"'{words[3]}' is one too many: NETWORK IN OUT (nas run --help)")
+    if len(words) == 1 and not realtime:
+        raise Mistake("give IN and OUT: what is read, and a file or a folder for what is made")
+    if len(words) == 1:
+        return None, words[0], None
+    if len(words) == 3:
+        return bundle_of(words[0]), words[1], words[2]
+    try:
+        return bundle_of(words[0]), words[1], None
+    except Unplayable:
+        if realtime and not Path(words[0]).expanduser().exists() and words[0] != "webcam":
+            raise
+        return None, words[0], words[1]
 
 
 def _shown(network: Loaded, job: Pictures | Video, how: object) -> Played:
@@ -128,10 +163,12 @@ def _shown(network: Loaded, job: Pictures | Video, how: object) -> Played:
         return play(network, job, how=how, told=told)
 
 
-def _tell(played: Played, network: Loaded, options: argparse.Namespace) -> None:
+def _tell(
+    played: Played, network: Loaded, options: argparse.Namespace, to: str | None
+) -> None:
     frames, wall_s, alone_s = played.frames, played.wall_s, played.network_s
     kept = f", {played.kept} there already (--force makes them again)" if played.kept else ""
-    into = f" in {Path(options.to)}" if options.to else ""
+    into = f" in {Path(to)}" if to else ""
     rate = ""
     if frames and wall_s and alone_s:
         rate = (f": {frames / wall_s:.3g} a second, the network alone {frames / alone_s:.3g} "

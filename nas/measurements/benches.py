@@ -80,6 +80,15 @@ class Bench(Closing):
         if self._examiner is not None:
             self._examiner.close()
 
+    def last(self, onnx: bytes, precision: Precision) -> LatencyReport | None:
+        """What is kept of this file on this device, whatever its verdict; nothing is measured.
+
+        Raises:
+            DeviceError: the machine is at fault.
+        """
+        cached = self.latency
+        return cached.last(onnx, precision) if isinstance(cached, CachedLatency) else None
+
     def examine(self, onnx: bytes) -> Examined:
         """Whether TensorRT takes this file: its own parser says so where it is installed.
 

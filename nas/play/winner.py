@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nas.networks import MANIFEST
 from nas.play.base import Unplayable
+from nas.zoo.entries import folder_of
 from trainers.data.files import printable
 
 _WINNERS = "winners"
@@ -16,12 +17,13 @@ def bundle_of(spec: str) -> Path:
     """The folder of the bundle.
 
     Args:
-        spec: that folder; or a run's, or its name under `runs`, for its best winner.
+        spec: that folder, or a name of the zoo; or a run's folder, or its name under `runs`, for
+            its best winner.
 
     Raises:
         Unplayable: there is none.
     """
-    path = Path(spec).expanduser()
+    path = folder_of(spec) or Path(spec).expanduser()
     if (path / MANIFEST).is_file():
         return path
     for folder in (path, _RUNS / spec):
@@ -29,7 +31,8 @@ def bundle_of(spec: str) -> Path:
             return _best(folder)
     raise Unplayable(
         f"{printable(spec)} is no bundle: give the folder of a winner "
-        "(runs/<study>/winners/<id>), or of a run for its best one (runs/<study>)"
+        "(runs/<study>/winners/<id>), of a run for its best one (runs/<study>), or a name of "
+        "`nas zoo`"
     )
 
 

@@ -42,7 +42,10 @@ def test_a_picture_comes_out_larger_and_the_speed_is_told(
         ("other photo.png o.png", "other is no bundle"),
         ("mine runs/mine/winners/1a2b/latency.json o.png", "is neither a picture nor a video"),
         ("mine photo.png o.png --threads 0", "'0' is no positive whole number"),
-        ("mine", "required: IN"),
+        ("mine", "give IN and OUT"),
+        ("photo.png", "give IN and OUT"),
+        ("photo.png --realtime", "give OUT, a file or a folder"),
+        ("a b c d", "'d' is one too many"),
     ],
 )
 def test_a_mistake_is_one_line(

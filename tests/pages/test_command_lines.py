@@ -20,7 +20,10 @@ from search_spaces.references import reference
 
 pytestmark = pytest.mark.slow
 # Those of the other verbs serve or watch until Ctrl-C.
-HELPS = ("search", "train", "prune", "run", "verify", "bench", "show", "widths", "doctor")
+HELPS = (
+    "search", "train", "prune", "run", "verify", "export", "zoo", "bench", "show", "widths",
+    "doctor",
+)  # fmt: skip
 ONLY_COMPOSED = {
     r"cluster=gpus": "there are no eight GPUs",
     r"cluster=local .*4": "real workers at real speed; the help of `nas search` starts two",
@@ -33,7 +36,10 @@ REFUSED = {
 }
 """Lines that need what is not here, with what is said then: in one line, with exit code 2."""
 
-RUNS = ("docs/run.md", "nas run --help", "docs/bundle.md", "nas verify --help")
+RUNS = (
+    "docs/run.md", "nas run --help", "docs/bundle.md", "nas verify --help", "docs/formats.md",
+    "nas export --help",
+)  # fmt: skip
 
 Outcome = tuple[int, str, str]
 Outcomes = dict[tuple[str, str], Outcome]

@@ -108,6 +108,12 @@ def told_again(folder: Path, **said: Any) -> Path:
     return folder
 
 
+def holding(folder: Path, name: str, content: bytes) -> Path:
+    """Put a file into a bundle, and let the manifest vouch for it."""
+    (folder / name).write_bytes(content)
+    return told_again(folder)
+
+
 def _described(network: Architecture | Graph, signature: Signature | None) -> dict[str, Any]:
     if isinstance(network, Architecture):
         return network.to_json()
