@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from latency_models.engines.ov import OpenVINOEngine
 from runtime.moving import COLOUR, HISTORY, MOTION, REMEMBERED, moving
 from runtime.signature import OUTPUT
 from search_spaces.base import Architecture, BlockSpec, InvalidArchitecture, UnknownName
 from search_spaces.draws import draw
 from search_spaces.graph import shapes_of
-from search_spaces.modules import build
+from search_spaces.modules import build, weights_of
+from search_spaces.onnx_writer import write
 from search_spaces.primitives import Warp
 from search_spaces.recurrent import RecurrentSpace
 from search_spaces.skeletons import lower
@@ -118,3 +121,22 @@ def test_what_cannot_be_is_refused() -> None:
         RecurrentSpace(scale=3)
     with pytest.raises(ValueError, match="memory is 'all'"):
         replace(RecurrentSpace(), memory="all")
+
+
+@pytest.mark.parametrize("architecture", [
+    network(blend="gates"), network(blend="gate", entry="late", halved=True),
+    network(memory="none"), network(memory="features"), network(scale=1, blend="gate"),
+    network(warped=False),
+], ids=["gates", "halved", "none", "features", "x1", "unwarped"])  # fmt: skip
+def test_its_file_gives_what_torch_gives(architecture: Architecture) -> None:
+    graph = lower(architecture)
+    module = build(graph, seed=0)
+    given = inputs(architecture)
+    file = write(graph, weights_of(module), height=SIDE, width=SIDE)
+    compiled = OpenVINOEngine(threads=1).compile(file, "fp32")
+    made = compiled.run([given[port.name].numpy() for port in architecture.signature.inputs])
+    with torch.no_grad():
+        wanted = module(given)
+    for port, array in zip(architecture.signature.outputs, made, strict=True):
+        found = wanted if isinstance(wanted, torch.Tensor) else wanted[port.name]
+        assert np.abs(array - found.numpy()).max() < 1e-4, port.name
