@@ -26,7 +26,7 @@ from trainers.losses.luma import Luma
 from trainers.losses.perceptual import Style
 from trainers.losses.pixel import L1, TotalVariation
 from trainers.losses.structure import SSIM
-from trainers.losses.temporal import TemporalConsistency, WarpingError
+from trainers.losses.temporal import WarpingError
 from trainers.losses.terms import Terms
 
 SIDE = 64
@@ -37,7 +37,6 @@ WITHOUT_FILE: dict[type[Term], Callable[[], Term]] = {
     Laplacian: Laplacian,
     SSIM: SSIM,
     Style: lambda: Style(network=random_network(), layers={"fire3": 1e6}),
-    TemporalConsistency: TemporalConsistency,
     WarpingError: WarpingError,
 }
 
@@ -85,9 +84,9 @@ def images() -> tuple[Tensor, Tensor]:
     return two_images(SIDE)
 
 
-def images_for(term: Term) -> tuple[Tensor, Tensor]:
+def images_for(*terms: Term) -> tuple[Tensor, Tensor]:
     prediction, target = images()
-    if term.takes_clips:
+    if any(term.takes_clips for term in terms):
         # A clip of two frames; half of it twice, so that there is something still in it.
         return prediction[None], target[:1].expand_as(target)[None]
     return prediction, target
@@ -108,13 +107,13 @@ def test_every_loss_there_is_has_a_file_or_an_example() -> None:
 
 @pytest.mark.parametrize("file", options("task/loss"))
 def test_a_whole_file_is_a_loss_with_a_gradient(file: str) -> None:
+    described = OmegaConf.load(CONF / "task" / "loss" / f"{file}.yaml")
     with unlearned():
-        loss = instantiate(
-            OmegaConf.load(CONF / "task" / "loss" / f"{file}.yaml"), _convert_="all"
-        )
+        loss = instantiate(described, _convert_="all")
+        terms = instantiate(described.terms, _convert_="all")
     assert isinstance(loss, Terms)
     loss = loss.for_training(0)
-    prediction, target = images()
+    prediction, target = images_for(*terms.values())
     loss.learn(prediction, target)
     leaf = prediction.clone().requires_grad_()
     value = loss(leaf, target)
