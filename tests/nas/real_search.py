@@ -23,6 +23,8 @@ TOY = (
     "task.crop=16",
     "study.training_processes=1",
 )
+PATIENCE_S = 900
+"""A minute's work on an idle machine has taken seven on one that others were using."""
 
 
 def start(arguments: list[str], *, folder: Path) -> subprocess.Popen[str]:
@@ -42,7 +44,13 @@ def start(arguments: list[str], *, folder: Path) -> subprocess.Popen[str]:
 def nas(*arguments: str, folder: Path) -> tuple[int, str, str]:
     """Run `nas` to its end: exit code, output, error stream."""
     process = start(list(arguments), folder=folder)
-    output, errors = process.communicate(timeout=400)
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        # Else its pipes would be found open in whichever test comes next.
+        process.kill()
+        process.communicate()
+        raise
     return process.returncode, output, errors
 
 
@@ -51,7 +59,7 @@ def bash(line: str, *, folder: Path) -> tuple[int, str, str]:
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         ["bash", "-c", line], cwd=folder, env={**os.environ, "PYTHONPATH": path},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )
     return done.returncode, done.stdout, done.stderr
 
