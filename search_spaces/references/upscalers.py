@@ -126,15 +126,14 @@ def _register() -> None:
         (at_720p(2, "3.9K", "0.9", 149),),
         note=f"FSRCNN(32, 5, 1) on luma, as in the paper. {counted}",
     ))
-    for inner, published in ((16, "realesr-animevideov3"), (32, "realesr-general-x4v3")):
-        add(Reference(
-            f"compact_{inner}", partial(compact, inner=inner),
-            "Wang, Xie, Dong, Shan, 'Real-ESRGAN: Training Real-World Blind Super-Resolution with "
-            "Pure Synthetic Data', ICCV Workshops 2021",
-            source="the authors' repository",
-            note=f"Colour; SRVGGNetCompact as in {published}, published at x4 with weights and no "
-            "sizes.",
-        ))
+    add(Reference(
+        "compact_16", partial(compact, inner=16),
+        "Wang, Xie, Dong, Shan, 'Real-ESRGAN: Training Real-World Blind Super-Resolution with "
+        "Pure Synthetic Data', ICCV Workshops 2021",
+        source="the authors' repository",
+        note="Colour; SRVGGNetCompact as in realesr-animevideov3, published at x4 with weights and "
+        "no sizes.",
+    ))
 
 
 _register()

@@ -24,11 +24,11 @@ NAMED_IN_PAPERS = """
     srcnn espcn fsrcnn fsrcnn_s vdsr xlsr abpn abpn_m4c28 abpn_m6c40 ecbsr_m4c8 ecbsr_m4c16
     ecbsr_m4c32 ecbsr_m6c40 sesr_m3 sesr_m5 sesr_m11 sesr_xl quicksrnet_small quicksrnet_medium
     quicksrnet_large bicubic++ esr_max esr_tm esr_tr esr_cnn etds_t etds_s etds_m etds_l imdn_rtc
-    plainusr_u plainusr_s rlfn_s span span_c28 compact_16 compact_32 dncnn ffdnet
+    plainusr_u plainusr_s rlfn_s span span_c28 compact_16 dncnn ffdnet
     oidn_unet mobilenet_v1 mobilenet_v2
 """.split()
 WITHOUT_PRINTED_SIZE = {
-    "esr_max", "esr_tm", "esr_tr", "esr_cnn", "dncnn_rgb", "compact_16", "compact_32",
+    "esr_max", "esr_tm", "esr_tr", "esr_cnn", "dncnn_rgb", "compact_16",
 }
 SIZES = [
     pytest.param(name, printed, id=f"{name} x{printed.scale}")
@@ -44,7 +44,6 @@ COUNTED = {
     ("imdn_rtc", 2): 20_190,
     ("span_c28", 4): 784 + 6 * 3 * 7_084 + 3_164 + 7_084 + 12_144,
     ("compact_16", 4): 1_792 + 16 * 36_928 + 27_696 + 17 * 64,
-    ("compact_32", 4): 1_792 + 32 * 36_928 + 27_696 + 33 * 64,
     ("ffdnet", 1): 485_316,
     ("ffdnet_rgb", 1): 852_108,
     ("dncnn_rgb", 1): 668_227,
