@@ -28,25 +28,34 @@ RECIPE = (
 )  # fmt: skip
 
 
-def tasks(train: str, judges: list[str]) -> tuple[list[Task], Budget]:
-    """One task for each folder to judge by, all with the same pictures to train on."""
+def tasks(
+    train: str, judges: list[str], *changes: str
+) -> tuple[list[Task], Budget]:
+    """One task for each folder to judge by, all with the same pictures to train on.
+
+    Args:
+        changes: further settings, as `task.scale=4` or `budget.max_steps=1000`.
+    """
     with initialize_config_module("conf", version_base="1.3"):
         configs = [
             compose("config", [
                 "task/loss=luma", f"task.data.train='{train}'", f"task.data.val='{judge}'",
-                "task.multiple=1", *RECIPE,
+                "task.multiple=1", *RECIPE, *changes,
             ])
             for judge in judges
         ]
         return [instantiate(config.task) for config in configs], instantiate(configs[0].budget)
 
 
-def main(specs: list[str], train: str, judges: list[str], seed: int) -> None:
+def main(
+    specs: list[str], train: str, judges: list[str], seed: int, changes: list[str]
+) -> None:
     """Train every network on one thread and print what it reaches on each folder."""
     torch.set_num_threads(1)
-    every, budget = tasks(train, judges)
+    every, budget = tasks(train, judges, *changes)
+    scale = every[0].signature.scale
     for spec in specs:
-        network = build(lower(architecture_named(spec, scale=2)), seed=seed, int8=True)
+        network = build(lower(architecture_named(spec, scale=scale)), seed=seed, int8=True)
         fit(network, every[0], budget, seed=seed)
         found = [float(np.mean(scores_of(network, task))) for task in every]
         print(spec, *(f"{metric:.3f} dB" for metric in found), flush=True)
@@ -58,5 +67,6 @@ if __name__ == "__main__":
     parser.add_argument("--train", required=True)
     parser.add_argument("--judge", nargs="+", required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--settings", nargs="*", default=[], help="as task.scale=4")
     asked = parser.parse_args()
-    main(asked.networks, asked.train, asked.judge, asked.seed)
+    main(asked.networks, asked.train, asked.judge, asked.seed, asked.settings)

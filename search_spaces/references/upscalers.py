@@ -131,8 +131,8 @@ def _register() -> None:
         "Wang, Xie, Dong, Shan, 'Real-ESRGAN: Training Real-World Blind Super-Resolution with "
         "Pure Synthetic Data', ICCV Workshops 2021",
         source="the authors' repository",
-        note="Colour; SRVGGNetCompact as in realesr-animevideov3, published at x4 with weights and "
-        "no sizes.",
+        note="Colour; SRVGGNetCompact as in realesr-animevideov3, published at x4 with weights "
+        "and no sizes.",
     ))
 
 
